@@ -49,7 +49,7 @@ struct Stored {
 
 /// Stores it, and records it where that can be done at once.
 pub(super) async fn record(app: AppState, mut post: Post, now: DateTime<Utc>) -> Result<Recorded> {
-    post.body = events::without_credentials(&post.body);
+    post.body = events::without_credentials(&post.body).into_owned();
     post.headers.insert(EVENT_HEADER, post.event_name);
     post.headers.insert(EXTERNAL_ID_HEADER, &post.external_id);
     let events = events::read("api", &post.headers, &post.body, now)
@@ -79,7 +79,7 @@ async fn store(app: &AppState, post: &Post, now: DateTime<Utc>) -> Result<Stored
         event_source_id,
         dedupe_key: &post.dedupe_key,
         event_name: post.event_name,
-        headers: json!(post.headers),
+        headers: &post.headers,
         body: &post.body,
         body_sha256: &hex::encode(Sha256::digest(&post.body)),
         received_at: now,

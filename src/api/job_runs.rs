@@ -122,7 +122,8 @@ pub async fn create(State(app): State<AppState>, headers: HeaderMap, body: Bytes
     let mut kept = web::webhooks::kept(&headers);
     kept.insert(EVENT_HEADER, "job_run");
     kept.insert(EXTERNAL_ID_HEADER, &id);
-    let body = events::without_credentials(&serde_json::to_vec(&new).map_err(anyhow::Error::from)?);
+    let body = serde_json::to_vec(&new).map_err(anyhow::Error::from)?;
+    let body = events::without_credentials(&body).into_owned();
     events::read("api", &kept, &body, now)
         .map_err(|error| Error::Unprocessable(format!("The body does not fit: {error}.")))?;
     let is_new = detached({
@@ -137,7 +138,7 @@ pub async fn create(State(app): State<AppState>, headers: HeaderMap, body: Bytes
                 event_source_id: source.event_source_id,
                 dedupe_key: &format!("job_run:{id}"),
                 event_name: "job_run",
-                headers: json!(kept),
+                headers: &kept,
                 body: &body,
                 body_sha256: &hex::encode(Sha256::digest(&body)),
                 received_at: now,

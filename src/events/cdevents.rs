@@ -65,9 +65,8 @@ fn unpacked(fields: &Fields<'_>) -> Result<Option<Value>, EventError> {
         (Some(Value::String(text)), _) => text.clone().into_bytes(),
         (None | Some(Value::Null), Some(Value::String(text))) => {
             let bytes = BASE64.decode(text.trim());
-            without_credentials(
-                &bytes.map_err(|error| EventError::Unfit(format!("data_base64 is not base64: {error}")))?,
-            )
+            let bytes = bytes.map_err(|error| EventError::Unfit(format!("data_base64 is not base64: {error}")))?;
+            without_credentials(&bytes).into_owned()
         }
         _ => return Ok(None),
     };

@@ -30,7 +30,12 @@ impl Headers {
             "[redacted]".to_owned()
         } else {
             let plain = without_credentials(value.trim().as_bytes());
-            String::from_utf8_lossy(&plain).chars().filter(|c| !c.is_control()).take(VALUE_LENGTH_MAX).collect()
+            let text = String::from_utf8_lossy(&plain);
+            if text.len() <= VALUE_LENGTH_MAX && !text.contains(char::is_control) {
+                text.into_owned()
+            } else {
+                text.chars().filter(|c| !c.is_control()).take(VALUE_LENGTH_MAX).collect()
+            }
         };
         self.0.insert(name, kept);
     }

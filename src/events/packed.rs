@@ -5,15 +5,16 @@ use super::{Sender, without_credentials};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// The body without credentials in addresses, also in what a CloudEvent holds as base64. Where there are none, it is as
 /// it came; what is no JSON or no base64 cannot be taken apart.
-pub fn stored_body(sender: &Sender, plain: &[u8]) -> Vec<u8> {
+pub fn stored_body<'a>(sender: &Sender, plain: &'a [u8]) -> Cow<'a, [u8]> {
     let body = without_credentials(plain);
     if sender.key != "cdevents" {
         return body;
     }
-    repacked(&body).unwrap_or(body)
+    repacked(&body).map_or(body, Cow::Owned)
 }
 
 fn repacked(body: &[u8]) -> Option<Vec<u8>> {
@@ -30,7 +31,7 @@ fn repack(event: &mut Value) -> bool {
     let Some(Value::String(packed)) = event.get_mut("data_base64") else { return false };
     let Ok(data) = BASE64.decode(packed.trim()) else { return false };
     let kept = without_credentials(&data);
-    let is_changed = kept != data;
+    let is_changed = *kept != *data;
     if is_changed {
         *packed = BASE64.encode(kept);
     }
@@ -43,7 +44,7 @@ mod tests {
     use serde_json::json;
 
     fn stored(sender: &str, body: &str) -> String {
-        String::from_utf8(stored_body(Sender::of(sender).unwrap(), body.as_bytes())).unwrap()
+        String::from_utf8(stored_body(Sender::of(sender).unwrap(), body.as_bytes()).into_owned()).unwrap()
     }
 
     #[test]

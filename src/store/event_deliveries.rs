@@ -2,6 +2,7 @@
 //! whenever an adapter was mended.
 
 use super::jobs::{self, COUNT_PIPELINES};
+use crate::events::Headers;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -18,7 +19,7 @@ pub struct NewDelivery<'a> {
     /// The sender's name of the event.
     pub event_name: &'a str,
     /// Without secrets.
-    pub headers: serde_json::Value,
+    pub headers: &'a Headers,
     /// Without credentials in addresses.
     pub body: &'a [u8],
     /// Hexadecimal SHA-256 of the body as it came.
@@ -44,6 +45,40 @@ pub async fn insert(conn: &mut PgConnection, new: &NewDelivery<'_>) -> sqlx::Res
     insert_all(conn, std::slice::from_ref(new)).await?.pop().ok_or(sqlx::Error::RowNotFound)
 }
 
+/// What is bound of requests that are stored together: of each key the first, and how often it came again among them.
+#[derive(Debug, Default)]
+pub(super) struct Columns<'a> {
+    pub(super) event_source_ids: Vec<i64>,
+    pub(super) dedupe_keys: Vec<&'a str>,
+    pub(super) event_names: Vec<&'a str>,
+    pub(super) headers: Vec<Json<&'a Headers>>,
+    pub(super) bodies: Vec<&'a [u8]>,
+    pub(super) body_sha256s: Vec<&'a str>,
+    pub(super) received_at: Vec<DateTime<Utc>>,
+    pub(super) repeat_counts: Vec<i32>,
+    pub(super) repeated_at: Vec<Option<DateTime<Utc>>>,
+}
+
+impl<'a> Columns<'a> {
+    /// Adds those of one key, in the order in which they came.
+    pub(super) fn push<'b>(&mut self, mut of_one_key: impl Iterator<Item = &'b NewDelivery<'a>>)
+    where
+        'a: 'b,
+    {
+        let Some(first) = of_one_key.next() else { return };
+        let again: Vec<DateTime<Utc>> = of_one_key.map(|new| new.received_at).collect();
+        self.event_source_ids.push(first.event_source_id);
+        self.dedupe_keys.push(first.dedupe_key);
+        self.event_names.push(first.event_name);
+        self.headers.push(Json(first.headers));
+        self.bodies.push(first.body);
+        self.body_sha256s.push(first.body_sha256);
+        self.received_at.push(first.received_at);
+        self.repeat_counts.push(i32::try_from(again.len()).unwrap_or(i32::MAX));
+        self.repeated_at.push(again.into_iter().max());
+    }
+}
+
 /// Stores all of them as [`insert`] stores one; answers in the same order. Of several with one key the first is kept.
 pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sqlx::Result<Vec<Stored>> {
     // In the order of the keys, so that two who write at once wait for each other and never both.
@@ -51,10 +86,10 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
     for (place, new) in all.iter().enumerate() {
         by_key.entry((new.event_source_id, new.dedupe_key)).or_default().push(place);
     }
-    let firsts: Vec<&NewDelivery<'_>> = by_key.values().map(|places| &all[places[0]]).collect();
-    let repeats: Vec<i32> = by_key.values().map(|places| i32::try_from(places.len() - 1).unwrap_or(i32::MAX)).collect();
-    let again = by_key.values().map(|places| places[1..].iter().map(|place| all[*place].received_at).max());
-    let repeated_at: Vec<Option<DateTime<Utc>>> = again.collect();
+    let mut columns = Columns::default();
+    for places in by_key.values() {
+        columns.push(places.iter().map(|place| &all[*place]));
+    }
     let rows = sqlx::query!(
         r#"INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at,
                                        state, repeat_count, repeated_at)
@@ -68,15 +103,15 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
            DO UPDATE SET repeat_count = event_delivery.repeat_count + 1 + excluded.repeat_count,
                          repeated_at = greatest(event_delivery.repeated_at, excluded.received_at, excluded.repeated_at)
            RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS "is_new!""#,
-        &firsts.iter().map(|new| new.event_source_id).collect::<Vec<_>>(),
-        &firsts.iter().map(|new| new.dedupe_key).collect::<Vec<_>>() as &[&str],
-        &firsts.iter().map(|new| new.event_name).collect::<Vec<_>>() as &[&str],
-        &firsts.iter().map(|new| Json(&new.headers)).collect::<Vec<_>>() as &[Json<&serde_json::Value>],
-        &firsts.iter().map(|new| new.body).collect::<Vec<_>>() as &[&[u8]],
-        &firsts.iter().map(|new| new.body_sha256).collect::<Vec<_>>() as &[&str],
-        &firsts.iter().map(|new| new.received_at).collect::<Vec<_>>(),
-        &repeats,
-        &repeated_at as &[Option<DateTime<Utc>>],
+        &columns.event_source_ids,
+        &columns.dedupe_keys as &[&str],
+        &columns.event_names as &[&str],
+        &columns.headers as &[Json<&Headers>],
+        &columns.bodies as &[&[u8]],
+        &columns.body_sha256s as &[&str],
+        &columns.received_at,
+        &columns.repeat_counts,
+        &columns.repeated_at as &[Option<DateTime<Utc>>],
     )
     .fetch_all(conn)
     .await?;

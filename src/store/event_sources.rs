@@ -4,14 +4,13 @@ use super::limits;
 use super::seal::{Key, Place, SealError};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
-use std::collections::HashMap;
 
 /// How long the secret before is still valid after a change.
 pub const GRACE_HOURS: i64 = 24;
 /// What was posted to the API belongs to the source of this name.
 pub const API_SOURCE: &str = "api";
 /// Remembering this often that something came is enough, and keeps a flood from waiting for one row.
-const RECEIPT_SECONDS: i64 = 10;
+pub(super) const RECEIPT_SECONDS: i64 = 10;
 const TABLE: &str = "event_source";
 /// Senders that are kept at most, as many as [`list`] reads.
 pub const SOURCES_MAX: i64 = 500;
@@ -55,7 +54,8 @@ impl EventSource {
         current.into_iter().chain(previous).collect()
     }
 
-    /// Whether a request that was taken for this one is taken for the other too: both on, with the same secrets.
+    /// Whether a request that was taken for this one is taken for the other too: both on, with the same secrets. The
+    /// statement of [`super::event_intake`] compares the same with what the database holds by then.
     pub fn takes_like(&self, other: &Self) -> bool {
         self.enabled == other.enabled
             && self.secret_current_sealed == other.secret_current_sealed
@@ -68,12 +68,6 @@ impl EventSource {
     /// Whether the plain token is refused: it signed before, and who only knows the token may have read it on the way.
     pub fn requires_signature(&self) -> bool {
         self.signed_since.is_some() && !self.plain_token_allowed
-    }
-
-    /// Whether something that came then is to be remembered by [`received`].
-    pub fn should_remember_receipt(&self, at: DateTime<Utc>) -> bool {
-        self.last_error.is_some()
-            || self.last_received_at.is_none_or(|last| last + TimeDelta::seconds(RECEIPT_SECONDS) < at)
     }
 
     /// Until when the secret before is valid, if it still is.
@@ -89,14 +83,6 @@ impl EventSource {
 /// A source by name.
 pub async fn find(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<EventSource>> {
     sqlx::query_as!(EventSource, "SELECT * FROM event_source WHERE name = $1", name).fetch_optional(conn).await
-}
-
-/// The sources of these numbers as they are now. What was proven against older secrets is proven again by the caller.
-pub async fn by_ids(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<HashMap<i64, EventSource>> {
-    let rows = sqlx::query_as!(EventSource, "SELECT * FROM event_source WHERE event_source_id = ANY($1)", ids)
-        .fetch_all(conn)
-        .await?;
-    Ok(rows.into_iter().map(|source| (source.event_source_id, source)).collect())
 }
 
 /// A source by number.
@@ -199,18 +185,6 @@ pub async fn end_previous(conn: &mut PgConnection, event_source_id: i64) -> sqlx
         "UPDATE event_source SET secret_previous_sealed = NULL, secret_previous_valid_until = NULL
          WHERE event_source_id = $1",
         event_source_id
-    )
-    .execute(conn)
-    .await
-    .map(drop)
-}
-
-/// Remembers that these signed, where none had before.
-pub async fn signed(conn: &mut PgConnection, ids: &[i64], now: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE event_source SET signed_since = $2 WHERE event_source_id = ANY($1) AND signed_since IS NULL",
-        ids,
-        now
     )
     .execute(conn)
     .await

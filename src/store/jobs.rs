@@ -45,7 +45,8 @@ impl Job {
     }
 }
 
-/// Adds a job, or gives the number of the open one with the same kind and key.
+/// Adds a job, or gives the number of the open one with the same kind and key. The statement of [`super::event_intake`]
+/// asks for one in the same way.
 pub async fn enqueue(conn: &mut PgConnection, kind: &str, key: &str, payload: &Value) -> sqlx::Result<i64> {
     enqueue_after(conn, kind, key, payload, 0).await
 }

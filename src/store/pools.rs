@@ -37,10 +37,12 @@ impl Pools {
             ("timezone", "UTC"),
         ]);
         let jobs = options.options([("timezone", "UTC")]);
+        // Its one statement is long, and what is bound to it changes nothing of its plan: it is planned once.
+        let intake = web.clone().options([("plan_cache_mode", "force_generic_plan")]);
         Self {
             web: guarded(WEB_CONNECTIONS_MAX).connect_lazy_with(web.clone()),
             jobs: guarded(JOB_CONNECTIONS_MAX).acquire_timeout(Duration::from_secs(30)).connect_lazy_with(jobs),
-            intake: unguarded(INTAKE_CONNECTIONS).connect_lazy_with(web.clone()),
+            intake: unguarded(INTAKE_CONNECTIONS).connect_lazy_with(intake),
             health: guarded(2).connect_lazy_with(web),
         }
     }
@@ -62,7 +64,7 @@ impl Pools {
 /// #4385); the next writer's acknowledged write would then be lost. So whoever borrows a connection first ends
 /// what is open on it. A plain ROLLBACK each time would do too, but writes a warning into the server's log.
 pub fn guarded(connections_max: u32) -> PgPoolOptions {
-    unguarded(connections_max)
+    of_all(connections_max)
         .test_before_acquire(true)
         .before_acquire(|connection, _| Box::pin(end_open_transaction(connection)))
 }
@@ -70,19 +72,21 @@ pub fn guarded(connections_max: u32) -> PgPoolOptions {
 /// Options of a pool for tasks that end what they began. In a flood nothing is asked before a connection is used, since
 /// none rests; one that rested may have lost its server meanwhile, and is asked within the time for getting one.
 fn unguarded(connections_max: u32) -> PgPoolOptions {
+    of_all(connections_max).test_before_acquire(false).before_acquire(|connection, about| {
+        let has_rested = about.idle_for > UNASKED_MAX;
+        Box::pin(async move {
+            if has_rested {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    })
+}
+
+fn of_all(connections_max: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .before_acquire(|connection, about| {
-            let has_rested = about.idle_for > UNASKED_MAX;
-            Box::pin(async move {
-                if has_rested {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
         .after_connect(|connection, _| Box::pin(check_settings(connection)))
 }
 

@@ -1,20 +1,25 @@
 //! What every answer carries, errors and panics too: security headers, a request id, compression, a log line and
-//! its place in the metrics. More requests at once than the service can work on are turned away early.
+//! its place in the metrics. More requests at once than the service can work on are turned away early. Webhooks have
+//! less around them: of what they need not, a flood would pay for each.
 
 use super::slots::Slots;
 use super::{AppState, Error, error, request_id, telemetry, transport, webhooks};
+use crate::api;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+use metrics::SharedString;
 use std::any::Any;
 use std::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
-use tracing::Instrument;
+use tower_http::timeout::TimeoutLayer;
+use tracing::{Instrument, Span};
 
 /// Requests that are worked on at once; each page needs one of a few database connections.
 const REQUESTS_MAX: usize = 512;
@@ -47,23 +52,78 @@ pub fn wrap(router: Router, app: &AppState) -> Router {
     router.layer((from_fn_with_state(guard, around), compression, CatchPanicLayer::custom(panicked)))
 }
 
+/// Puts around a place that other systems post to what it has instead of the layers of pages. It counts its requests by
+/// itself, reads their bodies only so far as it has room, and answers with few bytes of JSON.
+pub fn wrap_webhook(route: MethodRouter<AppState>, app: &AppState, time_limit: TimeoutLayer) -> MethodRouter<AppState> {
+    let is_https = transport::is_https(&app.config);
+    let around = from_fn_with_state(is_https, around_webhook);
+    route.layer((around, CatchPanicLayer::custom(panicked_at_webhook), time_limit))
+}
+
 // The panic itself is in the log by the panic hook; the reader gets the neutral sentence.
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     Error::Internal(anyhow::anyhow!("a handler panicked")).into_response()
 }
 
+fn panicked_at_webhook(_: Box<dyn Any + Send + 'static>) -> Response {
+    api::Error::from(Error::Internal(anyhow::anyhow!("a handler panicked"))).into_response()
+}
+
+/// A request while it is answered.
+struct Asked {
+    began: Instant,
+    id: String,
+    method: &'static str,
+    /// The path as the registry writes it: what stands in the place of {link} is a secret.
+    route: SharedString,
+    span: Span,
+}
+
+impl Asked {
+    fn new(method: &Method, route: SharedString) -> Self {
+        let (began, id, method) = (Instant::now(), request_id::new(), telemetry::method_label(method));
+        let span = tracing::info_span!("request", request.id = %id, http.method = method, http.route = %route);
+        Self { began, id, method, route, span }
+    }
+
+    fn is_health(&self) -> bool {
+        matches!(&*self.route, "/healthz" | "/readyz")
+    }
+
+    // The answer with what every answer carries, counted and told.
+    fn answered(self, mut response: Response, is_https: bool) -> Response {
+        let Self { began, id, method, route, span } = self;
+        secure(response.headers_mut(), is_https);
+        if let Ok(id) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        let (status, took) = (response.status().as_u16(), began.elapsed());
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let _entered = span.enter();
+        if is_told(&route, status) {
+            tracing::info!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
+        } else {
+            tracing::debug!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
+        }
+        telemetry::count_request(method, route, status, took);
+        response
+    }
+}
+
+async fn around_webhook(State(is_https): State<bool>, request: Request, next: Next) -> Response {
+    let asked = Asked::new(request.method(), SharedString::const_str(webhooks::PATH));
+    let answer = async { error::as_json(next.run(request).await).await };
+    let response = answer.instrument(asked.span.clone()).await;
+    asked.answered(response, is_https)
+}
+
 async fn around(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let id = request_id::new();
-    // The path as the registry writes it: what stands in the place of {link} is a secret.
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
-    let method = telemetry::method_label(request.method());
-    let span = tracing::info_span!("request", request.id = %id, http.method = method, http.route = %route);
+    let asked = Asked::new(request.method(), route.into());
     let is_read = request.method().is_safe();
-    let answer = request_id::with(id.clone(), is_read, async {
-        let is_health = matches!(route.as_str(), "/healthz" | "/readyz");
+    let answer = request_id::with(asked.id.clone(), is_read, async {
         let Some(slot) = guard.slots.take() else {
-            if is_health {
+            if asked.is_health() {
                 return next.run(request).await;
             }
             return busy();
@@ -71,21 +131,8 @@ async fn around(State(guard): State<Guard>, request: Request, next: Next) -> Res
         let response = next.run(slot.left_while_body_comes(request)).await;
         if slot.is_turned_away() { busy() } else { response }
     });
-    let mut response = answer.instrument(span.clone()).await;
-    secure(response.headers_mut(), guard.is_https);
-    if let Ok(id) = HeaderValue::try_from(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    let status = response.status().as_u16();
-    telemetry::count_request(method, &route, status, began.elapsed());
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let _entered = span.enter();
-    if is_told(&route, status) {
-        tracing::info!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
-    } else {
-        tracing::debug!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
-    }
-    response
+    let response = answer.instrument(asked.span.clone()).await;
+    asked.answered(response, guard.is_https)
 }
 
 // A webhook that was stored is a row with its time, sender and headers: in a flood a line beside it, written while others

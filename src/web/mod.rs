@@ -334,5 +334,6 @@ pub fn router(app: AppState) -> axum::Router {
 /// Puts around routes what every answer has.
 pub fn finish(routes: Routes) -> axum::Router {
     let app = routes.app().clone();
-    beside::around(headers::wrap(routes.into_router(), &app), &app)
+    let (pages, webhooks) = routes.into_routers();
+    webhooks.fallback_service(beside::around(headers::wrap(pages, &app), &app))
 }

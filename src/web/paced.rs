@@ -19,14 +19,14 @@ pub struct PacedBody {
     patience: Duration,
     began: Option<Instant>,
     received: u64,
-    deadline: Pin<Box<Sleep>>,
+    /// Since it had to be waited for.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl PacedBody {
     /// The first byte and every pause may take `patience`; over all, the rate holds.
     pub fn new(inner: Incoming, patience: Duration, bytes_per_second_min: u64) -> Self {
-        let deadline = Box::pin(tokio::time::sleep(patience));
-        Self { inner, bytes_per_second_min, patience, began: None, received: 0, deadline }
+        Self { inner, bytes_per_second_min, patience, began: None, received: 0, deadline: None }
     }
 }
 
@@ -44,8 +44,10 @@ impl Body for PacedBody {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let earned = Duration::from_secs(this.received / this.bytes_per_second_min);
-        this.deadline.as_mut().reset(began + this.patience + earned);
-        ready!(this.deadline.as_mut().poll(cx));
+        let until = began + this.patience + earned;
+        let deadline = this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        deadline.as_mut().reset(until);
+        ready!(deadline.as_mut().poll(cx));
         Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the body comes too slowly").into())))
     }
 

@@ -2,7 +2,7 @@
 
 use super::error::{self, Error};
 use super::principal::Principal;
-use super::{AppState, Role, beside, cross_site, unknown_keys};
+use super::{AppState, Role, beside, cross_site, headers, unknown_keys};
 use crate::api;
 use crate::store::tokens::TokenScope;
 use axum::Router;
@@ -135,13 +135,14 @@ pub struct RouteEntry {
 pub struct Routes {
     app: AppState,
     router: Router<AppState>,
+    webhooks: Router<AppState>,
     entries: Vec<RouteEntry>,
 }
 
 impl Routes {
     /// No routes yet.
     pub fn new(app: AppState) -> Self {
-        Self { app, router: Router::new(), entries: Vec::new() }
+        Self { app, router: Router::new(), webhooks: Router::new(), entries: Vec::new() }
     }
 
     /// Adds a page that changes nothing.
@@ -172,17 +173,14 @@ impl Routes {
         self.push("GET", path, Policy::Public, None, limited(get(handler), BODY_BYTES_MAX))
     }
 
-    /// Adds a place that other systems post to, at most `bytes_max` at a time. The handler checks the signature
-    /// over the raw body, which it reads itself once it knows the sender; a browser's cookie counts for nothing
+    /// Adds a place that other systems post to. The handler checks the signature over the raw body, which it reads
+    /// itself once it knows the sender, and no more of it than it has room for; a browser's cookie counts for nothing
     /// here.
-    pub fn webhook<H: Handler<T, AppState>, T: 'static>(
-        self,
-        path: &'static str,
-        bytes_max: usize,
-        handler: H,
-    ) -> Self {
-        let layers = (from_fn(dress_api), size_limit(bytes_max), time_limit());
-        self.push("POST", path, Policy::Public, None, post(handler).layer::<_, Infallible>(layers))
+    pub fn webhook<H: Handler<T, AppState>, T: 'static>(mut self, path: &'static str, handler: H) -> Self {
+        let route = headers::wrap_webhook(post(handler).fallback(wrong_method), &self.app, time_limit());
+        self.webhooks = self.webhooks.route(path, route);
+        self.entries.push(RouteEntry { method: "POST", path, policy: Policy::Public, token_scope: None });
+        self
     }
 
     /// Adds a question to the API.
@@ -279,9 +277,10 @@ impl Routes {
         &self.app
     }
 
-    /// The finished router.
-    pub fn into_router(self) -> Router {
-        self.router.fallback(unknown_path).method_not_allowed_fallback(wrong_method).with_state(self.app)
+    /// The router of pages, API and files; and that of webhooks, which is finished.
+    pub fn into_routers(self) -> (Router, Router) {
+        let router = self.router.fallback(unknown_path).method_not_allowed_fallback(wrong_method);
+        (router.with_state(self.app.clone()), self.webhooks.with_state(self.app))
     }
 }
 

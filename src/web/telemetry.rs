@@ -7,6 +7,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::{Method, header};
 use axum::routing::get;
+use metrics::SharedString;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -81,8 +82,8 @@ pub fn method_label(method: &Method) -> &'static str {
 }
 
 /// Counts an answered request.
-pub fn count_request(method: &'static str, route: &str, status: u16, took: Duration) {
-    let (route, status) = (route.to_owned(), status.to_string());
+pub fn count_request(method: &'static str, route: SharedString, status: u16, took: Duration) {
+    let status = status.to_string();
     metrics::counter!("costwake_http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
         .increment(1);
     metrics::histogram!("costwake_http_request_seconds", "method" => method, "route" => route).record(took);

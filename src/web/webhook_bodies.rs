@@ -1,10 +1,11 @@
 //! The bodies of webhooks that are in memory at once. Anyone can begin to send one: a body takes room as it comes, not as
 //! its sender says, so that those who send slowly hold little of it, and no address holds more than a part.
 
-use super::{ClientAddress, spool};
-use axum::body::{Body, Bytes};
-use futures_util::StreamExt;
+use super::ClientAddress;
+use axum::body::{Body, Bytes, HttpBody};
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,10 +48,14 @@ pub struct Place {
 }
 
 impl BodyRoom {
-    /// The whole body, and its place.
-    pub async fn read(&self, from: ClientAddress, body: Body) -> Result<(Bytes, Place), Fault> {
+    /// The whole body of at most so many bytes, and its place.
+    pub async fn read(&self, from: ClientAddress, body: Body, bytes_max: usize) -> Result<(Bytes, Place), Fault> {
+        // As its head says; what it says wrongly shows while it comes.
+        if body.size_hint().lower() > bytes_max as u64 {
+            return Err(Fault::TooLarge);
+        }
         let place = Place { room: self.clone(), address: from.throttle_key(), kib: 0 };
-        match tokio::time::timeout(TIMEOUT, place.filled_with(body)).await {
+        match tokio::time::timeout(TIMEOUT, place.filled_with(body, bytes_max)).await {
             Ok(read) => read,
             Err(_) => Err(Fault::TooSlow),
         }
@@ -67,16 +72,22 @@ impl BodyRoom {
 }
 
 impl Place {
-    async fn filled_with(mut self, body: Body) -> Result<(Bytes, Self), Fault> {
+    async fn filled_with(mut self, mut body: Body, bytes_max: usize) -> Result<(Bytes, Self), Fault> {
         // One of which nothing came yet costs a connection, as one that came does.
         self.grow_to(1)?;
         let mut bytes = Vec::new();
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let fault =
-                |error: axum::Error| if spool::is_too_large(&error) { Fault::TooLarge } else { Fault::BrokeOff };
-            let chunk = chunk.map_err(fault)?;
-            self.grow_to((bytes.len() + chunk.len()).div_ceil(1 << 10))?;
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let Ok(chunk) = frame.map_err(|_| Fault::BrokeOff)?.into_data() else { continue };
+            let length = bytes.len() + chunk.len();
+            if length > bytes_max {
+                return Err(Fault::TooLarge);
+            }
+            self.grow_to(length.div_ceil(1 << 10))?;
+            // What came at once, as most do, stays where it was read to. One that waits for more is copied, so that it
+            // holds no more memory than it takes room.
+            if bytes.is_empty() && body.is_end_stream() {
+                return Ok((chunk, self));
+            }
             bytes.extend_from_slice(&chunk);
         }
         Ok((bytes.into(), self))
@@ -147,5 +158,24 @@ mod tests {
         }
         assert_eq!(places[4].grow_to(1), Err(Fault::NoRoom));
         assert_eq!(room.taken_kib(), ROOM_KIB);
+    }
+
+    #[tokio::test]
+    async fn what_comes_at_once_is_not_copied_and_what_is_too_large_is_refused() {
+        let room = BodyRoom::default();
+        let from = ClientAddress(std::net::Ipv4Addr::LOCALHOST.into());
+        let sent = Bytes::from(vec![7; 3000]);
+        let (read, place) = room.read(from, sent.clone().into(), 3000).await.unwrap();
+        assert!(read == sent && read.as_ptr() == sent.as_ptr() && place.kib == 3);
+        assert_eq!(room.read(from, sent.clone().into(), 2999).await.err(), Some(Fault::TooLarge));
+        // In parts, of whose length nothing is said before.
+        let parts = || {
+            let parts = [sent.slice(..1000), sent.slice(1000..)].map(Ok::<_, std::io::Error>);
+            Body::from_stream(futures_util::stream::iter(parts))
+        };
+        assert_eq!(room.read(from, parts(), 3000).await.unwrap().0, sent);
+        assert_eq!(room.read(from, parts(), 2999).await.err(), Some(Fault::TooLarge));
+        drop(place);
+        assert_eq!(room.taken_kib(), 0);
     }
 }

@@ -1,25 +1,33 @@
-//! Stores what senders post, many requests in one commit. While two batches are on their way to the disk the next
-//! gathers, so that a flood costs few commits, and a lone request waits for nobody.
+//! Stores what senders post, many requests in one commit. While a batch is on its way to the disk the next gathers, so
+//! that a flood costs few commits, and a lone request waits for nobody.
 
-use super::{Error, webhooks::READ_EVENTS_JOB};
+use super::Error;
 use crate::events::Headers;
-use crate::store::event_deliveries::{self, NewDelivery, Stored};
-use crate::store::event_sources::{self, EventSource};
+use crate::store::event_deliveries::{NewDelivery, Stored};
+use crate::store::event_intake::{self, Incoming};
+use crate::store::event_sources::EventSource;
 use crate::store::seal::Key;
-use crate::store::{INTAKE_CONNECTIONS, Pools, jobs};
+use crate::store::{INTAKE_CONNECTIONS, Pools};
+use axum::body::Bytes;
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{MutexGuard, Semaphore, mpsc, oneshot};
 
 /// Requests that wait for the next commit. More are told to come again: a sender waits no longer than for two commits.
 const WAITING_MAX: usize = 80;
 /// Requests of one commit.
 const BATCH_MAX: usize = 80;
+/// With so many a batch goes its way beside another. A commit costs the same for one and for many, so that fewer wait for
+/// the end of the other and go with those that come until then.
+const BATCH_ENOUGH: usize = 32;
+/// A batch that takes longer is held up by something, which keeps no other waiting.
+const HELD_UP_AFTER: Duration = Duration::from_millis(50);
 /// Batches at once: one is made ready while the database works on the other.
 const WRITERS: u32 = INTAKE_CONNECTIONS;
 /// A connection that the database ended fails at once.
@@ -41,7 +49,7 @@ pub struct Proven {
     /// Without secrets.
     pub headers: Headers,
     /// Without credentials in addresses.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// Hexadecimal SHA-256 of the body as it came.
     pub body_sha256: String,
     /// When it came.
@@ -60,6 +68,13 @@ pub enum Taken {
 struct Waiting {
     request: Proven,
     answer: oneshot::Sender<Result<Taken, Error>>,
+}
+
+/// What the writers share.
+struct Queue {
+    waiting: tokio::sync::Mutex<mpsc::Receiver<Waiting>>,
+    /// A permit for each batch that is on its way.
+    writing: Semaphore,
 }
 
 /// The way in, and the sources as they were last read.
@@ -86,9 +101,10 @@ impl Intake {
             return writer.clone();
         }
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        let queue = Queue { waiting: tokio::sync::Mutex::new(receiver), writing: Semaphore::new(WRITERS as usize) };
+        let queue = Arc::new(queue);
         for _ in 0..WRITERS {
-            tokio::spawn(write(pools.clone(), Arc::clone(&receiver)));
+            tokio::spawn(write(pools.clone(), Arc::clone(&queue)));
         }
         writer.insert(sender).clone()
     }
@@ -132,49 +148,86 @@ fn mark_of(path: &Path) -> Option<Mark> {
     Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
+/// A writer's connection, kept while there is work: giving it back and taking it asks the database whether it still works.
+type Kept = Option<PoolConnection<Postgres>>;
+
 // Ends with the last way in.
-async fn write(pools: Pools, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
+async fn write(pools: Pools, queue: Arc<Queue>) {
+    let mut kept = None;
     loop {
-        let batch = gather(&mut *waiting.lock().await, BATCH_MAX).await;
+        let mut waiting = take_turn(&queue, &mut kept).await;
+        let mut batch = gather(&mut waiting, BATCH_MAX).await;
         if batch.is_empty() {
             return;
         }
+        let _ = tokio::time::timeout(HELD_UP_AFTER, fill(&mut batch, &mut waiting, &queue.writing)).await;
+        // There are as many permits as writers.
+        let Ok(_on_its_way) = queue.writing.acquire().await else { return };
+        drop(waiting);
         let (requests, answers): (Vec<Proven>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.request, waiting.answer)).unzip();
-        for (result, answer) in commit(&pools, requests).await.into_iter().zip(answers) {
+        for (result, answer) in commit(&pools, &mut kept, requests).await.into_iter().zip(answers) {
             // A sender that hung up is not told; what it sent is stored.
             let _ = answer.send(result);
         }
     }
 }
 
+// The turn to gather. Who has to wait, for it or for a request, keeps no connection meanwhile.
+async fn take_turn<'q>(queue: &'q Queue, kept: &mut Kept) -> MutexGuard<'q, mpsc::Receiver<Waiting>> {
+    if let Ok(waiting) = queue.waiting.try_lock()
+        && !waiting.is_empty()
+    {
+        return waiting;
+    }
+    *kept = None;
+    queue.waiting.lock().await
+}
+
 // What waits, at least one; nothing once the last way in is gone.
 //
 // The first request wakes the writer before those that came with it had their turn: each commit would be of one. So they
-// get it first. That lasts only while there is work; a lone request waits for nobody.
+// get it first, and so do others for as long as there are any that come meanwhile. A lone request waits for nobody.
 async fn gather<T>(waiting: &mut mpsc::Receiver<T>, count_max: usize) -> Vec<T> {
     let mut batch = Vec::new();
     if waiting.recv_many(&mut batch, count_max).await == 0 {
         return batch;
     }
-    tokio::task::yield_now().await;
-    while batch.len() < count_max
-        && let Ok(next) = waiting.try_recv()
-    {
-        batch.push(next);
+    let mut count = 0;
+    while batch.len() > count && batch.len() < count_max.min(BATCH_ENOUGH) {
+        count = batch.len();
+        tokio::task::yield_now().await;
+        while batch.len() < count_max
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.push(next);
+        }
     }
     batch
 }
 
+// While another batch is on its way, more may join, until they are enough.
+async fn fill<T>(batch: &mut Vec<T>, waiting: &mut mpsc::Receiver<T>, writing: &Semaphore) {
+    while batch.len() < BATCH_ENOUGH {
+        let room = BATCH_ENOUGH - batch.len();
+        tokio::select! {
+            biased;
+            // All of the permits are there only where nobody writes.
+            _ = writing.acquire_many(WRITERS) => return,
+            count = waiting.recv_many(batch, room) => if count == 0 { return },
+        }
+    }
+}
+
 // Where the whole does not go in, each is tried for itself: one must not keep the others out.
-async fn commit(pools: &Pools, requests: Vec<Proven>) -> Vec<Result<Taken, Error>> {
+async fn commit(pools: &Pools, kept: &mut Kept, requests: Vec<Proven>) -> Vec<Result<Taken, Error>> {
     let places: Vec<&Proven> = requests.iter().collect();
-    let results = match commit_all(pools, &places).await {
+    let results = match commit_all(pools, kept, &places).await {
         Ok(stored) => stored.into_iter().map(Ok).collect(),
         Err(_) => {
             let mut results = Vec::new();
             for place in places {
-                results.push(commit_one(pools, place).await);
+                results.push(commit_one(pools, kept, place).await);
             }
             results
         }
@@ -187,55 +240,32 @@ async fn commit(pools: &Pools, requests: Vec<Proven>) -> Vec<Result<Taken, Error
 
 // As often as there are connections, and once more: the database may have ended all of them since they were used, and some
 // senders send but once. What takes long fails for another reason.
-async fn commit_one(pools: &Pools, request: &Proven) -> Result<Option<Stored>, Error> {
+async fn commit_one(pools: &Pools, kept: &mut Kept, request: &Proven) -> Result<Option<Stored>, Error> {
     let began = Instant::now();
-    for _ in 0..INTAKE_CONNECTIONS {
-        match commit_all(pools, &[request]).await {
-            Err(_) if began.elapsed() < AGAIN_WITHIN => {}
+    let mut more_tries = INTAKE_CONNECTIONS;
+    loop {
+        match commit_all(pools, kept, &[request]).await {
+            Err(_) if more_tries > 0 && began.elapsed() < AGAIN_WITHIN => more_tries -= 1,
             result => return result.map(|mut stored| stored.remove(0)),
         }
     }
-    commit_all(pools, &[request]).await.map(|mut stored| stored.remove(0))
 }
 
-// `None` for one whose source has changed.
-async fn commit_all(pools: &Pools, requests: &[&Proven]) -> Result<Vec<Option<Stored>>, Error> {
-    let mut transaction = pools.intake.begin().await?;
-    let mut ids: Vec<i64> = requests.iter().map(|request| request.source.event_source_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let now = event_sources::by_ids(&mut transaction, &ids).await?;
-    let fits = |request: &&&Proven| {
-        now.get(&request.source.event_source_id).is_some_and(|now| now.takes_like(&request.source))
+// `None` for one whose source has changed. A connection on which something failed is given back: there it is asked whether
+// it still works.
+async fn commit_all(pools: &Pools, kept: &mut Kept, requests: &[&Proven]) -> Result<Vec<Option<Stored>>, Error> {
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => pools.intake.acquire().await?,
     };
-    let fitting: Vec<&&Proven> = requests.iter().filter(fits).collect();
-    let new: Vec<NewDelivery<'_>> = fitting.iter().map(|request| new_delivery(request)).collect();
-    let stored = event_deliveries::insert_all(&mut transaction, &new).await?;
-    if stored.iter().any(|stored| stored.is_new) {
-        jobs::enqueue(&mut transaction, READ_EVENTS_JOB, "", &json!({})).await?;
-    }
-    let signed: Vec<i64> = fitting
-        .iter()
-        .filter(|request| request.is_signed)
-        .map(|request| request.source.event_source_id)
-        .filter(|id| now.get(id).is_some_and(|source| source.signed_since.is_none()))
-        .collect();
-    if let Some(first) = fitting.iter().map(|request| request.received_at).min().filter(|_| !signed.is_empty()) {
-        event_sources::signed(&mut transaction, &signed, first).await?;
-    }
-    let remembered: Vec<i64> = new
-        .iter()
-        .filter(|new| {
-            now.get(&new.event_source_id).is_some_and(|source| source.should_remember_receipt(new.received_at))
-        })
-        .map(|new| new.event_source_id)
-        .collect();
-    if let Some(last) = new.iter().map(|new| new.received_at).max().filter(|_| !remembered.is_empty()) {
-        event_sources::received(&mut transaction, &remembered, last).await?;
-    }
-    transaction.commit().await?;
-    let mut stored = stored.into_iter();
-    Ok(requests.iter().map(|request| if fits(&request) { stored.next() } else { None }).collect())
+    let incoming: Vec<Incoming<'_>> = requests.iter().map(|request| incoming(request)).collect();
+    let stored = event_intake::store(&mut connection, &incoming).await?;
+    *kept = Some(connection);
+    Ok(stored)
+}
+
+fn incoming(request: &Proven) -> Incoming<'_> {
+    Incoming { new: new_delivery(request), source: &request.source, is_signed: request.is_signed }
 }
 
 fn new_delivery(request: &Proven) -> NewDelivery<'_> {
@@ -243,7 +273,7 @@ fn new_delivery(request: &Proven) -> NewDelivery<'_> {
         event_source_id: request.source.event_source_id,
         dedupe_key: &request.dedupe_key,
         event_name: &request.event_name,
-        headers: json!(request.headers),
+        headers: &request.headers,
         body: &request.body,
         body_sha256: &request.body_sha256,
         received_at: request.received_at,
@@ -252,8 +282,9 @@ fn new_delivery(request: &Proven) -> NewDelivery<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::gather;
-    use tokio::sync::mpsc;
+    use super::*;
+    use futures_util::FutureExt;
+    use std::pin::pin;
 
     /// Requests that are ready at once go into one commit, though the first of them wakes the writer.
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -287,5 +318,53 @@ mod tests {
         assert_eq!(gather(&mut waiting, 2).await, [1]);
         drop(sender);
         assert!(gather(&mut waiting, 2).await.is_empty());
+    }
+
+    /// Those that come one after the other, each while the writer waits for the one before, go into one commit too, until
+    /// they are enough.
+    #[test]
+    fn those_that_come_one_after_the_other_are_gathered_together() {
+        for (come, gathered) in [(5, 5), (BATCH_MAX, BATCH_ENOUGH)] {
+            let (sender, mut waiting) = mpsc::channel(BATCH_MAX);
+            let mut batch = pin!(gather(&mut waiting, BATCH_MAX));
+            let mut done = None;
+            for number in 0..come {
+                sender.try_send(number).unwrap();
+                done = batch.as_mut().now_or_never();
+                if done.is_some() {
+                    break;
+                }
+            }
+            let done = done.or_else(|| batch.now_or_never());
+            assert_eq!(done, Some((0..gathered).collect::<Vec<_>>()));
+        }
+    }
+
+    /// Beside a batch that is on its way another gathers, until it is enough or the first is done.
+    #[test]
+    fn a_batch_gathers_while_another_is_on_its_way() {
+        let (sender, mut waiting) = mpsc::channel(BATCH_MAX);
+        let writing = Semaphore::new(WRITERS as usize);
+        let mut batch = vec![0];
+        fill(&mut batch, &mut waiting, &writing).now_or_never().expect("nobody writes");
+
+        {
+            let first = writing.try_acquire().unwrap();
+            let mut filling = pin!(fill(&mut batch, &mut waiting, &writing));
+            sender.try_send(1).unwrap();
+            assert!(filling.as_mut().now_or_never().is_none());
+            drop(first);
+            filling.now_or_never().expect("the first is done");
+        }
+        assert_eq!(batch, [0, 1]);
+
+        let _first = writing.try_acquire().unwrap();
+        for number in 2..BATCH_MAX {
+            sender.try_send(number).unwrap();
+        }
+        fill(&mut batch, &mut waiting, &writing).now_or_never().expect("it is enough");
+        assert_eq!(batch.len(), BATCH_ENOUGH);
+        // The next writer finds a permit.
+        assert!(writing.try_acquire().is_ok());
     }
 }

@@ -18,8 +18,9 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -42,16 +43,24 @@ const UNSIGNED: &str = "This source signs what it sends, so that its plain token
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
-    routes.webhook(PATH, BODY_BYTES_MAX, receive)
+    routes.webhook(PATH, receive)
+}
+
+/// What a sender is told whose webhook is stored.
+#[derive(Serialize)]
+struct Answer<'a> {
+    delivery: i64,
+    event: &'a str,
 }
 
 async fn receive(
     State(app): State<AppState>,
     Path((sender, name)): Path<(String, String)>,
-    headers: HeaderMap,
     address: ClientAddress,
     request: axum::extract::Request,
 ) -> Result<Response, crate::api::Error> {
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers;
     let looks_up = turn(&app)?;
     let sender = Sender::of(&sender).ok_or(Error::NotFound)?;
     let mut source = source_of(&app, sender, &name).await?;
@@ -63,7 +72,7 @@ async fn receive(
     }
     // However slowly a body comes, its request keeps no turn from others.
     drop(looks_up);
-    let (body, place) = match app.webhook_bodies.read(address, request.into_body()).await {
+    let (body, place) = match app.webhook_bodies.read(address, body, BODY_BYTES_MAX).await {
         Ok(read) => read,
         Err(fault) => return unread(fault),
     };
@@ -95,7 +104,7 @@ async fn receive(
                 }
                 let is_new = stored.is_new && event_name != "ping";
                 let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
-                let answer = json!({ "delivery": stored.event_delivery_id, "event": event_name });
+                let answer = Answer { delivery: stored.event_delivery_id, event: &event_name };
                 drop(place);
                 return Ok((status, Json(answer)).into_response());
             }
@@ -164,14 +173,18 @@ fn proven(
     source: Arc<EventSource>,
     sender: &Sender,
     headers: &HeaderMap,
-    body: &[u8],
-    plain: &[u8],
+    body: &Bytes,
+    plain: &Cow<'_, [u8]>,
 ) -> Proven {
     let is_signed = is_signed(sender, headers);
     let headers = kept(headers);
     let received_at = app.now();
     let body_sha256 = hex::encode(Sha256::digest(body));
-    let body = events::stored_body(sender, plain);
+    let body = match (plain, events::stored_body(sender, plain)) {
+        // A part of what came, and not copied.
+        (Cow::Borrowed(_), Cow::Borrowed(part)) => body.slice_ref(part),
+        (_, other) => other.into_owned().into(),
+    };
     let is_looked_at = !events::is_known_by_headers(sender);
     let root = is_looked_at.then(|| serde_json::from_slice(&body).ok()).flatten().unwrap_or_default();
     Proven {

@@ -396,7 +396,7 @@ pub async fn deliver(pool: &PgPool, sender: &str, key: &str, given: &Given) {
         event_source_id: source.event_source_id,
         dedupe_key: key,
         event_name: "",
-        headers: json!(given.headers),
+        headers: &given.headers,
         body: &given.body,
         body_sha256: "",
         received_at: given.received_at,

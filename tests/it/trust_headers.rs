@@ -39,7 +39,8 @@ async fn every_kind_of_answer_carries_the_headers(pool: PgPool) {
         }
         ""
     };
-    app.router = web::finish(web::routes(app.state.clone()).get("/test/panic", Policy::Public, breaks));
+    let routes = web::routes(app.state.clone()).get("/test/panic", Policy::Public, breaks);
+    app.router = web::finish(routes.webhook("/webhooks/test/panic", breaks));
     let person = app.browser(Role::Viewer, false, &[]).await;
     let huge = app
         .request(Method::POST, "/sign-in")
@@ -47,6 +48,7 @@ async fn every_kind_of_answer_carries_the_headers(pool: PgPool) {
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Body::from(vec![b'a'; (1 << 20) + 1]))
         .unwrap();
+    let post = |path: &str| app.send(app.request(Method::POST, path).body(Body::empty()).unwrap());
     let answers = [
         ("page", person.get("/settings/profile").await, StatusCode::OK),
         ("sign-in", app.get("/sign-in").await, StatusCode::OK),
@@ -61,6 +63,10 @@ async fn every_kind_of_answer_carries_the_headers(pool: PgPool) {
         ("health", app.get("/healthz").await, StatusCode::OK),
         ("static", app.get(&web::assets::url("app.css")).await, StatusCode::OK),
         ("panic", app.get("/test/panic").await, StatusCode::INTERNAL_SERVER_ERROR),
+        ("webhook", post("/webhooks/github/none").await, StatusCode::NOT_FOUND),
+        ("webhook that panics", post("/webhooks/test/panic").await, StatusCode::INTERNAL_SERVER_ERROR),
+        ("webhook by GET", app.get("/webhooks/github/none").await, StatusCode::METHOD_NOT_ALLOWED),
+        ("no webhook", post("/webhooks/none").await, StatusCode::NOT_FOUND),
     ];
     for (what, page, status) in &answers {
         assert_eq!(page.status, *status, "{what}");
@@ -79,11 +85,14 @@ async fn every_kind_of_answer_carries_the_headers(pool: PgPool) {
     assert!(leads_on("panic") && leads_on("unknown") && leads_on("incomplete form"));
     assert!(body("panic").contains("Try again") && !body("unknown").contains("Try again"));
     assert!(body("incomplete form").contains("what you entered is still there"), "{}", body("incomplete form"));
-    let json = answers.iter().find(|(what, ..)| *what == "unknown of the API").unwrap().1.json();
-    assert!(json["error"].is_string());
+    for (what, page, _) in answers.iter().filter(|(what, ..)| what.contains("webhook") || what.contains("of the API")) {
+        assert!(page.json()["error"].is_string(), "{what}: {}", page.body);
+    }
 
     let https = support::app_with(pool, support::config(&["--public-url", "https://costs.example.com"])).await;
-    assert!(https.get("/sign-in").await.headers.contains_key(header::STRICT_TRANSPORT_SECURITY));
+    for path in ["/sign-in", "/webhooks/github/none"] {
+        assert!(https.get(path).await.headers.contains_key(header::STRICT_TRANSPORT_SECURITY), "{path}");
+    }
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

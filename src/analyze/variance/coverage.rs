@@ -82,13 +82,16 @@ impl Bought {
     }
 }
 
+// What lines of one SKU are added up by: product, SKU, whether they are paid once, the days that lack.
+type Together = (i64, i64, bool, (u32, u32));
+
 // One line in one period, and whether a commitment covers it.
 type Part<'a> = (&'a Side, bool);
 
 /// Puts together what a commitment covers of a SKU and what it does not. Costs before commitments (`is_before_commitments`)
 /// know none.
 pub(super) fn bought(lines: &[&Line], is_before_commitments: bool) -> Vec<Bought> {
-    let mut of_one: BTreeMap<(i64, i64, bool, (u32, u32)), Vec<&Line>> = BTreeMap::new();
+    let mut of_one: BTreeMap<Together, Vec<&Line>> = BTreeMap::new();
     let mut all = Vec::new();
     for line in lines.iter().copied() {
         if is_before_commitments || !line.has_standard_price() {

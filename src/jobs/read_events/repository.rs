@@ -273,7 +273,7 @@ async fn store(asking: &Asking<'_>, found: &[Found], marks: &[Mark]) -> Result<i
             event_source_id: asking.event_source_id,
             dedupe_key: &found.dedupe_key,
             event_name: found.event_name,
-            headers: json!(found.headers),
+            headers: &found.headers,
             body,
             body_sha256,
             received_at,
@@ -290,7 +290,7 @@ async fn store(asking: &Asking<'_>, found: &[Found], marks: &[Mark]) -> Result<i
 }
 
 fn body_of(found: &Found) -> (Vec<u8>, String) {
-    let body = events::without_credentials(found.body.to_string().as_bytes());
+    let body = events::without_credentials(found.body.to_string().as_bytes()).into_owned();
     let sha256 = hex::encode(Sha256::digest(&body));
     (body, sha256)
 }
