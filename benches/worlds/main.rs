@@ -77,8 +77,8 @@ fn print_effects(of: &str, figures: &[score::Figures; 2]) {
     for (asked, figures) in ["settled", "early"].iter().zip(figures) {
         println!(
             "  {asked}: {} {of}, mean error {:.2} of always zero, median error of effects of 2 % and more {:.1} %, \
-             coverage {:.1} %, half-width {:.1} %, found {:.0} % of {} large, {:.0} % of {} findings false, {:.1} % on \
-             nothing, cannot tell {:.0} %, attribution {} of {}",
+             coverage {:.1} %, half-width {:.1} %, found {:.0} % of {} large, {:.0} % of {} findings false, {:.1} % of {} \
+             that did nothing, cannot tell {:.0} %, attribution {} of {}",
             figures.releases,
             figures.mean_error,
             100.0 * figures.median_error,
@@ -89,6 +89,7 @@ fn print_effects(of: &str, figures: &[score::Figures; 2]) {
             100.0 * figures.wrong,
             figures.findings,
             100.0 * figures.on_nothing,
+            figures.nothing,
             100.0 * figures.cannot_tell,
             figures.attributed,
             figures.bursts,

@@ -91,7 +91,7 @@ async fn receive(
     let Ok(plain) = events::plain_body(&body) else {
         return Ok(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send application/json."));
     };
-    let mut request = proven(&app, source, sender, &headers, &body, &plain);
+    let mut request = proven(&app, source, sender, &headers, &body, plain);
     let event_name = request.event_name.clone();
     for _ in 0..PROOFS_MAX {
         let changed = match store(&app, request).await? {
@@ -174,13 +174,13 @@ fn proven(
     sender: &Sender,
     headers: &HeaderMap,
     body: &Bytes,
-    plain: &Cow<'_, [u8]>,
+    plain: Cow<'_, [u8]>,
 ) -> Proven {
     let is_signed = is_signed(sender, headers);
     let headers = kept(headers);
     let received_at = app.now();
     let body_sha256 = hex::encode(Sha256::digest(body));
-    let body = match (plain, events::stored_body(sender, plain)) {
+    let body = match (&plain, events::stored_body(sender, &plain)) {
         // A part of what came, and not copied.
         (Cow::Borrowed(_), Cow::Borrowed(part)) => body.slice_ref(part),
         (_, other) => other.into_owned().into(),

@@ -137,7 +137,7 @@ async fn what_did_nothing_says_so_or_why_nobody_can_tell(db: PgPool) {
     let smallest = amount(&about, "smallest_visible");
     assert!((5.0..15.0).contains(&smallest), "{smallest}");
     let [low, high] = ["per_day_low", "per_day_high"].map(|key| amount(&about, key));
-    assert!(-10.5 < low && low <= 0.0 && 0.0 <= high && high < 10.5, "{low} to {high}");
+    assert!((-10.5..=0.0).contains(&low) && (0.0..10.5).contains(&high), "{low} to {high}");
     let finance = world.finance().await;
     let page = finance.get(&format!("/deployments/{quiet}")).await;
     assert!(page.body.contains("No material change: what this deployment added"), "{}", page.body);

@@ -1,5 +1,7 @@
 //! Cost that a rule gives a service from a day on: no release did it, and it is no anomaly.
 
+#![expect(clippy::float_arithmetic, reason = "steps against what was made up")]
+
 use super::finance::{HEADER, column, time, world};
 use super::support::usual_cents;
 use chrono::{Days, NaiveDate};
