@@ -103,6 +103,21 @@ pub async fn unpin(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::
     Ok(gone.execute(conn).await?.rows_affected() == 1)
 }
 
+/// Lets rules decide again about what is pinned to this service alone, which is about to go: a pin names one at least.
+pub async fn forget_service(conn: &mut PgConnection, service_id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM operational_event_pin p USING operational_event_pin_service gone
+         WHERE gone.service_id = $1 AND gone.event_source_id = p.event_source_id AND gone.external_id = p.external_id
+           AND NOT EXISTS (SELECT FROM operational_event_pin_service other
+                           WHERE other.event_source_id = p.event_source_id AND other.external_id = p.external_id
+                             AND other.service_id <> $1)",
+        service_id
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// What is pinned, the latest first: of one event, or of all. A pin of an event that nothing tells of any more waits for it.
 pub async fn list(conn: &mut PgConnection, operational_event_id: Option<i64>, limit: i64) -> sqlx::Result<Vec<Pin>> {
     sqlx::query_as!(

@@ -188,6 +188,25 @@ async fn a_pin_holds_through_rules_and_replays(pool: PgPool) {
     assert_eq!(places(&pool).await, ["production"]);
 }
 
+/// A service that is deleted is taken out of the pins that name it. One that named no other is gone: rules decide again.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_pin_ends_with_the_last_service_that_it_names(pool: PgPool) {
+    let (doors, path) = world(&pool).await;
+    sqlx::query("INSERT INTO service (slug, name) VALUES ('desk', 'Desk')").execute(&pool).await.unwrap();
+    let token = doors.app.token(TokenScope::Admin, Role::Finance).await;
+    let pin = format!("/api/v1{path}/pin");
+    let pinned = doors.app.api("PUT", &pin, &token, json!({"services": ["search", "desk"]})).await;
+    assert_eq!(pinned.status, StatusCode::OK, "{}", pinned.body);
+    assert_eq!(places(&pool).await, ["desk and search in production"]);
+    let finance = doors.app.browser(Role::Finance, false, &[]).await;
+    for (slug, place, pin_count) in [("search", "desk in production", 1), ("desk", "checkout in production", 0)] {
+        let deleted = finance.post_form(&format!("/catalogue/services/{slug}/delete"), &[]).await;
+        assert_eq!(deleted.status, StatusCode::SEE_OTHER, "{slug}: {}", deleted.body);
+        assert_eq!(places(&pool).await, [place], "{slug}");
+        assert_eq!(count(&pool, "SELECT count(*) FROM operational_event_pin").await, pin_count, "{slug}");
+    }
+}
+
 /// Programs pin, list and let go; what cannot be is refused with a sentence, and nothing is changed.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn programs_pin_events(pool: PgPool) {

@@ -51,6 +51,7 @@ pub(super) async fn ask_service(
     let comes_back = after.answer_adds(&service.slug);
     let mut consequences = after.rules_sentence("service");
     consequences.push("Its other names are free for others then, and its deployments keep no link to it.".into());
+    consequences.push("Rules decide again about operational events that are pinned to it alone.".into());
     Ok(DeletePage {
         page,
         what: "service",
