@@ -111,9 +111,13 @@ struct Row {
 // differ in that cannot both hold, so that no key is inserted twice. No source is changed in its key while it is looked
 // at, as any delivery that refers to it asks for.
 //
-// Rows are locked in the same order by all who write: sources, to be there; deliveries by their keys; the job; sources,
-// to be changed, which come by their numbers. Each part counts the rows of the one before, and thereby waits for all of them: one that only asked
-// whether there is any would lock the job between two deliveries.
+// Rows are locked in the same order by all who write: sources, to be there, which keeps nobody from writing; deliveries by
+// their keys; the job; sources, to be changed. Each part counts the rows of the one before, and thereby waits for all of
+// them: one that only asked whether there is any would lock the job between two deliveries. Of sources to be changed the
+// order is that of the plan: two who meet there in different orders are told so, and the caller tries again.
+//
+// Whoever changes a source while this waits comes after it: the proof holds as of the beginning of the statement. What is
+// remembered goes into the row as it is by then.
 //
 // A running job may have read its input already, and another must follow it; one that waits has not. Either way its row
 // stays locked until the commit, so that it neither begins nor ends meanwhile.

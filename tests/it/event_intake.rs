@@ -10,7 +10,9 @@ use costwake::store::jobs;
 use costwake::store::seal::Key;
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, PgPool};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 const ALL: &str = "SELECT count(*) FROM event_delivery";
 const JOBS: &str = "SELECT count(*) FROM job WHERE kind = 'normalize_events' AND key = ''";
@@ -211,6 +213,32 @@ async fn a_source_remembers_its_first_signature_and_that_something_came(pool: Pg
     // From now on its plain token is refused: what was proven before is proven anew.
     assert!(sources.store(&[at("h", 16, true)]).await[0].is_none());
     assert_eq!(sources.find("second").await.last_received_at, None, "another source");
+}
+
+/// A source that somebody is changing is waited for where something of it is to be remembered, and what was written of it
+/// meanwhile is kept.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_source_that_is_being_changed_is_remembered_as_it_is_by_then(pool: PgPool) {
+    let sources = Sources::new(&pool).await;
+    let (first, second) = (sources.find("first").await, sources.find("second").await);
+    let earlier = sources.now - TimeDelta::hours(1);
+    let mut change = pool.begin().await.unwrap();
+    sqlx::query("UPDATE event_source SET signed_since = $1, last_error = 'a wrong secret' WHERE name = 'first'")
+        .bind(earlier)
+        .execute(&mut *change)
+        .await
+        .unwrap();
+    let mut signed = sources.incoming(&first, "a", "one");
+    signed.is_signed = true;
+    let all = [signed, sources.incoming(&second, "a", "one")];
+    let mut storing = Box::pin(sources.store(&all));
+    assert!(timeout(Duration::from_millis(300), &mut storing).await.is_err(), "it waits");
+    change.commit().await.unwrap();
+    assert!(storing.await.iter().all(|stored| stored.is_some_and(|stored| stored.is_new)));
+    let now = sources.find("first").await;
+    assert_eq!((now.signed_since, now.last_received_at, now.last_error), (Some(earlier), Some(sources.now), None));
+    assert_eq!(sources.find("second").await.last_received_at, Some(sources.now));
+    assert_eq!((count(&pool, ALL).await, count(&pool, JOBS).await), (2, 1));
 }
 
 /// Two who write the same keys at once, each in another order, wait for each other and never both.
