@@ -67,7 +67,10 @@ impl askama::filters::HtmlSafe for MatchSection {}
 /// The names that the form of a pin offers, and those that are chosen: short names, each with its name.
 pub struct PinPlaces {
     pub services: Vec<(String, String)>,
+    /// None where it has none, or several.
     pub service: String,
+    /// Those that it has stay unless one is chosen.
+    pub has_several: bool,
     pub environments: Vec<(String, String)>,
     pub environment: String,
     /// The form of a rule that would map all of its kind; empty where it has a service.

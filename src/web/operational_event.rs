@@ -80,7 +80,11 @@ async fn pin_places(conn: &mut PgConnection, detail: &EventDetail) -> Result<Pin
     let rule_href = if detail.services.is_empty() { names(detail).rule_url() } else { String::new() };
     Ok(PinPlaces {
         services: services.into_iter().map(|one| (one.slug, one.name)).collect(),
-        service: detail.services.first().map(|one| one.slug.clone()).unwrap_or_default(),
+        service: match detail.services.as_slice() {
+            [one] => one.slug.clone(),
+            _ => String::new(),
+        },
+        has_several: detail.services.len() > 1,
         environments,
         environment: detail.environment_slug.clone().unwrap_or_default(),
         rule_href,

@@ -188,6 +188,24 @@ async fn a_pin_holds_through_rules_and_replays(pool: PgPool) {
     assert_eq!(places(&pool).await, ["production"]);
 }
 
+/// Of an event of several services the form chooses none: another environment alone keeps all of them.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_form_keeps_several_services(pool: PgPool) {
+    let (doors, path) = world(&pool).await;
+    let finance = doors.app.browser(Role::Finance, false, &[]).await;
+    assert!(finance.get(&path).await.body.contains("name=\"service\" required><option value=\"\">choose one</option>"));
+    let token = doors.app.token(TokenScope::Admin, Role::Finance).await;
+    let both = json!({"services": ["search", "checkout"]});
+    let pinned = doors.app.api("PUT", &format!("/api/v1{path}/pin"), &token, both).await;
+    assert_eq!(pinned.status, StatusCode::OK, "{}", pinned.body);
+    let page = finance.get(&path).await.body;
+    assert!(page.contains("name=\"service\"><option value=\"\">those that it has</option>"), "{page}");
+    assert!(!page.contains("<option value=\"checkout\" selected>"), "{page}");
+    let fields = [("service", ""), ("environment", "staging")];
+    assert_eq!(finance.post_form(&format!("{path}/pin"), &fields).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(places(&pool).await, ["checkout and search in staging"]);
+}
+
 /// A service that is deleted is taken out of the pins that name it. One that named no other is gone: rules decide again.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_pin_ends_with_the_last_service_that_it_names(pool: PgPool) {
