@@ -3,7 +3,8 @@
 //!
 //! A step is a matter of the days around it and of no others, so that it stays as it is when more days come: a resource
 //! whose lines named one payer on most days of a week has none of that payer in the week from the day on, and another one
-//! who had none in the week before. Its amount is the mean over the complete days of that week.
+//! who had none in the week before. Its amount is the mean over the complete days of that week. Where several paid before,
+//! each gives the share of it that it paid in its last week.
 
 use super::impact_series::RuleStep;
 use super::shared_analysis::SharedAnalysis;
@@ -98,6 +99,7 @@ async fn write(conn: &mut PgConnection, several: &[Resource], complete_to: Naive
              SELECT sub_account_key, resource_id, service_id, environment_id, billing_currency, day,
                     lag(day) OVER own AS day_before, lead(day) OVER own AS day_after,
                     count(*) OVER (own RANGE BETWEEN '6 days'::interval PRECEDING AND CURRENT ROW) AS days_of_week,
+                    sum(cost) OVER (own RANGE BETWEEN '6 days'::interval PRECEDING AND CURRENT ROW) AS cost_before,
                     sum(cost) OVER (own RANGE BETWEEN CURRENT ROW AND '6 days'::interval FOLLOWING) AS cost_of_week
              FROM of_day
              WINDOW own AS (PARTITION BY sub_account_key, resource_id, service_id, environment_id, billing_currency
@@ -106,11 +108,16 @@ async fn write(conn: &mut PgConnection, several: &[Resource], complete_to: Naive
              SELECT later.service_id AS to_service, later.environment_id AS to_environment,
                     earlier.service_id AS from_service, earlier.environment_id AS from_environment,
                     billing_currency, later.day,
-                    (later.cost_of_week / least(7, $3::date - later.day + 1))::double precision AS amount
+                    (later.cost_of_week / least(7, $3::date - later.day + 1))::double precision
+                    * CASE WHEN min(earlier.cost_before) OVER payers >= 0 AND sum(earlier.cost_before) OVER payers > 0
+                           THEN (earlier.cost_before / sum(earlier.cost_before) OVER payers)::double precision
+                           ELSE 1.0::double precision / count(*) OVER payers END AS amount
              FROM held later JOIN held earlier USING (sub_account_key, resource_id, billing_currency)
              WHERE (later.day_before IS NULL OR later.day - later.day_before > 7)
                AND earlier.day < later.day AND later.day - earlier.day <= 3 AND earlier.days_of_week >= 4
                AND (earlier.day_after IS NULL OR earlier.day_after - later.day >= 7)
+             WINDOW payers AS (PARTITION BY sub_account_key, resource_id, billing_currency,
+                               later.service_id, later.environment_id, later.day)
          )
          INSERT INTO retag_step (service_id, environment_id, billing_currency, day, amount_per_day)
          SELECT service_id, environment_id, billing_currency, day, sum(amount)
