@@ -88,6 +88,35 @@ type Together = (i64, i64, bool, (u32, u32));
 // One line in one period, and whether a commitment covers it.
 type Part<'a> = (&'a Side, bool);
 
+/// In which of both periods each SKU of a service is charged for, covered or not: the part of it that a commitment covers
+/// begins and ends with the commitment, and lacks no bill by that.
+pub(super) struct Charged(BTreeMap<(i64, Together), (bool, bool)>);
+
+impl Charged {
+    pub fn of(lines: &[Line]) -> Self {
+        let mut skus: BTreeMap<(i64, Together), (bool, bool)> = BTreeMap::new();
+        for line in lines.iter().filter(|line| line.proven_cause().is_none()) {
+            let Some(sku) = sku_of(line) else { continue };
+            let periods = skus.entry(sku).or_default();
+            periods.0 |= line.is_charged(&line.now);
+            periods.1 |= line.is_charged(&line.before);
+        }
+        Self(skus)
+    }
+
+    /// Now and before: the SKU of the line, or the line by itself.
+    pub fn in_periods(&self, line: &Line) -> (bool, bool) {
+        let of_sku = sku_of(line).and_then(|sku| self.0.get(&sku)).copied();
+        of_sku.unwrap_or_else(|| (line.is_charged(&line.now), line.is_charged(&line.before)))
+    }
+}
+
+// Lines without a SKU may be many things, and none of them tells of another.
+fn sku_of(line: &Line) -> Option<(i64, Together)> {
+    let is_sku = line.sku != 0 && line.has_standard_price();
+    is_sku.then_some((line.service_id, (line.product, line.sku, line.is_once, line.lacking_days)))
+}
+
 /// Puts together what a commitment covers of a SKU and what it does not. Costs before commitments (`is_before_commitments`)
 /// know none.
 pub(super) fn bought(lines: &[&Line], is_before_commitments: bool) -> Vec<Bought> {
@@ -158,6 +187,7 @@ fn paid(parts: &[Part<'_>], price: Option<&BigDecimal>) -> Option<Paid> {
     });
     let side = Side {
         cost: told.iter().map(|(side, ..)| &side.cost).sum(),
+        effective_cost: told.iter().map(|(side, ..)| &side.effective_cost).sum(),
         list_cost: sum_told(told.iter().map(|(side, ..)| &side.list_cost)),
         contracted_cost: sum_told(contracted),
         quantity: sum_told(told.iter().map(|(side, ..)| &side.quantity)),
@@ -170,10 +200,11 @@ fn paid(parts: &[Part<'_>], price: Option<&BigDecimal>) -> Option<Paid> {
 }
 
 // By its ContractedCost, which leaves commitments out; bills that give the price of the commitment there say nothing by it.
+// That is the EffectiveCost, whatever the basis: as it is billed, what is covered may cost nothing.
 // Else by what the rest of the SKU costs, else by ListCost.
 fn without_commitment(side: &Side, price: Option<&BigDecimal>) -> Option<BigDecimal> {
     let contracted = &side.contracted_cost;
-    if is_above_zero(contracted) && *contracted != side.cost {
+    if is_above_zero(contracted) && *contracted != side.effective_cost {
         return Some(contracted.clone());
     }
     match price.filter(|_| is_above_zero(&side.quantity)) {
