@@ -8,7 +8,7 @@ use super::lmdi::Factor;
 use super::service::{float, is_above_zero};
 use super::{Line, Side};
 use bigdecimal::{BigDecimal, Zero};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Significant digits of a price that is worked out.
 const PRICE_DIGITS: u64 = 30;
@@ -76,28 +76,28 @@ impl Bought {
             before: paid(&before, price_before.as_ref().or(price_now.as_ref()))?,
             product: first.product,
             lacking_days: first.lacking_days,
-            is_once: first.is_once,
+            is_once: lines.iter().any(|line| line.is_once),
             is_only_committed: false,
         })
     }
 }
 
-// What lines of one SKU are added up by: product, SKU, whether they are paid once, the days that lack.
-type Together = (i64, i64, bool, (u32, u32));
+// One SKU of one bill: product, SKU, the days that lack.
+type Sku = (i64, i64, (u32, u32));
 
 // One line in one period, and whether a commitment covers it.
 type Part<'a> = (&'a Side, bool);
 
 /// In which of both periods each SKU of a service is charged for, covered or not: the part of it that a commitment covers
 /// begins and ends with the commitment, and lacks no bill by that.
-pub(super) struct Charged(BTreeMap<(i64, Together), (bool, bool)>);
+pub(super) struct Charged(BTreeMap<(i64, Sku), (bool, bool)>);
 
 impl Charged {
     pub fn of(lines: &[Line]) -> Self {
-        let mut skus: BTreeMap<(i64, Together), (bool, bool)> = BTreeMap::new();
+        let mut skus: BTreeMap<(i64, Sku), (bool, bool)> = BTreeMap::new();
         for line in lines.iter().filter(|line| line.proven_cause().is_none()) {
-            let Some(sku) = sku_of(line) else { continue };
-            let periods = skus.entry(sku).or_default();
+            let Some(sku) = known_sku(line) else { continue };
+            let periods = skus.entry((line.service_id, sku)).or_default();
             periods.0 |= line.is_charged(&line.now);
             periods.1 |= line.is_charged(&line.before);
         }
@@ -106,28 +106,34 @@ impl Charged {
 
     /// Now and before: the SKU of the line, or the line by itself.
     pub fn in_periods(&self, line: &Line) -> (bool, bool) {
-        let of_sku = sku_of(line).and_then(|sku| self.0.get(&sku)).copied();
+        let of_sku = known_sku(line).and_then(|sku| self.0.get(&(line.service_id, sku))).copied();
         of_sku.unwrap_or_else(|| (line.is_charged(&line.now), line.is_charged(&line.before)))
     }
 }
 
 // Lines without a SKU may be many things, and none of them tells of another.
-fn sku_of(line: &Line) -> Option<(i64, Together)> {
-    let is_sku = line.sku != 0 && line.has_standard_price();
-    is_sku.then_some((line.service_id, (line.product, line.sku, line.is_once, line.lacking_days)))
+fn known_sku(line: &Line) -> Option<Sku> {
+    (line.sku != 0 && line.has_standard_price()).then(|| sku_of(line))
+}
+
+fn sku_of(line: &Line) -> Sku {
+    (line.product, line.sku, line.lacking_days)
 }
 
 /// Puts together what a commitment covers of a SKU and what it does not. Costs before commitments (`is_before_commitments`)
 /// know none.
 pub(super) fn bought(lines: &[&Line], is_before_commitments: bool) -> Vec<Bought> {
-    let mut of_one: BTreeMap<Together, Vec<&Line>> = BTreeMap::new();
+    let once: BTreeSet<Sku> = lines.iter().filter(|line| line.is_once).filter_map(|line| known_sku(line)).collect();
+    let mut of_one: BTreeMap<(Sku, bool), Vec<&Line>> = BTreeMap::new();
     let mut all = Vec::new();
     for line in lines.iter().copied() {
         if is_before_commitments || !line.has_standard_price() {
             all.push(Bought::alone(line, false));
         } else {
-            let key = (line.product, line.sku, line.is_once, line.lacking_days);
-            of_one.entry(key).or_default().push(line);
+            // A line that begins or ends does not tell whether it is charged once in each period; the rest of its SKU does.
+            let is_in_both = line.is_charged(&line.now) && line.is_charged(&line.before);
+            let is_once = line.is_once || !is_in_both && known_sku(line).is_some_and(|sku| once.contains(&sku));
+            of_one.entry((sku_of(line), is_once)).or_default().push(line);
         }
     }
     for lines in of_one.into_values() {

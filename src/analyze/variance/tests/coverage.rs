@@ -95,6 +95,16 @@ fn a_commitment_that_begins_beside_missing_days_is_no_missing_bill() {
     assert_eq!(amount(&explain(&other), Cause::BillMissing), 36.0);
 }
 
+/// What is billed once for each month is no other thing where a part of it is covered from some month on.
+#[test]
+fn a_commitment_on_what_is_billed_once_a_month_is_the_one_cause() {
+    let mut rest = of_sku(1, false, uncovered("40"), uncovered("100"));
+    rest.is_once = true;
+    let begins = vec![rest, of_sku(1, true, covered("36", "60"), Side::default())];
+    let months = Input { days: 31, ..input(begins) };
+    assert_eq!(explain(&months), only(Cause::Commitments, "-24"));
+}
+
 /// A provider that bills what is covered as a SKU of its own: one goes, another comes, and the commitment is what is left.
 #[test]
 fn a_commitment_is_told_across_skus_of_a_product() {
