@@ -3,8 +3,9 @@
 //!
 //! A step is a matter of the days around it and of no others, so that it stays as it is when more days come: a resource
 //! whose lines named one payer on most days of a week has none of that payer in the week from the day on, and another one
-//! who had none in the week before. Its amount is the mean over the complete days of that week: those of its own bill, which
-//! may be late. Where several paid before, each gives the share of it that it paid in its last week.
+//! who had none in the week before. Only its usage counts, as effects look at no other cost. Its amount is the mean over the
+//! complete days of that week: those of its own bill, which may be late. Where several paid before, each gives the share of
+//! it that it paid in its last week.
 
 use super::impact_series::RuleStep;
 use super::shared_analysis::SharedAnalysis;
@@ -91,6 +92,9 @@ async fn write(conn: &mut PgConnection, several: &[Resource], known: &Known) -> 
              JOIN charge_group cg ON cg.sub_account_key = r.sub_account_key AND cg.resource_id = r.resource_id
              JOIN key_mapping m ON m.sub_account_key = cg.sub_account_key AND m.rollup_key_id = cg.rollup_key_id
                  AND m.end_day > (SELECT max(last_charge_date) FROM generation WHERE state = 'current')
+             JOIN rollup_key k ON k.sub_account_key = cg.sub_account_key AND k.rollup_key_id = cg.rollup_key_id
+                 AND is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status,
+                                    k.pricing_category)
          ), of_day AS (
              SELECT r.sub_account_key, r.resource_id, r.service_id, r.environment_id, c.billing_currency,
                     (c.charge_period_start AT TIME ZONE 'UTC')::date AS day, sum(c.effective_cost) AS cost,
