@@ -62,6 +62,8 @@ pub struct VarianceLine {
     pub is_once: bool,
     /// In the basis, in the period.
     pub cost: BigDecimal,
+    /// EffectiveCost in the period.
+    pub effective_cost: BigDecimal,
     /// ListCost in the period.
     pub list_cost: BigDecimal,
     /// ContractedCost in the period.
@@ -70,6 +72,8 @@ pub struct VarianceLine {
     pub quantity: BigDecimal,
     /// In the basis, in the compared period.
     pub cost_before: BigDecimal,
+    /// EffectiveCost in the compared period.
+    pub effective_cost_before: BigDecimal,
     /// ListCost in the compared period.
     pub list_cost_before: BigDecimal,
     /// ContractedCost in the compared period.
@@ -117,10 +121,12 @@ pub async fn lines(
                 AND extract(day FROM min(charge_date)) = 1 AND extract(day FROM max(charge_date)) = 1, false)
                 AS "is_once!",
             coalesce(sum(cost) FILTER (WHERE is_now), 0) AS "cost!",
+            coalesce(sum(effective_cost) FILTER (WHERE is_now), 0) AS "effective_cost!",
             coalesce(sum(list_cost) FILTER (WHERE is_now), 0) AS "list_cost!",
             coalesce(sum(contracted_cost) FILTER (WHERE is_now), 0) AS "contracted_cost!",
             coalesce(sum(pricing_quantity) FILTER (WHERE is_now), 0) AS "quantity!",
             coalesce(sum(cost) FILTER (WHERE NOT is_now), 0) AS "cost_before!",
+            coalesce(sum(effective_cost) FILTER (WHERE NOT is_now), 0) AS "effective_cost_before!",
             coalesce(sum(list_cost) FILTER (WHERE NOT is_now), 0) AS "list_cost_before!",
             coalesce(sum(contracted_cost) FILTER (WHERE NOT is_now), 0) AS "contracted_cost_before!",
             coalesce(sum(pricing_quantity) FILTER (WHERE NOT is_now), 0) AS "quantity_before!"
@@ -132,7 +138,7 @@ pub async fn lines(
                 k.sku_id, k.region_id, d.charge_date,
                 p.day >= $9 AND p.day < $10 AS is_now,
                 cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost,
-                d.list_cost, d.contracted_cost, d.pricing_quantity
+                d.effective_cost, d.list_cost, d.contracted_cost, d.pricing_quantity
             FROM key_mapping m
             JOIN rollup_key k USING (sub_account_key, rollup_key_id)
             JOIN daily_cost_by_key d

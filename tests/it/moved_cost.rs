@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "steps against what was made up")]
 
-use super::finance::{HEADER, column, time, world};
+use super::finance::{HEADER, World, column, time, world};
 use super::support::usual_cents;
 use chrono::{Days, NaiveDate};
 use costwake::jobs::{anomalies, effects};
@@ -103,18 +103,15 @@ fn shared_cents(at: NaiveDate) -> i64 {
     if at >= day("2026-11-01") { 9000 } else { 6000 + 100 * (at - day("2026-10-20")).num_days().max(0) }
 }
 
-// Two services and a machine, which is tagged as of search, from 20 October on of checkout, and from 10 November on of
-// search again. `more` cents are billed for 22 October besides.
-fn retagged_bill(month: &str, last: &str, more: i64) -> String {
+// Two services and a machine, whose lines are of these services on a day, for so many cents.
+fn tagged_bill(month: &str, last: &str, shared: impl Fn(NaiveDate) -> Vec<(&'static str, i64)>) -> String {
     let first = day(&format!("{month}-01"));
     let next = first + chrono::Months::new(1);
     let mut text = format!("{HEADER}\n");
     for at in first.iter_days().take_while(|at| *at <= day(last)) {
-        let is_checkout_s = (day("2026-10-20")..day("2026-11-10")).contains(&at);
-        let payer = if is_checkout_s { "checkout" } else { "search" };
-        let besides = if at == day("2026-10-22") { more } else { 0 };
         let own = ["checkout", "search"].map(|service| (service, service, 5000));
-        for (service, machine, cents) in own.into_iter().chain([(payer, "shared", shared_cents(at) + besides)]) {
+        let shared = shared(at).into_iter().map(|(payer, cents)| (payer, "shared", cents));
+        for (service, machine, cents) in own.into_iter().chain(shared) {
             let cost = format!("{}.{:02}", cents / 100, cents % 100);
             text.push_str(&format!(
                 "{cost},{cost},{cost},{cost},USD,acct-1,{first}T00:00:00Z,{next}T00:00:00Z,{at}T00:00:00Z,{}T00:00:00Z,\
@@ -127,25 +124,44 @@ fn retagged_bill(month: &str, last: &str, more: i64) -> String {
     text
 }
 
+// The machine is tagged as of search, from 20 October on of checkout, and from 10 November on of search again. `more` cents
+// are billed for 22 October besides.
+fn retagged_bill(month: &str, last: &str, more: i64) -> String {
+    tagged_bill(month, last, |at| {
+        let is_checkout_s = (day("2026-10-20")..day("2026-11-10")).contains(&at);
+        let payer = if is_checkout_s { "checkout" } else { "search" };
+        let besides = if at == day("2026-10-22") { more } else { 0 };
+        vec![(payer, shared_cents(at) + besides)]
+    })
+}
+
+type Step = (String, String, f64);
+
+// What tags moved: whose, from which day on, and how much a day.
+async fn steps(world: &World, now: &str) -> Vec<Step> {
+    effects::settle(&world.app.state.pools, time(now)).await.unwrap();
+    sqlx::query_as(
+        "SELECT s.slug, to_char(r.day, 'MM-DD'), r.amount_per_day FROM retag_step r JOIN service s USING (service_id)
+         ORDER BY r.day, s.slug",
+    )
+    .fetch_all(&world.db)
+    .await
+    .unwrap()
+}
+
+fn moved(to: &str, from: &str, at: &str, amount: f64) -> Vec<Step> {
+    let mut both = [(to.to_owned(), at.to_owned(), amount), (from.to_owned(), at.to_owned(), -amount)];
+    both.sort_by(|left, right| left.0.cmp(&right.0));
+    both.to_vec()
+}
+
 /// What tags moved is told by the first week after the change: no later bill moves it but one that restates that week.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_tags_moved_stays_as_it_was_in_its_first_week(db: PgPool) {
     let world = world(&db).await;
-    let steps = async |month: &str, last: &str, more: i64, now: &str| -> Vec<(String, String, f64)> {
+    let steps = async |month: &str, last: &str, more: i64, now: &str| {
         world.import_text(&retagged_bill(month, last, more), now).await;
-        effects::settle(&world.app.state.pools, time(now)).await.unwrap();
-        sqlx::query_as(
-            "SELECT s.slug, to_char(r.day, 'MM-DD'), r.amount_per_day FROM retag_step r JOIN service s USING (service_id)
-             ORDER BY r.day, s.slug",
-        )
-        .fetch_all(&db)
-        .await
-        .unwrap()
-    };
-    let moved = |to: &str, from: &str, at: &str, amount: f64| {
-        let mut both = [(to.to_owned(), at.to_owned(), amount), (from.to_owned(), at.to_owned(), -amount)];
-        both.sort_by(|left, right| left.0.cmp(&right.0));
-        both.to_vec()
+        steps(&world, now).await
     };
     let there = |amount: f64| moved("checkout", "search", "10-20", amount);
     // The mean of the complete days of the week: of three, then of all seven.
@@ -161,4 +177,38 @@ async fn what_tags_moved_stays_as_it_was_in_its_first_week(db: PgPool) {
     // A restatement of one of its days does.
     let restated = [there(63.1), back].concat();
     assert_eq!(steps("2026-10", "2026-10-31", 70, "2026-11-20T06:00:00Z").await, restated);
+}
+
+/// A machine that two services paid for goes to a third, which gets what it costs once; each of both gives what it paid.
+/// Effects look at usage: the tax on it is none.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_several_paid_for_is_given_once(db: PgPool) {
+    let world = world(&db).await;
+    let mut bill = tagged_bill("2026-10", "2026-10-31", |at| match at < day("2026-10-20") {
+        true => vec![("search", 3000), ("ledger", 6000)],
+        false => vec![("checkout", 9000)],
+    });
+    let is_machine_s = |line: &&str| line.contains("vm-shared");
+    let taxes: Vec<String> =
+        bill.lines().filter(is_machine_s).map(|line| line.replace("Z,Usage,,", "Z,Tax,,") + "\n").collect();
+    bill.push_str(&taxes.concat());
+    world.import_text(&bill, "2026-11-02T06:00:00Z").await;
+    let steps = steps(&world, "2026-11-02T06:00:00Z").await;
+    let expected = [("checkout", 90.0), ("ledger", -60.0), ("search", -30.0)];
+    assert_eq!(steps.len(), expected.len(), "{steps:?}");
+    for ((service, at, amount), (of, told)) in steps.iter().zip(expected) {
+        assert_eq!((service.as_str(), at.as_str()), (of, "10-20"), "{steps:?}");
+        assert!((amount - told).abs() < 1e-9, "{steps:?}");
+    }
+}
+
+/// Where the bill of the machine is late, the week goes as far as that bill does, however far others reach.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_tags_moved_is_of_the_days_of_its_own_bill(db: PgPool) {
+    let world = world(&db).await;
+    world.import_text(&retagged_bill("2026-10", "2026-10-22", 0), "2026-10-23T06:00:00Z").await;
+    // It makes most of all cost, so that nothing waits for the other.
+    let other = tagged_bill("2026-10", "2026-10-31", |_| vec![("search", 100_000)]).replace("sub-1", "sub-2");
+    world.import_as("edge-one", &other, "2026-11-01T06:00:00Z").await;
+    assert_eq!(steps(&world, "2026-11-01T06:00:00Z").await, moved("checkout", "search", "10-20", 61.0));
 }

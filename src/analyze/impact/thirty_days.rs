@@ -6,7 +6,7 @@
 use super::{Calibration, Raw, Shape, mixture::Mixture, posterior::Posterior, window::mean};
 
 /// Days that are added up.
-const DAYS: f64 = 30.0;
+const DAYS: usize = 30;
 
 /// An effect over the 30 days after the release, with its 90 % interval, in units of the currency: the days asked, and the
 /// others at what of it is there at their end.
@@ -21,31 +21,32 @@ pub struct ThirtyDays {
 }
 
 /// How many days' mean of the days asked an effect of this course makes in 30 days: 30 for a step, as many as were asked
-/// for what is gone at their end. A ramp is taken to stay where it is on the last of these days: that it goes on rising
-/// none of them has shown.
+/// for what is gone at their end; what is gone later has the days until then too. A ramp is taken to stay where it is on the
+/// last of these days: that it goes on rising none of them has shown.
 pub(super) fn factor(shape: Shape, asked: &[f64]) -> f64 {
     let share = |day: usize| shape.share(day as i32, 1.0);
     let over: Vec<f64> = asked.iter().enumerate().map(|(index, cost)| share(index + 1) * cost).collect();
     let over = mean(&over);
-    let lasting = if over > 0.0 { share(asked.len()) * mean(asked) / over } else { 0.0 };
-    let days = asked.len() as f64;
-    days + (DAYS - days) * lasting
+    let there: f64 = (asked.len() + 1..=DAYS).map(|day| share(day).min(share(asked.len()))).sum();
+    let others = if over > 0.0 { there * mean(asked) / over } else { 0.0 };
+    asked.len() as f64 + others
 }
 
 /// The sum of an answer with so many complete days. The interval is stretched as that of the mean is: what was learnt of
 /// sums would be of days that are not there yet.
 pub(super) fn of(raw: &Raw, posterior: &Posterior, days_after: u32, calibration: &Calibration) -> ThirtyDays {
     let given = Mixture::of(posterior.given_over_30_days.clone());
+    let days = DAYS as f64;
     // As means a day of the 30, so that widths are shares of a day's cost.
     let raw = Raw {
-        estimate: posterior.over_30_days / DAYS,
-        given_mean: given.mean / DAYS,
-        given_low: given.quantile(0.05) / DAYS,
-        given_high: given.quantile(0.95) / DAYS,
+        estimate: posterior.over_30_days / days,
+        given_mean: given.mean / days,
+        given_low: given.quantile(0.05) / days,
+        given_high: given.quantile(0.95) / days,
         ..*raw
     };
     let (low, high) = calibration.interval(days_after, &raw);
-    ThirtyDays { amount: DAYS * calibration.estimate(days_after, &raw), low: DAYS * low, high: DAYS * high }
+    ThirtyDays { amount: days * calibration.estimate(days_after, &raw), low: days * low, high: days * high }
 }
 
 #[cfg(test)]
@@ -65,6 +66,8 @@ mod tests {
         assert_eq!(factor(Shape::Pulse(2), &week), 5.0);
         let over = (90.0 + 2.0 * 110.0 + 3.0 * 100.0 + 4.0 * 95.0 + 5.0 * 105.0) / 14.0 / 5.0;
         assert!((factor(Shape::Ramp(14), &week) - (5.0 + 25.0 * (5.0 / 14.0) * 100.0 / over)).abs() < 1e-9);
+        // Three days are not all of a pulse of five, of which the release's own day is one; the fourth is.
+        assert_eq!(factor(Shape::Pulse(5), &[100.0; 3]), 4.0);
         assert_eq!(factor(Shape::Pulse(2), &[0.0, 110.0, 100.0, 95.0, 105.0]), 5.0, "it has no day with cost");
     }
 }

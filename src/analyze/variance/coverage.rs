@@ -8,7 +8,7 @@ use super::lmdi::Factor;
 use super::service::{float, is_above_zero};
 use super::{Line, Side};
 use bigdecimal::{BigDecimal, Zero};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Significant digits of a price that is worked out.
 const PRICE_DIGITS: u64 = 30;
@@ -76,29 +76,64 @@ impl Bought {
             before: paid(&before, price_before.as_ref().or(price_now.as_ref()))?,
             product: first.product,
             lacking_days: first.lacking_days,
-            is_once: first.is_once,
+            is_once: lines.iter().any(|line| line.is_once),
             is_only_committed: false,
         })
     }
 }
 
-// What lines of one SKU are added up by: product, SKU, whether they are paid once, the days that lack.
-type Together = (i64, i64, bool, (u32, u32));
+// One SKU of one bill: product, SKU, the days that lack.
+type Sku = (i64, i64, (u32, u32));
 
 // One line in one period, and whether a commitment covers it.
 type Part<'a> = (&'a Side, bool);
 
+/// In which of both periods each SKU of a service is charged for, covered or not: the part of it that a commitment covers
+/// begins and ends with the commitment, and lacks no bill by that.
+pub(super) struct Charged(BTreeMap<(i64, Sku), (bool, bool)>);
+
+impl Charged {
+    pub fn of(lines: &[Line]) -> Self {
+        let mut skus: BTreeMap<(i64, Sku), (bool, bool)> = BTreeMap::new();
+        for line in lines.iter().filter(|line| line.proven_cause().is_none()) {
+            let Some(sku) = known_sku(line) else { continue };
+            let periods = skus.entry((line.service_id, sku)).or_default();
+            periods.0 |= line.is_charged(&line.now);
+            periods.1 |= line.is_charged(&line.before);
+        }
+        Self(skus)
+    }
+
+    /// Now and before: the SKU of the line, or the line by itself.
+    pub fn in_periods(&self, line: &Line) -> (bool, bool) {
+        let of_sku = known_sku(line).and_then(|sku| self.0.get(&(line.service_id, sku))).copied();
+        of_sku.unwrap_or_else(|| (line.is_charged(&line.now), line.is_charged(&line.before)))
+    }
+}
+
+// Lines without a SKU may be many things, and none of them tells of another.
+fn known_sku(line: &Line) -> Option<Sku> {
+    (line.sku != 0 && line.has_standard_price()).then(|| sku_of(line))
+}
+
+fn sku_of(line: &Line) -> Sku {
+    (line.product, line.sku, line.lacking_days)
+}
+
 /// Puts together what a commitment covers of a SKU and what it does not. Costs before commitments (`is_before_commitments`)
 /// know none.
 pub(super) fn bought(lines: &[&Line], is_before_commitments: bool) -> Vec<Bought> {
-    let mut of_one: BTreeMap<Together, Vec<&Line>> = BTreeMap::new();
+    let once: BTreeSet<Sku> = lines.iter().filter(|line| line.is_once).filter_map(|line| known_sku(line)).collect();
+    let mut of_one: BTreeMap<(Sku, bool), Vec<&Line>> = BTreeMap::new();
     let mut all = Vec::new();
     for line in lines.iter().copied() {
         if is_before_commitments || !line.has_standard_price() {
             all.push(Bought::alone(line, false));
         } else {
-            let key = (line.product, line.sku, line.is_once, line.lacking_days);
-            of_one.entry(key).or_default().push(line);
+            // A line that begins or ends does not tell whether it is charged once in each period; the rest of its SKU does.
+            let is_in_both = line.is_charged(&line.now) && line.is_charged(&line.before);
+            let is_once = line.is_once || !is_in_both && known_sku(line).is_some_and(|sku| once.contains(&sku));
+            of_one.entry((sku_of(line), is_once)).or_default().push(line);
         }
     }
     for lines in of_one.into_values() {
@@ -158,6 +193,7 @@ fn paid(parts: &[Part<'_>], price: Option<&BigDecimal>) -> Option<Paid> {
     });
     let side = Side {
         cost: told.iter().map(|(side, ..)| &side.cost).sum(),
+        effective_cost: told.iter().map(|(side, ..)| &side.effective_cost).sum(),
         list_cost: sum_told(told.iter().map(|(side, ..)| &side.list_cost)),
         contracted_cost: sum_told(contracted),
         quantity: sum_told(told.iter().map(|(side, ..)| &side.quantity)),
@@ -170,10 +206,11 @@ fn paid(parts: &[Part<'_>], price: Option<&BigDecimal>) -> Option<Paid> {
 }
 
 // By its ContractedCost, which leaves commitments out; bills that give the price of the commitment there say nothing by it.
+// That is the EffectiveCost, whatever the basis: as it is billed, what is covered may cost nothing.
 // Else by what the rest of the SKU costs, else by ListCost.
 fn without_commitment(side: &Side, price: Option<&BigDecimal>) -> Option<BigDecimal> {
     let contracted = &side.contracted_cost;
-    if is_above_zero(contracted) && *contracted != side.cost {
+    if is_above_zero(contracted) && *contracted != side.effective_cost {
         return Some(contracted.clone());
     }
     match price.filter(|_| is_above_zero(&side.quantity)) {

@@ -128,6 +128,8 @@ impl Cause {
 pub struct Side {
     /// In the basis of the page.
     pub cost: BigDecimal,
+    /// FOCUS EffectiveCost.
+    pub effective_cost: BigDecimal,
     /// FOCUS ListCost.
     pub list_cost: BigDecimal,
     /// FOCUS ContractedCost.
@@ -187,16 +189,22 @@ impl Line {
         }
     }
 
-    // What lies on no day that is known says nothing of prices, traffic or releases.
-    fn unknown_cause(&self, complete: (u32, u32)) -> Option<Cause> {
-        let is_unknown =
-            |days: u32, lacking: u32, cost: &BigDecimal| lacking > 0 && (lacking >= days || cost.is_zero());
-        if is_unknown(complete.0, self.lacking_days.0, &self.now.cost)
-            || is_unknown(complete.1, self.lacking_days.1, &self.before.cost)
+    // What lies on no day that is known says nothing of prices, traffic or releases. `is_charged` tells of both periods
+    // whether there is anything of it.
+    fn unknown_cause(&self, complete: (u32, u32), is_charged: (bool, bool)) -> Option<Cause> {
+        let is_unknown = |days: u32, lacking: u32, is_charged: bool| lacking > 0 && (lacking >= days || !is_charged);
+        if is_unknown(complete.0, self.lacking_days.0, is_charged.0)
+            || is_unknown(complete.1, self.lacking_days.1, is_charged.1)
         {
             return Some(Cause::BillMissing);
         }
         (complete.0 == 0 || complete.1 == 0).then_some(Cause::DaysToCome)
+    }
+
+    // What a commitment covers may cost nothing by itself, as it is billed.
+    fn is_charged(&self, side: &Side) -> bool {
+        let used = [&side.list_cost, &side.contracted_cost, &side.quantity];
+        !side.cost.is_zero() || self.is_committed() && !used.into_iter().all(Zero::is_zero)
     }
 
     fn is_committed(&self) -> bool {
@@ -279,8 +287,10 @@ pub fn explain(input: &Input) -> Vec<Row> {
         amounts.add(*cause, amount);
     }
     let mut usage: BTreeMap<i64, Vec<&Line>> = BTreeMap::new();
+    let charged = coverage::Charged::of(&input.lines);
     for line in &input.lines {
-        match line.proven_cause().or_else(|| line.unknown_cause(input.complete_days())) {
+        let unknown = || line.unknown_cause(input.complete_days(), charged.in_periods(line));
+        match line.proven_cause().or_else(unknown) {
             Some(cause) => amounts.add(cause, &line.change()),
             None => usage.entry(line.service_id).or_default().push(line),
         }

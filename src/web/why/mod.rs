@@ -234,12 +234,21 @@ fn in_currency(sums: Sums, facts: &Facts<'_>, stated: Option<&Stated>) -> Explai
 
 fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
     let (days, compared) = facts.periods();
-    let side = |cost: &BigDecimal, list: &BigDecimal, contracted: &BigDecimal, quantity: &BigDecimal| Side {
+    let side = |[cost, effective, list, contracted, quantity]: [&BigDecimal; 5]| Side {
         cost: cost.clone(),
+        effective_cost: effective.clone(),
         list_cost: list.clone(),
         contracted_cost: contracted.clone(),
         quantity: quantity.clone(),
     };
+    let now = [&row.cost, &row.effective_cost, &row.list_cost, &row.contracted_cost, &row.quantity];
+    let before = [
+        &row.cost_before,
+        &row.effective_cost_before,
+        &row.list_cost_before,
+        &row.contracted_cost_before,
+        &row.quantity_before,
+    ];
     Line {
         service_id: row.service_id,
         charge_category: row.charge_category.clone(),
@@ -248,8 +257,8 @@ fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
         commitment_discount_status: row.commitment_discount_status.clone(),
         product: row.product_place,
         sku: row.sku_place,
-        now: side(&row.cost, &row.list_cost, &row.contracted_cost, &row.quantity),
-        before: side(&row.cost_before, &row.list_cost_before, &row.contracted_cost_before, &row.quantity_before),
+        now: side(now),
+        before: side(before),
         lacking_days: (facts.known.lacking_days(row.lacking, days), facts.known.lacking_days(row.lacking, compared)),
         is_once: row.is_once,
     }
