@@ -72,9 +72,11 @@ pub struct ForecastBody {
     pub origin_count: i32,
     /// Releases whose settled answers claim a change: its level starts anew at them.
     pub restart_count: i32,
-    /// Releases whose answers claim a change and are provisional: its level does not start anew at them yet.
+    /// Answers about releases that claim a change and are provisional, one of each service: its level does not start anew at
+    /// them yet.
     pub measured_count: i32,
-    /// What those that raise cost would be over the days left, by their answers.
+    /// What those that raise cost would be over the days left, by their answers. Not to be added to the forecast: the level
+    /// of the last days may hold a part of it already.
     #[schema(example = "124")]
     pub measured_could_rise: String,
     /// What those that lower it would be: zero or less.

@@ -4,15 +4,17 @@ use super::display::{decimals, signed};
 use crate::store::forecasts::ForecastRow;
 use bigdecimal::{BigDecimal, Zero};
 
-/// "1 release is still being measured: +$12.40 a day would be +$124 over the 10 days left." Empty where none is measured
-/// that claims a change, where there is no forecast, and of a period that is over.
+/// "1 effect of a release is still being measured: +$12.40 a day would be +$124 over the 10 days left", and that a part of
+/// it may be in the forecast already: whoever added it would count it twice. Empty where none is measured that claims a
+/// change, where there is no forecast, and of a period that is over.
 pub fn measured(row: &ForecastRow) -> String {
     if row.provisional_count == 0 || row.point.is_none() || row.actual.is_some() {
         return String::new();
     }
-    let releases = match row.provisional_count {
-        1 => "1 release is".to_owned(),
-        count => format!("{count} releases are"),
+    // Releases that share an answer are one, and a release of several services has one of each.
+    let effects = match row.provisional_count {
+        1 => "1 effect of a release is".to_owned(),
+        count => format!("{count} effects of releases are"),
     };
     let days = match row.days_left() {
         1 => "the day left".to_owned(),
@@ -26,7 +28,8 @@ pub fn measured(row: &ForecastRow) -> String {
         .map(|(per_day, of_all)| format!("{} a day would be {} over {days}", text(per_day), text(&of_all)))
         .collect();
     format!(
-        "{releases} still being measured: {}. The forecast starts anew there once that has settled",
+        "{effects} still being measured: {}. The level of the last days may hold a part of that already; it starts \
+         anew there once that has settled",
         moves.join(", ")
     )
 }
@@ -73,16 +76,20 @@ mod tests {
 
     #[test]
     fn what_is_measured_is_told_with_what_it_would_be_over_the_days_left() {
-        let settles = "The forecast starts anew there once that has settled";
+        let settles =
+            "The level of the last days may hold a part of that already; it starts anew there once that has settled";
         assert_eq!(
             measured(&row(1, "12.4", "0")),
-            format!("1 release is still being measured: +$12.40 a day would be +$124 over the 10 days left. {settles}")
+            format!(
+                "1 effect of a release is still being measured: +$12.40 a day would be +$124 over the 10 days left. \
+                 {settles}"
+            )
         );
         assert_eq!(
             measured(&row(3, "12.4", "-2")),
             format!(
-                "3 releases are still being measured: \u{2212}$2.00 a day would be \u{2212}$20.00 over the 10 days left, \
-                 +$12.40 a day would be +$124 over the 10 days left. {settles}"
+                "3 effects of releases are still being measured: \u{2212}$2.00 a day would be \u{2212}$20.00 over the 10 \
+                 days left, +$12.40 a day would be +$124 over the 10 days left. {settles}"
             )
         );
         let last = ForecastRow { asked_on: "2026-11-29".parse().unwrap(), ..row(1, "12.4", "0") };

@@ -141,6 +141,7 @@ async fn what_did_nothing_says_so_or_why_nobody_can_tell(db: PgPool) {
     let finance = world.finance().await;
     let page = finance.get(&format!("/deployments/{quiet}")).await;
     assert!(page.body.contains("No material change: what this deployment added"), "{}", page.body);
+    assert!(page.body.contains("The smallest change that could have been seen is $"), "{}", page.body);
 
     let about = answer(&world, noisy).await;
     let (phase, finding, reason) = said(&about);

@@ -137,19 +137,21 @@ async fn a_release_is_told_while_it_is_measured_and_starts_the_level_anew_once_s
     let finance = world.finance().await;
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     let november = async |phase: &str, finding: &str| {
+        // A provisional answer is of a release whose fourteen days are not over.
+        let day = if phase == "provisional" { "2026-11-08" } else { "2026-10-20" };
         let answer = "INSERT INTO deployment_effect (deployment_id, service_id, environment_id, billing_currency,
                 release_date, effect_date, asked_on, computed_at, publication_id, phase, finding, reason, days_before,
                 days_after, horizon_days, per_day, per_day_low, per_day_high, before_per_day, method, fingerprint)
-             SELECT d.deployment_id, s.service_id, d.environment_id, 'USD', '2026-10-20', '2026-10-20', '2026-11-16',
-                now(), 1, $2, $3, 'clear-effect', 80, 14, 14, 12.5, 10, 15, 90, 'test', $2
+             SELECT d.deployment_id, s.service_id, d.environment_id, 'USD', $4::text::date, $4::text::date,
+                '2026-11-16', now(), 1, $2, $3, 'clear-effect', 80, 14, 14, 12.5, 10, 15, 90, 'test', $2
              FROM deployment d JOIN deployment_service s USING (deployment_id) WHERE d.deployment_id = $1";
-        sqlx::query(answer).bind(id).bind(phase).bind(finding).execute(&db).await.unwrap();
+        sqlx::query(answer).bind(id).bind(phase).bind(finding).bind(day).execute(&db).await.unwrap();
         assert!(forecasts::ask_where_due(&world.app.state.pools).await.unwrap(), "{phase}");
         forecasts::forecast(&world.app.state.pools, "2026-11-20T12:00:00Z".parse().unwrap()).await.unwrap();
         let path = "/api/v1/forecast?service=checkout&by=month";
         world.app.api("GET", path, &token, Value::Null).await.json()["forecasts"][0].clone()
     };
-    let told = "1 release is still being measured: +$12.50 a day would be +$";
+    let told = "1 effect of a release is still being measured: +$12.50 a day would be +$";
 
     let measured = november("provisional", "increase").await;
     assert_eq!((&measured["restart_count"], &measured["measured_count"]), (&Value::from(0), &Value::from(1)));

@@ -1,11 +1,11 @@
 //! Releases beside the begin of something that moved cost: what may have caused it, and what only lies before.
 
-use crate::analyze::impact::ReleaseDay;
+use crate::analyze::impact::{ReleaseDay, groups};
 use chrono::NaiveDate;
 
 /// Days before within which a release may have caused it.
 const NEAR_DAYS: i64 = 3;
-/// What lies nearer before the begin of another shares an answer with it: days cannot tell them apart.
+/// What lies nearer before the begin of another cannot be told from it by days.
 const APART_DAYS: i64 = 2;
 
 /// Releases beside a day, in the order in which they were given.
@@ -24,7 +24,15 @@ pub fn releases_beside(releases: &[ReleaseDay], day: NaiveDate) -> Beside<'_> {
     let is_near = |release: &&ReleaseDay| {
         release.is_on_its_way(day) || (-NEAR_DAYS..=1).contains(&(release.day - day).num_days())
     };
-    let is_before = |release: &&ReleaseDay| began.is_some_and(|began| (began - release.day).num_days() >= APART_DAYS);
+    // Of what shares an answer, as by a third one between them, none is put behind another.
+    let on_their_way: Vec<NaiveDate> =
+        releases.iter().filter(|release| release.is_on_its_way(day)).map(|release| release.day).collect();
+    let is_asked = |days: &Vec<NaiveDate>| on_their_way.iter().any(|live| days.contains(live));
+    let together: Vec<NaiveDate> = groups(releases).into_iter().filter(is_asked).flatten().collect();
+    let is_before = |release: &&ReleaseDay| {
+        let is_apart = began.is_some_and(|began| (began - release.day).num_days() >= APART_DAYS);
+        is_apart && !together.contains(&release.day)
+    };
     let (before, causes) = releases.iter().filter(is_near).partition(is_before);
     Beside { causes, before }
 }
@@ -61,6 +69,13 @@ mod tests {
         assert_eq!(beside(&[(4, 8), (10, 16)], 10), (vec![1], vec![0]), "of one that took days itself");
         assert_eq!(beside(&[(8, 8), (10, 16), (4, 12)], 11), (vec![0, 1, 2], vec![]), "it was within another");
         assert_eq!(beside(&[(8, 8), (10, 10)], 10), (vec![1], vec![0]), "one day is one as well");
+    }
+
+    #[test]
+    fn what_shares_an_answer_with_the_one_on_its_way_is_not_put_behind_it() {
+        assert_eq!(beside(&[(8, 8), (9, 9), (10, 10)], 10), (vec![0, 1, 2], vec![]));
+        assert_eq!(beside(&[(8, 8), (9, 9), (10, 14)], 12), (vec![1, 2], vec![]), "the first is four days away");
+        assert_eq!(beside(&[(7, 7), (9, 9), (10, 10)], 10), (vec![1, 2], vec![0]), "two days before the second");
     }
 
     #[test]

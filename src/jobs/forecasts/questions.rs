@@ -2,6 +2,8 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
+mod measured;
+
 use crate::analyze::forecast::{Part, Question};
 use crate::analyze::impact::SETTLED_DAYS;
 use crate::focus::{BillingPeriod, DateRange};
@@ -85,16 +87,6 @@ pub(super) struct Subject {
     pub billing_currency: String,
     /// The services that it is made of.
     services: Vec<i64>,
-}
-
-/// Releases that are still measured. Units of the currency a day.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Measured {
-    pub count: usize,
-    /// What those that raise cost add.
-    pub up: BigDecimal,
-    /// What those that lower it take away: zero or less.
-    pub down: BigDecimal,
 }
 
 type Key = (i64, String);
@@ -252,22 +244,6 @@ impl Series {
         self.changes.iter().filter(move |one| one.service_id == *service_id && one.billing_currency == *currency)
     }
 
-    /// The releases whose answers claim a change and are provisional. What was so at an earlier time nobody knows now.
-    pub fn measured(&self, subject: &Subject, asked: &Asked) -> Measured {
-        let mut measured = Measured::default();
-        if asked.is_hindcast {
-            return measured;
-        }
-        for key in self.keys(subject) {
-            for one in self.changes_of(&key).filter(|one| !one.is_accepted) {
-                measured.count += 1;
-                *(if one.per_day > BigDecimal::default() { &mut measured.up } else { &mut measured.down }) +=
-                    &one.per_day;
-            }
-        }
-        measured
-    }
-
     // Days after the last complete one that bills show in part; nothing where a source does not know how it arrives.
     fn visible_shares(&self, complete_to: NaiveDate) -> Vec<f64> {
         let Some(newest) = self.newest_bill else { return Vec::new() };
@@ -330,6 +306,7 @@ fn usual(charge_category: &str, mut sums: Vec<f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::measured::Measured;
     use super::*;
     use crate::store::bill_gaps::Gap;
 
@@ -441,6 +418,8 @@ mod tests {
             change(7, "USD", "2026-11-12", false, 10),
             change(7, "USD", "2026-11-14", false, -4),
             change(7, "EUR", "2026-11-15", false, 1000),
+            // Its fourteen days are there: it would have settled if it were asked about still.
+            change(7, "USD", "2026-11-05", false, 500),
         ];
         let subject = series.subjects("service").remove(0);
         let restarts = |asked: &Asked| series.question(&subject, asked).parts[0].restarts.clone();

@@ -4,7 +4,7 @@
 
 use super::super::display::{decimals, shown, signed};
 use super::super::effects::Answer;
-use crate::analyze::anomaly::releases_beside;
+use crate::analyze::anomaly::{Beside, releases_beside};
 use crate::analyze::impact::{ReleaseDay, rollout_from};
 use crate::store::anomaly_lists::ListedAnomaly;
 use crate::store::deployment_marks::MarkedDeployment;
@@ -55,21 +55,24 @@ pub struct Near<'a> {
 }
 
 impl<'a> Near<'a> {
-    /// Those near a day, of what is marked on the chart.
-    pub fn of(marked: &'a [MarkedDeployment], day: NaiveDate) -> Self {
+    /// Those near a day, of what is marked on the chart. `repeated` are those that brought nothing new: they are named,
+    /// and put none before them.
+    pub fn of(marked: &'a [MarkedDeployment], repeated: &[i64], day: NaiveDate) -> Self {
         let release = |deployment: &MarkedDeployment| ReleaseDay {
             day: deployment.day(),
             deployment_ids: vec![deployment.deployment_id],
             share_before: None,
             rollout_from: deployment.started_at.and_then(|began| rollout_from(began, deployment.at)),
         };
-        let releases: Vec<ReleaseDay> = marked.iter().map(release).collect();
-        let beside = releases_beside(&releases, day);
+        let (again, releases): (Vec<ReleaseDay>, Vec<ReleaseDay>) =
+            marked.iter().map(release).partition(|one| one.deployment_ids.iter().any(|id| repeated.contains(id)));
+        let Beside { mut causes, before } = releases_beside(&releases, day);
+        causes.extend(again.iter().flat_map(|one| releases_beside(std::slice::from_ref(one), day).causes));
         let pick = |of: &[&ReleaseDay]| -> Vec<&'a MarkedDeployment> {
             let is_one = |one: &&MarkedDeployment| of.iter().any(|own| own.deployment_ids == [one.deployment_id]);
             marked.iter().rev().filter(is_one).collect()
         };
-        Self { causes: pick(&beside.causes), before: pick(&beside.before) }
+        Self { causes: pick(&causes), before: pick(&before) }
     }
 }
 
@@ -309,6 +312,20 @@ mod tests {
         }
     }
 
+    fn ids(near: &Near<'_>) -> (Vec<i64>, Vec<i64>) {
+        let ids = |of: &[&MarkedDeployment]| of.iter().map(|one| one.deployment_id).collect::<Vec<i64>>();
+        (ids(&near.causes), ids(&near.before))
+    }
+
+    /// As for the estimates: the same version once more is nothing new, so that the one before it stays asked.
+    #[test]
+    fn a_repetition_puts_no_deployment_before_it() {
+        let marked = [marked(1, None, "2026-11-08T10:00:00Z"), marked(2, None, "2026-11-10T10:00:00Z")];
+        let near = |repeated: &[i64]| ids(&Near::of(&marked, repeated, "2026-11-10".parse().unwrap()));
+        assert_eq!(near(&[]), (vec![2], vec![1]));
+        assert_eq!(near(&[2]), (vec![2, 1], vec![]));
+    }
+
     #[test]
     fn a_deployment_before_a_canary_is_named_and_not_put_to_what_began_within_it() {
         let marked = [
@@ -316,11 +333,7 @@ mod tests {
             marked(2, Some("2026-11-10T09:00:00Z"), "2026-11-16T09:00:00Z"),
             marked(3, None, "2026-11-20T09:00:00Z"),
         ];
-        let near = |text: &str| {
-            let near = Near::of(&marked, text.parse().unwrap());
-            let ids = |of: &[&MarkedDeployment]| of.iter().map(|one| one.deployment_id).collect::<Vec<i64>>();
-            (ids(&near.causes), ids(&near.before))
-        };
+        let near = |text: &str| ids(&Near::of(&marked, &[], text.parse().unwrap()));
         assert_eq!(near("2026-11-11"), (vec![2], vec![1]));
         assert_eq!(near("2026-11-09"), (vec![1], vec![]), "before the canary began");
         assert_eq!(near("2026-11-19"), (vec![3, 2], vec![]), "the newest first");

@@ -108,7 +108,8 @@ async fn show(
         let ids: Vec<i64> = marked.iter().map(|deployment| deployment.deployment_id).collect();
         estimates = effects::briefs(&mut snapshot, &scope, &ids, Some(service_id)).await?;
     }
-    let near = Near::of(&marked, one.start_date);
+    let repeated: Vec<i64> = deployments.iter().filter(|one| one.is_noop).map(|one| one.deployment_id).collect();
+    let near = Near::of(&marked, &repeated, one.start_date);
     let causes = causes(&one, &near, &estimates);
     let history = anomalies::events(&mut snapshot, id).await?;
     let lines_href = lines_href(&one, &environment_slug);

@@ -240,8 +240,9 @@ impl Answer {
             ("no-material-change", _) => {
                 let subject = self.subject(false);
                 format!(
-                    "No material change{so_far}: what {subject} added to the cost of {who} lies between {} a day, 90% sure.",
-                    self.between()
+                    "No material change{so_far}: what {subject} added to the cost of {who} lies between {} a day, 90% sure.{}",
+                    self.between(),
+                    self.visible()
                 )
             }
             _ => {
@@ -360,5 +361,32 @@ mod tests {
             assert!(sentence.contains("likelier that there is no effect") && !sentence.contains("zero"), "{sentence}");
             assert!(!sentence.contains("smallest change"), "nothing is said where it is not known: {sentence}");
         }
+    }
+
+    /// Of an answer that claims nothing the reader has to know how much it could have missed.
+    #[test]
+    fn what_claims_nothing_says_the_smallest_change_that_could_have_been_seen() {
+        let amount = |text: &str| text.parse::<BigDecimal>().unwrap();
+        let answer = |finding: &str, reason: &str| Answer {
+            currency: "USD".into(),
+            phase: "settled".into(),
+            finding: finding.into(),
+            reason: reason.into(),
+            days_after: 14,
+            per_day: Some(amount("2")),
+            interval: Some((amount("-3"), amount("7"))),
+            over_30_days: None,
+            before: Some(amount("200")),
+            smallest: Some(amount("12.5")),
+            shared_with: Vec::new(),
+        };
+        let seen = " The smallest change that could have been seen is $12.50 a day.";
+        for (finding, reason) in [("no-material-change", "within-a-tenth"), ("cannot-tell", "too-uncertain")] {
+            let sentence = answer(finding, reason).sentence("checkout");
+            assert!(sentence.ends_with(seen), "{finding}: {sentence}");
+        }
+        assert!(!answer("increase", "clear-effect").sentence("checkout").contains("smallest change"));
+        let early = Answer { phase: "measuring".into(), ..answer("no-material-change", "too-few-days-after") };
+        assert!(!early.sentence("checkout").contains("smallest change"));
     }
 }
