@@ -385,7 +385,8 @@ pub struct ClaimedFilter {
 }
 
 /// Claimed increases and decreases of releases on these days, one row an answer: what was released on one day to one
-/// service and environment, or within a day of each other, has one.
+/// service and environment, or within a day of each other, has one. What failed after all, or turned out to deploy the
+/// version that was there, claims nothing.
 pub async fn claimed(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -408,6 +409,7 @@ pub async fn claimed(
            JOIN service s ON s.service_id = e.service_id
            JOIN environment v ON v.environment_id = e.environment_id
            WHERE e.finding IN ('increase', 'decrease') AND e.effect_date >= $1 AND e.effect_date < $2
+             AND d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
              AND ($3::bigint IS NULL OR e.service_id = $3) AND ($4::bigint IS NULL OR e.environment_id = $4)
              AND ($5::bigint IS NULL OR coalesce(s.team_id, 0) = $5)
              AND ($6::bigint[] IS NULL OR s.team_id = ANY($6))

@@ -100,6 +100,7 @@ pub async fn claimed_changes(conn: &mut PgConnection, since: NaiveDate) -> sqlx:
            JOIN deployment_service ds ON ds.deployment_id = f.deployment_id AND ds.service_id = f.service_id
            WHERE f.finding IN ('increase', 'decrease') AND f.phase IN ('provisional', 'settled', 'revised')
              AND f.per_day IS NOT NULL AND f.effect_date >= $1
+             AND d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
            ORDER BY f.service_id, f.environment_id, f.billing_currency, f.effect_date, f.release_date DESC,
                     f.deployment_id
            LIMIT $2"#,

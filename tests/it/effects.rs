@@ -165,6 +165,13 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let csv = finance.get("/finance/statements/2026-11/causes.csv").await.body;
     let expected = november_against_october(&[per_day; 14], per_day);
     assert!((cause(&csv, "releases-up") - expected).abs() < 0.01, "{expected}: {csv}");
+    // Found later to have deployed what was there already: it claims nothing for as long as that is said.
+    let noop = "UPDATE deployment_service SET is_noop = $2 WHERE deployment_id = $1";
+    sqlx::query(noop).bind(step).bind(true).execute(&db).await.unwrap();
+    let without = finance.get("/finance/statements/2026-11/causes.csv").await.body;
+    let raised = column(&without, "Cause").into_iter().zip(column(&without, "Amount")).find(|row| row.0 == "releases-up");
+    assert!(raised.is_none_or(|row| row.1.parse() == Ok(0.0)), "{without}");
+    sqlx::query(noop).bind(step).bind(false).execute(&db).await.unwrap();
     let overview = finance.get("/").await;
     assert!(overview.body.contains("Latest findings") && overview.body.contains("3 of 4"), "{}", overview.body);
     assert!(overview.body.contains("Latest deployments"), "those that nothing is said of yet are there too");
