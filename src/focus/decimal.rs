@@ -9,6 +9,19 @@ const DIGITS_MAX: usize = 4096;
 /// Most decimals of the fast path: 10^38 is the largest power of ten within `i128`.
 const FIXED_SCALE_MAX: u32 = 38;
 
+const POWERS_OF_TEN: [i128; FIXED_SCALE_MAX as usize + 1] = {
+    let mut powers = [1; FIXED_SCALE_MAX as usize + 1];
+    let mut exponent = 1;
+    while exponent < powers.len() {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
+
+/// Most digits of which each number is within `u64`.
+const SHORT_DIGITS_MAX: usize = 19;
+
 /// An exact decimal for the stream of a bill: `i128` fixed point at the text's own scale where that holds it,
 /// [`BigDecimal`] where it does not. Both paths give the same digits; nothing is ever rounded or wrapped.
 #[derive(Debug, Clone)]
@@ -48,6 +61,9 @@ impl Decimal {
 
     /// Reads `308.00`, `+.5`, `35.2E+3`, `1.5e-7`; keeps the scale that the text has. `-0` is zero.
     pub fn parse(text: &str) -> Result<Self, InvalidDecimal> {
+        if let Some(short) = Self::parse_short(text.as_bytes()) {
+            return Ok(short);
+        }
         let parts = Parts::of(text.as_bytes())?;
         if parts.digit_count <= 18 {
             let mantissa = i128::from(parts.small);
@@ -76,6 +92,19 @@ impl Decimal {
         }
     }
 
+    /// The same number without its sign.
+    pub fn abs(&self) -> Self {
+        if self.is_negative() { -self } else { self.clone() }
+    }
+
+    /// Whether it is less than zero.
+    pub fn is_negative(&self) -> bool {
+        match &self.0 {
+            Digits::Fixed { mantissa, .. } => *mantissa < 0,
+            Digits::Big(value) => value.sign() == bigdecimal::num_bigint::Sign::Minus,
+        }
+    }
+
     /// Whether it is zero at any scale.
     pub fn is_zero(&self) -> bool {
         match &self.0 {
@@ -84,12 +113,30 @@ impl Decimal {
         }
     }
 
+    /// `-0.147171330000000000`: what nearly all amounts are. `None` where it is anything else.
+    #[inline]
+    fn parse_short(text: &[u8]) -> Option<Self> {
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        let (whole, decimals) = match digits.iter().take(SHORT_DIGITS_MAX).position(|byte| *byte == b'.') {
+            Some(point) => (&digits[..point], &digits[point + 1..]),
+            None => (digits, &digits[..0]),
+        };
+        if !(1..=SHORT_DIGITS_MAX).contains(&(whole.len() + decimals.len())) {
+            return None;
+        }
+        let mantissa = i128::from(append_digits(append_digits(0, whole)?, decimals)?);
+        let mantissa = if digits.len() < text.len() { -mantissa } else { mantissa };
+        Some(Self(Digits::Fixed { mantissa, scale: decimals.len() as u32 }))
+    }
+
     fn parse_long(text: &str, parts: &Parts) -> Self {
-        let mut digits = String::with_capacity(text.len());
-        digits.extend(text.chars().take_while(|c| !matches!(c, 'e' | 'E')).filter(char::is_ascii_digit));
-        if let Ok(mantissa) = digits.parse::<i128>() {
+        let unsigned = text.trim_start_matches(['+', '-']);
+        let number = unsigned.split(['e', 'E']).next().unwrap_or_default();
+        let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+        if let Some(mantissa) = fixed_mantissa(whole, decimals) {
             return Self::scaled(if parts.negative { -mantissa } else { mantissa }, parts.scale);
         }
+        let digits = format!("{whole}{decimals}");
         let mantissa: BigInt = digits.parse().expect("only ASCII digits are left");
         Self::big(plain(if parts.negative { -mantissa } else { mantissa }, parts.scale))
     }
@@ -198,7 +245,49 @@ fn fixed_sum(left: i128, left_scale: u32, right: i128, right_scale: u32) -> Opti
 }
 
 fn power_of_ten(exponent: u64) -> Option<i128> {
-    10_i128.checked_pow(u32::try_from(exponent).ok()?)
+    POWERS_OF_TEN.get(usize::try_from(exponent).ok()?).copied()
+}
+
+/// The digits of a number as one, where that holds them.
+fn fixed_mantissa(whole: &str, decimals: &str) -> Option<i128> {
+    let mut mantissa = 0_i128;
+    for digits in [whole, decimals].into_iter().flat_map(|part| part.as_bytes().chunks(SHORT_DIGITS_MAX)) {
+        let value = i128::from(append_digits(0, digits)?);
+        mantissa = mantissa.checked_mul(POWERS_OF_TEN[digits.len()])?.checked_add(value)?;
+    }
+    Some(mantissa)
+}
+
+/// A number with these digits behind its own; both together are at most [`SHORT_DIGITS_MAX`].
+#[inline]
+fn append_digits(mut value: u64, mut digits: &[u8]) -> Option<u64> {
+    while let Some((eight, rest)) = digits.split_first_chunk() {
+        value = value * 100_000_000 + eight_digits(*eight)?;
+        digits = rest;
+    }
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    Some(value)
+}
+
+/// Eight digits at once: neighbours become numbers of two digits, these of four, these of eight.
+#[inline]
+fn eight_digits(digits: [u8; 8]) -> Option<u64> {
+    let text = u64::from_le_bytes(digits);
+    // The upper half of each byte is that of a digit, and no lower half goes beyond nine.
+    let is_digits = text & text.wrapping_add(0x0606_0606_0606_0606) & 0xf0f0_f0f0_f0f0_f0f0 == 0x3030_3030_3030_3030;
+    if !is_digits {
+        return None;
+    }
+    let ones = text & 0x0f0f_0f0f_0f0f_0f0f;
+    let twos = (ones.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
 }
 
 fn plain(mantissa: BigInt, scale: i64) -> BigDecimal {
@@ -381,6 +470,22 @@ mod tests {
             prop_assert_eq!(value.to_big_decimal(), exact.clone());
             let shown: BigDecimal = value.to_string().parse().unwrap();
             prop_assert_eq!(shown, exact);
+        }
+
+        #[test]
+        fn plain_numbers_keep_their_digits_and_their_scale(
+            input in "-?[1-9][0-9]{0,24}(\\.[0-9]{1,24})?", small in "0\\.[0-9]{1,24}",
+        ) {
+            prop_assert_eq!(text(&input), input);
+            prop_assert_eq!(text(&small), small);
+        }
+
+        #[test]
+        fn eight_digits_are_read_as_one_by_one(digits in "[0-9]{8}", other: u8, place in 0..8_usize) {
+            let mut bytes: [u8; 8] = digits.as_bytes().try_into().unwrap();
+            prop_assert_eq!(eight_digits(bytes), digits.parse().ok());
+            bytes[place] = other;
+            prop_assert_eq!(eight_digits(bytes).is_some(), other.is_ascii_digit());
         }
 
         #[test]

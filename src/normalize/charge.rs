@@ -94,7 +94,10 @@ impl<'a> Charge<'a> {
         let (header, cells) = (self.header, self.cells);
         cells.filled.iter().filter_map(move |&place| match header.roles.get(usize::from(place)) {
             Some(Role::Measure(column)) => {
-                Some((header.names[usize::from(*column)].as_str(), present(cells.get(usize::from(place)))?))
+                let value = present(cells.get(usize::from(place)))?;
+                // Most measures of most native lines are zero, and a zero says no more than nothing does.
+                let is_told = !(header.zeros_say_nothing && says_nothing(value));
+                is_told.then(|| (header.names[usize::from(*column)].as_str(), value))
             }
             _ => None,
         })
@@ -125,6 +128,14 @@ impl<'a> Charge<'a> {
     /// The tags as a flat object; empty where there are none or they cannot be read.
     pub fn tag_map(&self) -> serde_json::Map<String, serde_json::Value> {
         self.tags.and_then(|text| tags::read(text).ok()).unwrap_or_default()
+    }
+}
+
+fn says_nothing(value: &str) -> bool {
+    match value.as_bytes() {
+        [b'0' | b'.', ..] => value.bytes().all(|byte| matches!(byte, b'0' | b'.')),
+        b"[]" | b"{}" => true,
+        _ => false,
     }
 }
 

@@ -20,6 +20,10 @@ impl Slot {
     pub fn is_absent(self) -> bool {
         self.first == ABSENT
     }
+
+    pub fn has_second(self) -> bool {
+        self.second != ABSENT
+    }
 }
 
 /// The columns of a file, once its names are understood.
@@ -38,6 +42,8 @@ pub(super) struct Header {
     pub group_runs: Vec<(usize, usize)>,
     /// What the file calls each column, where it is not FOCUS; empty where no column of it is at fault.
     pub native_names: Vec<String>,
+    /// Whether measures of zero are left out.
+    pub zeros_say_nothing: bool,
     pub slots: Slots,
     /// The place of each column's cell in a row.
     places: Vec<usize>,
@@ -151,6 +157,7 @@ impl Header {
             roles: vec![Role::Line; places.count],
             group_runs: Vec::new(),
             native_names: Vec::new(),
+            zeros_say_nothing: false,
             places: places.columns.to_vec(),
             version,
             extra_columns,

@@ -172,11 +172,11 @@ mod tests {
         let places = [(0, 1), (1, 10), (10, 11), (11, 12), (12, 12), (12, 16)];
         let spans = places.map(|(start, end)| Span { start, end });
         let mut to = String::from("before");
-        columns.write(&mut to, Cells { text, spans: &spans, filled: &[0, 1, 2, 3, 5] });
+        columns.write(&mut to, Cells::of(text, &spans, &[0, 1, 2, 3, 5]));
         let value: serde_json::Value = serde_json::from_str(&to["before".len()..]).unwrap();
         assert_eq!(value, serde_json::json!({"a\"b": "line\nend\\", "é": "z"}));
         let mut nothing = String::new();
-        columns.write(&mut nothing, Cells { text, spans: &spans, filled: &[0, 2, 5] });
+        columns.write(&mut nothing, Cells::of(text, &spans, &[0, 2, 5]));
         assert_eq!(nothing, "");
     }
 }
