@@ -21,6 +21,8 @@ const POWERS_OF_TEN: [i128; FIXED_SCALE_MAX as usize + 1] = {
 
 /// Most digits of which each number is within `u64`.
 const SHORT_DIGITS_MAX: usize = 19;
+/// Most digits of which each number is within `i128`.
+const PLAIN_DIGITS_MAX: usize = FIXED_SCALE_MAX as usize;
 
 /// An exact decimal for the stream of a bill: `i128` fixed point at the text's own scale where that holds it,
 /// [`BigDecimal`] where it does not. Both paths give the same digits; nothing is ever rounded or wrapped.
@@ -61,8 +63,8 @@ impl Decimal {
 
     /// Reads `308.00`, `+.5`, `35.2E+3`, `1.5e-7`; keeps the scale that the text has. `-0` is zero.
     pub fn parse(text: &str) -> Result<Self, InvalidDecimal> {
-        if let Some(short) = Self::parse_short(text.as_bytes()) {
-            return Ok(short);
+        if let Some(plain) = Self::parse_plain(text.as_bytes()) {
+            return Ok(plain);
         }
         let parts = Parts::of(text.as_bytes())?;
         if parts.digit_count <= 18 {
@@ -115,16 +117,17 @@ impl Decimal {
 
     /// `-0.147171330000000000`: what nearly all amounts are. `None` where it is anything else.
     #[inline]
-    fn parse_short(text: &[u8]) -> Option<Self> {
+    fn parse_plain(text: &[u8]) -> Option<Self> {
         let digits = text.strip_prefix(b"-").unwrap_or(text);
         let (whole, decimals) = match digits.iter().take(SHORT_DIGITS_MAX).position(|byte| *byte == b'.') {
             Some(point) => (&digits[..point], &digits[point + 1..]),
             None => (digits, &digits[..0]),
         };
-        if !(1..=SHORT_DIGITS_MAX).contains(&(whole.len() + decimals.len())) {
-            return None;
-        }
-        let mantissa = i128::from(append_digits(append_digits(0, whole)?, decimals)?);
+        let mantissa = match whole.len() + decimals.len() {
+            1..=SHORT_DIGITS_MAX => i128::from(append_digits(append_digits(0, whole)?, decimals)?),
+            SHORT_DIGITS_MAX..=PLAIN_DIGITS_MAX => fixed_mantissa(whole, decimals)?,
+            _ => return None,
+        };
         let mantissa = if digits.len() < text.len() { -mantissa } else { mantissa };
         Some(Self(Digits::Fixed { mantissa, scale: decimals.len() as u32 }))
     }
@@ -133,7 +136,7 @@ impl Decimal {
         let unsigned = text.trim_start_matches(['+', '-']);
         let number = unsigned.split(['e', 'E']).next().unwrap_or_default();
         let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-        if let Some(mantissa) = fixed_mantissa(whole, decimals) {
+        if let Some(mantissa) = fixed_mantissa(whole.as_bytes(), decimals.as_bytes()) {
             return Self::scaled(if parts.negative { -mantissa } else { mantissa }, parts.scale);
         }
         let digits = format!("{whole}{decimals}");
@@ -249,9 +252,9 @@ fn power_of_ten(exponent: u64) -> Option<i128> {
 }
 
 /// The digits of a number as one, where that holds them.
-fn fixed_mantissa(whole: &str, decimals: &str) -> Option<i128> {
+fn fixed_mantissa(whole: &[u8], decimals: &[u8]) -> Option<i128> {
     let mut mantissa = 0_i128;
-    for digits in [whole, decimals].into_iter().flat_map(|part| part.as_bytes().chunks(SHORT_DIGITS_MAX)) {
+    for digits in [whole, decimals].into_iter().flat_map(|part| part.chunks(SHORT_DIGITS_MAX)) {
         let value = i128::from(append_digits(0, digits)?);
         mantissa = mantissa.checked_mul(POWERS_OF_TEN[digits.len()])?.checked_add(value)?;
     }

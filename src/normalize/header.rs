@@ -1,4 +1,4 @@
-use super::cells::trimmed;
+use super::cells::{Cells, present, trimmed};
 use super::charge::Rejection;
 use super::error::BillError;
 use crate::focus::columns::{self, Version};
@@ -21,8 +21,13 @@ impl Slot {
         self.first == ABSENT
     }
 
-    pub fn has_second(self) -> bool {
-        self.second != ABSENT
+    /// What the row says of the field; `None` where that is null.
+    #[inline]
+    pub fn text<'a>(self, cells: &Cells<'a>) -> Option<&'a str> {
+        match present(cells.get(self.first)) {
+            None if self.second != ABSENT => present(cells.get(self.second)),
+            text => text,
+        }
     }
 }
 
@@ -205,6 +210,11 @@ impl Header {
         let Some(Some(allowed)) = self.allowed_values.get(place) else { return value };
         let wanted = trimmed(value);
         allowed.iter().find(|known| known.eq_ignore_ascii_case(wanted)).copied().unwrap_or(value)
+    }
+
+    /// What the row says of a field with a fixed set of values.
+    pub fn mended_text<'a>(&self, slot: Slot, cells: &Cells<'a>) -> Option<&'a str> {
+        slot.text(cells).map(|value| self.mended(slot.first, value))
     }
 
     /// `own` are the slots by column. What is computed is no part of a group by itself: rows that agree in what it is

@@ -6,6 +6,7 @@ use super::{tags, timestamp};
 use crate::focus::Decimal;
 use chrono::{DateTime, Utc};
 use rustc_hash::FxHashMap;
+use std::cell::OnceCell;
 
 /// Longest value that a rejection repeats.
 const VALUE_CHARS_MAX: usize = 200;
@@ -49,11 +50,7 @@ impl Reading {
             return Err(ragged(header.roles.len(), line, cells));
         }
         let slots = &header.slots;
-        let text = |slot: Slot| match present(cells.get(slot.first)) {
-            None if slot.has_second() => present(cells.get(slot.second)),
-            text => text,
-        };
-        let mended = |slot: Slot| text(slot).map(|value| header.mended(slot.first, value));
+        let text = |slot: Slot| slot.text(&cells);
         let row = RowCells { line, cells };
         row.check_lengths(header)?;
         let (tags, unreadable_tags) = self.tags(text(slots.tags));
@@ -97,23 +94,10 @@ impl Reading {
             provider_name: text(slots.provider_name),
             invoice_issuer_name: text(slots.invoice_issuer_name),
             billing_account_id,
-            sub_account_id: text(slots.sub_account_id),
-            sub_account_name: text(slots.sub_account_name),
-            service_category: text(slots.service_category),
-            service_name: text(slots.service_name),
-            region_id: text(slots.region_id),
-            sku_id: text(slots.sku_id),
-            charge_category: mended(slots.charge_category),
-            charge_class: mended(slots.charge_class),
-            pricing_category: mended(slots.pricing_category),
-            commitment_discount_status: mended(slots.commitment_discount_status)
-                .or_else(|| used_or_unused(text(slots.charge_subcategory))),
-            resource_id: text(slots.resource_id),
-            resource_name: text(slots.resource_name),
-            resource_type: text(slots.resource_type),
-            charge_description: text(slots.charge_description),
+            charge_category: header.mended_text(slots.charge_category, &cells),
             tags,
             unreadable_tags,
+            texts: OnceCell::new(),
             cells,
             header,
         })
@@ -171,15 +155,6 @@ impl Reading {
             return (Some(text), None);
         }
         (None, Some(text))
-    }
-}
-
-/// 1.0-preview told used from unused commitments here.
-fn used_or_unused(subcategory: Option<&str>) -> Option<&'static str> {
-    match subcategory?.trim() {
-        text if text.eq_ignore_ascii_case("Used Commitment") => Some("Used"),
-        text if text.eq_ignore_ascii_case("Unused Commitment") => Some("Unused"),
-        _ => None,
     }
 }
 

@@ -95,7 +95,7 @@ impl Prices {
 }
 
 fn number(cells: Cells<'_>, column: usize) -> Option<Decimal> {
-    Decimal::parse(present(cells.get(column))?.trim()).ok()
+    Decimal::parse(trimmed(present(cells.get(column))?)).ok()
 }
 
 /// Whether a quantity at a price is a cost, but for digits that exports cut off.

@@ -169,7 +169,7 @@ impl GcpBilling {
     /// The cost and the credits against it, which are negative.
     fn cost(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
         let filled = |column: usize| {
-            present(cells.get(column)).filter(|text| text.trim() != "[]").map(|credits| (credits, column))
+            present(cells.get(column)).filter(|text| trimmed(text) != "[]").map(|credits| (credits, column))
         };
         let credits = filled(self.credits).or_else(|| filled(self.credit_amount));
         // A cost that cannot be read is rejected as one that no credit stands against.
