@@ -23,6 +23,8 @@ const POWERS_OF_TEN: [i128; FIXED_SCALE_MAX as usize + 1] = {
 const SHORT_DIGITS_MAX: usize = 19;
 /// Most digits of which each number is within `i128`.
 const PLAIN_DIGITS_MAX: usize = FIXED_SCALE_MAX as usize;
+/// Most digits that a number within `i128` has, and as many as one with most decimals has with the zero before them.
+const FIXED_DIGITS_MAX: usize = PLAIN_DIGITS_MAX + 1;
 
 /// An exact decimal for the stream of a bill: `i128` fixed point at the text's own scale where that holds it,
 /// [`BigDecimal`] where it does not. Both paths give the same digits; nothing is ever rounded or wrapped.
@@ -226,15 +228,38 @@ impl fmt::Display for Decimal {
         match &self.0 {
             Digits::Fixed { mantissa, scale: 0 } => write!(f, "{mantissa}"),
             Digits::Fixed { mantissa, scale } => {
-                let width = *scale as usize + 1;
-                let digits = format!("{:0width$}", mantissa.unsigned_abs());
+                let mut buffer = [b'0'; FIXED_DIGITS_MAX];
+                let digits = write_digits(&mut buffer, mantissa.unsigned_abs(), *scale as usize + 1);
                 let (whole, decimals) = digits.split_at(digits.len() - *scale as usize);
-                let sign = if *mantissa < 0 { "-" } else { "" };
-                write!(f, "{sign}{whole}.{decimals}")
+                for part in [if *mantissa < 0 { "-" } else { "" }, whole, ".", decimals] {
+                    f.write_str(part)?;
+                }
+                Ok(())
             }
             Digits::Big(value) => f.write_str(&value.to_plain_string()),
         }
     }
+}
+
+/// Writes a number at the end of zeros, and gives its digits, of which there are at least so many.
+fn write_digits(zeros: &mut [u8; FIXED_DIGITS_MAX], mut number: u128, digits_min: usize) -> &str {
+    let mut at = zeros.len();
+    while number > 0 {
+        // Divisions of 128 bits are slow: nineteen digits are taken off by one.
+        let part_at = at.saturating_sub(SHORT_DIGITS_MAX);
+        let mut part = (number % POWERS_OF_TEN[SHORT_DIGITS_MAX].unsigned_abs()) as u64;
+        number /= POWERS_OF_TEN[SHORT_DIGITS_MAX].unsigned_abs();
+        while part > 0 {
+            at -= 1;
+            zeros[at] = b'0' + (part % 10) as u8;
+            part /= 10;
+        }
+        if number > 0 {
+            at = part_at;
+        }
+    }
+    let from = at.min(zeros.len() - digits_min);
+    std::str::from_utf8(&zeros[from..]).unwrap_or_default()
 }
 
 fn fixed_sum(left: i128, left_scale: u32, right: i128, right_scale: u32) -> Option<(i128, u32)> {

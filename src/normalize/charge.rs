@@ -48,7 +48,8 @@ pub struct Charge<'a> {
     pub tags: Option<&'a str>,
     /// `Tags` as they stand, where they cannot be read.
     pub unreadable_tags: Option<&'a str>,
-    pub(super) texts: OnceCell<Texts<'a>>,
+    // Elsewhere, because charges are moved.
+    pub(super) texts: OnceCell<Box<Texts<'a>>>,
     pub(super) cells: Cells<'a>,
     pub(super) header: &'a Header,
 }
@@ -122,7 +123,7 @@ impl<'a> Deref for Charge<'a> {
     type Target = Texts<'a>;
 
     fn deref(&self) -> &Texts<'a> {
-        self.texts.get_or_init(|| Texts::of(self.header, &self.cells))
+        self.texts.get_or_init(|| Box::new(Texts::of(self.header, &self.cells)))
     }
 }
 
