@@ -1,3 +1,7 @@
+use super::digits::{
+    FIXED_DIGITS_MAX, FIXED_SCALE_MAX, PLAIN_DIGITS_MAX, SHORT_DIGITS_MAX, append_digits, fixed_mantissa, power_of_ten,
+    product, write_digits,
+};
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 use std::fmt;
@@ -5,26 +9,6 @@ use std::ops::{AddAssign, Mul, Neg, SubAssign};
 
 /// Longest text that is looked at, and most digits that a number may have when written without exponent.
 const DIGITS_MAX: usize = 4096;
-
-/// Most decimals of the fast path: 10^38 is the largest power of ten within `i128`.
-const FIXED_SCALE_MAX: u32 = 38;
-
-const POWERS_OF_TEN: [i128; FIXED_SCALE_MAX as usize + 1] = {
-    let mut powers = [1; FIXED_SCALE_MAX as usize + 1];
-    let mut exponent = 1;
-    while exponent < powers.len() {
-        powers[exponent] = powers[exponent - 1] * 10;
-        exponent += 1;
-    }
-    powers
-};
-
-/// Most digits of which each number is within `u64`.
-const SHORT_DIGITS_MAX: usize = 19;
-/// Most digits of which each number is within `i128`.
-const PLAIN_DIGITS_MAX: usize = FIXED_SCALE_MAX as usize;
-/// Most digits that a number within `i128` has, and as many as one with most decimals has with the zero before them.
-const FIXED_DIGITS_MAX: usize = PLAIN_DIGITS_MAX + 1;
 
 /// An exact decimal for the stream of a bill: `i128` fixed point at the text's own scale where that holds it,
 /// [`BigDecimal`] where it does not. Both paths give the same digits; nothing is ever rounded or wrapped.
@@ -126,9 +110,9 @@ impl Decimal {
             None => (digits, &digits[..0]),
         };
         let mantissa = match whole.len() + decimals.len() {
-            1..=SHORT_DIGITS_MAX => i128::from(append_digits(append_digits(0, whole)?, decimals)?),
-            SHORT_DIGITS_MAX..=PLAIN_DIGITS_MAX => fixed_mantissa(whole, decimals)?,
-            _ => return None,
+            count if !(1..=PLAIN_DIGITS_MAX).contains(&count) => return None,
+            count if count > SHORT_DIGITS_MAX => fixed_mantissa(whole, decimals)?,
+            _ => i128::from(append_digits(append_digits(0, whole)?, decimals)?),
         };
         let mantissa = if digits.len() < text.len() { -mantissa } else { mantissa };
         Some(Self(Digits::Fixed { mantissa, scale: decimals.len() as u32 }))
@@ -192,7 +176,7 @@ impl Mul for &Decimal {
 
     fn mul(self, other: &Decimal) -> Decimal {
         if let (Some((left, left_scale)), Some((right, right_scale))) = (self.fixed(), other.fixed())
-            && let Some(product) = left.checked_mul(right)
+            && let Some(product) = product(left, right)
         {
             return Decimal::new(product, left_scale + right_scale);
         }
@@ -241,81 +225,14 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// Writes a number at the end of zeros, and gives its digits, of which there are at least so many.
-fn write_digits(zeros: &mut [u8; FIXED_DIGITS_MAX], mut number: u128, digits_min: usize) -> &str {
-    let mut at = zeros.len();
-    while number > 0 {
-        // Divisions of 128 bits are slow: nineteen digits are taken off by one.
-        let part_at = at.saturating_sub(SHORT_DIGITS_MAX);
-        let mut part = (number % POWERS_OF_TEN[SHORT_DIGITS_MAX].unsigned_abs()) as u64;
-        number /= POWERS_OF_TEN[SHORT_DIGITS_MAX].unsigned_abs();
-        while part > 0 {
-            at -= 1;
-            zeros[at] = b'0' + (part % 10) as u8;
-            part /= 10;
-        }
-        if number > 0 {
-            at = part_at;
-        }
-    }
-    let from = at.min(zeros.len() - digits_min);
-    std::str::from_utf8(&zeros[from..]).unwrap_or_default()
-}
-
 fn fixed_sum(left: i128, left_scale: u32, right: i128, right_scale: u32) -> Option<(i128, u32)> {
-    if left_scale == right_scale {
-        return Some((left.checked_add(right)?, left_scale));
+    let (mut left, mut right) = (left, right);
+    if left_scale < right_scale {
+        left = product(left, power_of_ten(u64::from(right_scale - left_scale))?)?;
+    } else if right_scale < left_scale {
+        right = product(right, power_of_ten(u64::from(left_scale - right_scale))?)?;
     }
-    let scale = left_scale.max(right_scale);
-    let left = left.checked_mul(power_of_ten(u64::from(scale - left_scale))?)?;
-    let right = right.checked_mul(power_of_ten(u64::from(scale - right_scale))?)?;
-    Some((left.checked_add(right)?, scale))
-}
-
-fn power_of_ten(exponent: u64) -> Option<i128> {
-    POWERS_OF_TEN.get(usize::try_from(exponent).ok()?).copied()
-}
-
-/// The digits of a number as one, where that holds them.
-fn fixed_mantissa(whole: &[u8], decimals: &[u8]) -> Option<i128> {
-    let mut mantissa = 0_i128;
-    for digits in [whole, decimals].into_iter().flat_map(|part| part.chunks(SHORT_DIGITS_MAX)) {
-        let value = i128::from(append_digits(0, digits)?);
-        mantissa = mantissa.checked_mul(POWERS_OF_TEN[digits.len()])?.checked_add(value)?;
-    }
-    Some(mantissa)
-}
-
-/// A number with these digits behind its own; both together are at most [`SHORT_DIGITS_MAX`].
-#[inline]
-fn append_digits(mut value: u64, mut digits: &[u8]) -> Option<u64> {
-    while let Some((eight, rest)) = digits.split_first_chunk() {
-        value = value * 100_000_000 + eight_digits(*eight)?;
-        digits = rest;
-    }
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + u64::from(digit);
-    }
-    Some(value)
-}
-
-/// Eight digits at once: neighbours become numbers of two digits, these of four, these of eight.
-#[inline]
-fn eight_digits(digits: [u8; 8]) -> Option<u64> {
-    let text = u64::from_le_bytes(digits);
-    // The upper half of each byte is that of a digit, and no lower half goes beyond nine.
-    let is_digits = text & text.wrapping_add(0x0606_0606_0606_0606) & 0xf0f0_f0f0_f0f0_f0f0 == 0x3030_3030_3030_3030;
-    if !is_digits {
-        return None;
-    }
-    let ones = text & 0x0f0f_0f0f_0f0f_0f0f;
-    let twos = (ones.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = (twos.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
-    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
+    Some((left.checked_add(right)?, left_scale.max(right_scale)))
 }
 
 fn plain(mantissa: BigInt, scale: i64) -> BigDecimal {
@@ -506,14 +423,6 @@ mod tests {
         ) {
             prop_assert_eq!(text(&input), input);
             prop_assert_eq!(text(&small), small);
-        }
-
-        #[test]
-        fn eight_digits_are_read_as_one_by_one(digits in "[0-9]{8}", other: u8, place in 0..8_usize) {
-            let mut bytes: [u8; 8] = digits.as_bytes().try_into().unwrap();
-            prop_assert_eq!(eight_digits(bytes), digits.parse().ok());
-            bytes[place] = other;
-            prop_assert_eq!(eight_digits(bytes).is_some(), other.is_ascii_digit());
         }
 
         #[test]

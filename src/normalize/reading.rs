@@ -77,7 +77,7 @@ impl Reading {
         let billing_account_id = text(slots.billing_account_id);
         let has_no_account = billing_account_id.is_none() && !slots.billing_account_id.is_absent();
         self.warnings.of_row(line, unreadable_tags.is_some(), has_no_account, billing_currency);
-        // Nothing is asked of it any more: a charge that is looked at is moved once more, and it is large.
+        // Made last: a charge that is looked at before it is handed out is moved once more, and it is large.
         Ok(Charge {
             line,
             billed_cost,

@@ -9,6 +9,7 @@ use super::text::{TagColumns, string_member, without_key_prefix};
 use super::{Fault, first};
 use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, present, trimmed};
+use memchr::memmem::Finder;
 
 /// Tags that users made carry this in front of their keys.
 const USER_PREFIXES: [&str; 2] = ["user:", "user_"];
@@ -44,6 +45,9 @@ pub(super) struct AwsCur {
     tag_prefixes: &'static [&'static str],
     tags: TagColumns,
     categories: Categories,
+    /// What is looked for in texts of each line: a search costs as much to make ready as to do.
+    spot: Finder<'static>,
+    product_name_member: Finder<'static>,
     to: Computed,
 }
 
@@ -145,6 +149,8 @@ impl AwsCur {
             tag_prefixes: if has_all_tags { &RESOURCE_PREFIXES } else { &USER_PREFIXES },
             tags: TagColumns::of(tag_columns(plan)),
             categories: Categories::of(categories::AWS),
+            spot: Finder::new("SpotUsage"),
+            product_name_member: Finder::new("product_name"),
             to,
         }
     }
@@ -207,7 +213,7 @@ impl AwsCur {
             // line alone, because lines of one charge group share it.
             row.put(to.commitment_status, "Unused");
         } else if line_item_type == "Usage" {
-            let is_spot = memchr::memmem::find(cells.get(self.usage_type).as_bytes(), b"SpotUsage").is_some();
+            let is_spot = self.spot.find(cells.get(self.usage_type).as_bytes()).is_some();
             row.put(to.pricing_category, if is_spot { "Dynamic" } else { "Standard" });
         }
         if present(cells.get(self.savings_plan_arn)).is_some() {
@@ -228,7 +234,7 @@ impl AwsCur {
         row.put(to.service_category, category.unwrap_or("Other"));
         if present(cells.get(self.product_name)).is_some() {
             row.same(to.service_name, cells, self.product_name);
-        } else if let Some(range) = string_member(cells.get(self.product_map), "product_name") {
+        } else if let Some(range) = string_member(cells.get(self.product_map), &self.product_name_member) {
             row.part(to.service_name, cells, self.product_map, range);
         } else {
             row.same(to.service_name, cells, first(cells, self.product_code, self.service_code));
