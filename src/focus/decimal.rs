@@ -1,3 +1,7 @@
+use super::digits::{
+    FIXED_DIGITS_MAX, FIXED_SCALE_MAX, PLAIN_DIGITS_MAX, SHORT_DIGITS_MAX, append_digits, fixed_mantissa, power_of_ten,
+    product, write_digits,
+};
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 use std::fmt;
@@ -5,9 +9,6 @@ use std::ops::{AddAssign, Mul, Neg, SubAssign};
 
 /// Longest text that is looked at, and most digits that a number may have when written without exponent.
 const DIGITS_MAX: usize = 4096;
-
-/// Most decimals of the fast path: 10^38 is the largest power of ten within `i128`.
-const FIXED_SCALE_MAX: u32 = 38;
 
 /// An exact decimal for the stream of a bill: `i128` fixed point at the text's own scale where that holds it,
 /// [`BigDecimal`] where it does not. Both paths give the same digits; nothing is ever rounded or wrapped.
@@ -48,6 +49,9 @@ impl Decimal {
 
     /// Reads `308.00`, `+.5`, `35.2E+3`, `1.5e-7`; keeps the scale that the text has. `-0` is zero.
     pub fn parse(text: &str) -> Result<Self, InvalidDecimal> {
+        if let Some(plain) = Self::parse_plain(text.as_bytes()) {
+            return Ok(plain);
+        }
         let parts = Parts::of(text.as_bytes())?;
         if parts.digit_count <= 18 {
             let mantissa = i128::from(parts.small);
@@ -76,6 +80,19 @@ impl Decimal {
         }
     }
 
+    /// The same number without its sign.
+    pub fn abs(&self) -> Self {
+        if self.is_negative() { -self } else { self.clone() }
+    }
+
+    /// Whether it is less than zero.
+    pub fn is_negative(&self) -> bool {
+        match &self.0 {
+            Digits::Fixed { mantissa, .. } => *mantissa < 0,
+            Digits::Big(value) => value.sign() == bigdecimal::num_bigint::Sign::Minus,
+        }
+    }
+
     /// Whether it is zero at any scale.
     pub fn is_zero(&self) -> bool {
         match &self.0 {
@@ -84,12 +101,31 @@ impl Decimal {
         }
     }
 
+    /// `-0.147171330000000000`: what nearly all amounts are. `None` where it is anything else.
+    #[inline]
+    fn parse_plain(text: &[u8]) -> Option<Self> {
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        let (whole, decimals) = match digits.iter().take(SHORT_DIGITS_MAX).position(|byte| *byte == b'.') {
+            Some(point) => (&digits[..point], &digits[point + 1..]),
+            None => (digits, &digits[..0]),
+        };
+        let mantissa = match whole.len() + decimals.len() {
+            count if !(1..=PLAIN_DIGITS_MAX).contains(&count) => return None,
+            count if count > SHORT_DIGITS_MAX => fixed_mantissa(whole, decimals)?,
+            _ => i128::from(append_digits(append_digits(0, whole)?, decimals)?),
+        };
+        let mantissa = if digits.len() < text.len() { -mantissa } else { mantissa };
+        Some(Self(Digits::Fixed { mantissa, scale: decimals.len() as u32 }))
+    }
+
     fn parse_long(text: &str, parts: &Parts) -> Self {
-        let mut digits = String::with_capacity(text.len());
-        digits.extend(text.chars().take_while(|c| !matches!(c, 'e' | 'E')).filter(char::is_ascii_digit));
-        if let Ok(mantissa) = digits.parse::<i128>() {
+        let unsigned = text.trim_start_matches(['+', '-']);
+        let number = unsigned.split(['e', 'E']).next().unwrap_or_default();
+        let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+        if let Some(mantissa) = fixed_mantissa(whole.as_bytes(), decimals.as_bytes()) {
             return Self::scaled(if parts.negative { -mantissa } else { mantissa }, parts.scale);
         }
+        let digits = format!("{whole}{decimals}");
         let mantissa: BigInt = digits.parse().expect("only ASCII digits are left");
         Self::big(plain(if parts.negative { -mantissa } else { mantissa }, parts.scale))
     }
@@ -140,7 +176,7 @@ impl Mul for &Decimal {
 
     fn mul(self, other: &Decimal) -> Decimal {
         if let (Some((left, left_scale)), Some((right, right_scale))) = (self.fixed(), other.fixed())
-            && let Some(product) = left.checked_mul(right)
+            && let Some(product) = product(left, right)
         {
             return Decimal::new(product, left_scale + right_scale);
         }
@@ -176,11 +212,13 @@ impl fmt::Display for Decimal {
         match &self.0 {
             Digits::Fixed { mantissa, scale: 0 } => write!(f, "{mantissa}"),
             Digits::Fixed { mantissa, scale } => {
-                let width = *scale as usize + 1;
-                let digits = format!("{:0width$}", mantissa.unsigned_abs());
+                let mut buffer = [b'0'; FIXED_DIGITS_MAX];
+                let digits = write_digits(&mut buffer, mantissa.unsigned_abs(), *scale as usize + 1);
                 let (whole, decimals) = digits.split_at(digits.len() - *scale as usize);
-                let sign = if *mantissa < 0 { "-" } else { "" };
-                write!(f, "{sign}{whole}.{decimals}")
+                for part in [if *mantissa < 0 { "-" } else { "" }, whole, ".", decimals] {
+                    f.write_str(part)?;
+                }
+                Ok(())
             }
             Digits::Big(value) => f.write_str(&value.to_plain_string()),
         }
@@ -188,17 +226,13 @@ impl fmt::Display for Decimal {
 }
 
 fn fixed_sum(left: i128, left_scale: u32, right: i128, right_scale: u32) -> Option<(i128, u32)> {
-    if left_scale == right_scale {
-        return Some((left.checked_add(right)?, left_scale));
+    let (mut left, mut right) = (left, right);
+    if left_scale < right_scale {
+        left = product(left, power_of_ten(u64::from(right_scale - left_scale))?)?;
+    } else if right_scale < left_scale {
+        right = product(right, power_of_ten(u64::from(left_scale - right_scale))?)?;
     }
-    let scale = left_scale.max(right_scale);
-    let left = left.checked_mul(power_of_ten(u64::from(scale - left_scale))?)?;
-    let right = right.checked_mul(power_of_ten(u64::from(scale - right_scale))?)?;
-    Some((left.checked_add(right)?, scale))
-}
-
-fn power_of_ten(exponent: u64) -> Option<i128> {
-    10_i128.checked_pow(u32::try_from(exponent).ok()?)
+    Some((left.checked_add(right)?, left_scale.max(right_scale)))
 }
 
 fn plain(mantissa: BigInt, scale: i64) -> BigDecimal {
@@ -381,6 +415,14 @@ mod tests {
             prop_assert_eq!(value.to_big_decimal(), exact.clone());
             let shown: BigDecimal = value.to_string().parse().unwrap();
             prop_assert_eq!(shown, exact);
+        }
+
+        #[test]
+        fn plain_numbers_keep_their_digits_and_their_scale(
+            input in "-?[1-9][0-9]{0,24}(\\.[0-9]{1,24})?", small in "0\\.[0-9]{1,24}",
+        ) {
+            prop_assert_eq!(text(&input), input);
+            prop_assert_eq!(text(&small), small);
         }
 
         #[test]

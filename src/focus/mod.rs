@@ -5,6 +5,7 @@ pub mod columns;
 mod conversion;
 mod currency;
 mod decimal;
+mod digits;
 mod money;
 mod period;
 mod repository;

@@ -163,7 +163,7 @@ impl Bill {
             }
         };
         let Some(native) = native else { return Ok(Some(reading.row(header, line, cells))) };
-        Ok(Some(match native.row(header, line, cells) {
+        Ok(Some(match native.row(line, cells) {
             Ok(cells) => reading.row(header, line, cells),
             Err(rejection) => Row::Rejected(rejection),
         }))

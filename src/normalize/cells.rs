@@ -1,5 +1,5 @@
 /// Where one cell lies in the text of its row.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Span {
     pub start: u32,
     pub end: u32,
@@ -13,7 +13,20 @@ pub(super) struct Cells<'a> {
     /// The columns whose cells are not empty, in order. Wide files leave most of their columns empty on each line:
     /// what goes through the columns of a line goes through these.
     pub filled: &'a [u16],
+    /// What was made of those, where the file is not FOCUS.
+    pub made: Made<'a>,
 }
+
+/// Cells that stand behind those of the file, at the places from the number of its columns on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Made<'a> {
+    pub text: &'a str,
+    /// In the text of the row, or where they begin at [`MADE`] or beyond in this one.
+    pub spans: &'a [Span],
+}
+
+/// Added to the ends of a span in the text of made cells. No record is half as long.
+pub(super) const MADE: u32 = 1 << 31;
 
 /// The columns of a row whose cells are not empty; the buffer is used again for each row.
 #[derive(Debug, Default)]
@@ -29,12 +42,13 @@ impl Filled {
         if self.columns.len() < spans.len() {
             self.columns.resize(spans.len(), 0);
         }
-        self.count = 0;
+        let (columns, mut count) = (&mut self.columns[..spans.len()], 0);
         for (column, span) in spans.iter().enumerate() {
             // Written in any case and kept only where the cell is filled: no branch to be wrong about.
-            self.columns[self.count] = column as u16;
-            self.count += usize::from(span.start < span.end);
+            columns[count] = column as u16;
+            count += usize::from(span.start < span.end);
         }
+        self.count = count;
     }
 
     pub fn columns(&self) -> &[u16] {
@@ -42,23 +56,54 @@ impl Filled {
     }
 }
 
+impl Span {
+    /// Where a text stands among what was made.
+    pub fn made(range: std::ops::Range<usize>) -> Self {
+        Self { start: range.start as u32 | MADE, end: range.end as u32 | MADE }
+    }
+}
+
 impl<'a> Cells<'a> {
-    /// The cell of a column; empty where there is none.
-    #[inline]
-    pub fn get(self, column: usize) -> &'a str {
-        let text = self.spans.get(column).and_then(|span| self.text.get(span.start as usize..span.end as usize));
-        text.unwrap_or_default()
+    /// The cells of a record of a file.
+    pub fn of(text: &'a str, spans: &'a [Span], filled: &'a [u16]) -> Self {
+        Self { text, spans, filled, made: Made::default() }
     }
 
-    /// The bytes of the cell of a column; none where there is none.
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.spans.len() + self.made.spans.len()
+    }
+
+    /// Where the cell at a place lies; nowhere where there is none.
     #[inline]
-    pub fn length(self, column: usize) -> u32 {
-        self.spans.get(column).map_or(0, |span| span.end - span.start)
+    pub fn span(&self, place: usize) -> Span {
+        match self.spans.get(place) {
+            Some(span) => *span,
+            None => self.made.spans.get(place - self.spans.len()).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The cell at a place; empty where there is none.
+    #[inline]
+    pub fn get(&self, place: usize) -> &'a str {
+        let Span { start, end } = self.span(place);
+        if start == end {
+            return "";
+        }
+        let (text, from) = if start < MADE { (self.text, 0) } else { (self.made.text, MADE) };
+        text.get((start - from) as usize..(end - from) as usize).unwrap_or_default()
+    }
+
+    /// The bytes of the cell at a place; none where there is none.
+    #[inline]
+    pub fn length(&self, place: usize) -> u32 {
+        let Span { start, end } = self.span(place);
+        end - start
     }
 
     /// The text from the start of one column to the end of a later one.
     #[inline]
-    pub fn between(self, first: usize, last: usize) -> &'a str {
+    pub fn between(&self, first: usize, last: usize) -> &'a str {
         let ends = self.spans.get(first).zip(self.spans.get(last));
         let text = ends.and_then(|(first, last)| self.text.get(first.start as usize..last.end as usize));
         text.unwrap_or_default()

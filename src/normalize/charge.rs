@@ -1,8 +1,10 @@
 use super::cells::{Cells, present};
-use super::header::{Header, Role};
+use super::header::{Header, Role, Slot};
 use super::tags;
 use crate::focus::Decimal;
 use chrono::{DateTime, Utc};
+use std::cell::OnceCell;
+use std::ops::Deref;
 
 /// One row of a bill under FOCUS names, borrowed from the reader's buffer until the next row is asked for.
 ///
@@ -40,6 +42,22 @@ pub struct Charge<'a> {
     pub invoice_issuer_name: Option<&'a str>,
     /// `BillingAccountId`, leading zeros and all.
     pub billing_account_id: Option<&'a str>,
+    /// `ChargeCategory`.
+    pub charge_category: Option<&'a str>,
+    /// `Tags` as text that [`Charge::tag_map`] can read; `None` where they cannot be read.
+    pub tags: Option<&'a str>,
+    /// `Tags` as they stand, where they cannot be read.
+    pub unreadable_tags: Option<&'a str>,
+    // Elsewhere, because charges are moved.
+    pub(super) texts: OnceCell<Box<Texts<'a>>>,
+    pub(super) cells: Cells<'a>,
+    pub(super) header: &'a Header,
+}
+
+/// What the charges of a group share: looked up once it is asked for, because of most rows the group is known and
+/// nothing is asked.
+#[derive(Debug, Clone)]
+pub struct Texts<'a> {
     /// `SubAccountId`.
     pub sub_account_id: Option<&'a str>,
     /// `SubAccountName`.
@@ -52,8 +70,6 @@ pub struct Charge<'a> {
     pub region_id: Option<&'a str>,
     /// `SkuId`.
     pub sku_id: Option<&'a str>,
-    /// `ChargeCategory`.
-    pub charge_category: Option<&'a str>,
     /// `ChargeClass`: `Correction`, or none.
     pub charge_class: Option<&'a str>,
     /// `PricingCategory`.
@@ -68,12 +84,47 @@ pub struct Charge<'a> {
     pub resource_type: Option<&'a str>,
     /// `ChargeDescription`.
     pub charge_description: Option<&'a str>,
-    /// `Tags` as text that [`Charge::tag_map`] can read; `None` where they cannot be read.
-    pub tags: Option<&'a str>,
-    /// `Tags` as they stand, where they cannot be read.
-    pub unreadable_tags: Option<&'a str>,
-    pub(super) cells: Cells<'a>,
-    pub(super) header: &'a Header,
+}
+
+impl<'a> Texts<'a> {
+    fn of(header: &Header, cells: &Cells<'a>) -> Self {
+        let slots = &header.slots;
+        let text = |slot: Slot| slot.text(cells);
+        let mended = |slot: Slot| header.mended_text(slot, cells);
+        Self {
+            sub_account_id: text(slots.sub_account_id),
+            sub_account_name: text(slots.sub_account_name),
+            service_category: text(slots.service_category),
+            service_name: text(slots.service_name),
+            region_id: text(slots.region_id),
+            sku_id: text(slots.sku_id),
+            charge_class: mended(slots.charge_class),
+            pricing_category: mended(slots.pricing_category),
+            commitment_discount_status: mended(slots.commitment_discount_status)
+                .or_else(|| used_or_unused(text(slots.charge_subcategory))),
+            resource_id: text(slots.resource_id),
+            resource_name: text(slots.resource_name),
+            resource_type: text(slots.resource_type),
+            charge_description: text(slots.charge_description),
+        }
+    }
+}
+
+/// 1.0-preview told used from unused commitments here.
+fn used_or_unused(subcategory: Option<&str>) -> Option<&'static str> {
+    match subcategory?.trim() {
+        text if text.eq_ignore_ascii_case("Used Commitment") => Some("Used"),
+        text if text.eq_ignore_ascii_case("Unused Commitment") => Some("Unused"),
+        _ => None,
+    }
+}
+
+impl<'a> Deref for Charge<'a> {
+    type Target = Texts<'a>;
+
+    fn deref(&self) -> &Texts<'a> {
+        self.texts.get_or_init(|| Box::new(Texts::of(self.header, &self.cells)))
+    }
 }
 
 impl<'a> Charge<'a> {
@@ -94,7 +145,10 @@ impl<'a> Charge<'a> {
         let (header, cells) = (self.header, self.cells);
         cells.filled.iter().filter_map(move |&place| match header.roles.get(usize::from(place)) {
             Some(Role::Measure(column)) => {
-                Some((header.names[usize::from(*column)].as_str(), present(cells.get(usize::from(place)))?))
+                let value = present(cells.get(usize::from(place)))?;
+                // Most measures of most native lines are zero, and a zero says no more than nothing does.
+                let is_told = !(header.zeros_say_nothing && says_nothing(value));
+                is_told.then(|| (header.names[usize::from(*column)].as_str(), value))
             }
             _ => None,
         })
@@ -112,13 +166,16 @@ impl<'a> Charge<'a> {
         }
         // Where a cell ends is part of what it says: quoted text can look like a border. How many lengths there are
         // stands last, so that they cannot be taken for text.
-        let mut count = 0_u32;
+        let lengths_from = to.len();
+        to.resize(lengths_from + cells.filled.len() * LENGTH_BYTES_MAX, 0);
+        let (mut at, mut count) = (lengths_from, 0_u32);
         for &place in cells.filled {
             if header.roles.get(usize::from(place)) == Some(&Role::Group) {
-                write_length(to, u32::from(place), cells.length(usize::from(place)));
+                at += write_length(&mut to[at..], u32::from(place), cells.length(usize::from(place)));
                 count += 1;
             }
         }
+        to.truncate(at);
         to.extend_from_slice(&count.to_le_bytes());
     }
 
@@ -128,18 +185,31 @@ impl<'a> Charge<'a> {
     }
 }
 
-/// The place and the length of a cell in one word, or in three where it is longer than a CSV record can be.
+fn says_nothing(value: &str) -> bool {
+    match value.as_bytes() {
+        [b'0' | b'.', ..] => value.bytes().all(|byte| matches!(byte, b'0' | b'.')),
+        b"[]" | b"{}" => true,
+        _ => false,
+    }
+}
+
+/// Most bytes that [`write_length`] takes.
+const LENGTH_BYTES_MAX: usize = 12;
+
+/// The place and the length of a cell in one word, or in three where it is longer than a CSV record can be; how many
+/// bytes these are.
 #[inline]
-fn write_length(to: &mut Vec<u8>, place: u32, length: u32) {
+fn write_length(to: &mut [u8], place: u32, length: u32) -> usize {
     const LENGTH_BITS: u32 = 20;
     if length >> LENGTH_BITS == 0 {
-        to.extend_from_slice(&(place << LENGTH_BITS | length).to_le_bytes());
-        return;
+        to[..4].copy_from_slice(&(place << LENGTH_BITS | length).to_le_bytes());
+        return 4;
     }
     // No file has as many columns as the place that these bits say.
-    for word in [u32::MAX, place, length] {
-        to.extend_from_slice(&word.to_le_bytes());
+    for (word, bytes) in [u32::MAX, place, length].into_iter().zip(to.chunks_exact_mut(4)) {
+        bytes.copy_from_slice(&word.to_le_bytes());
     }
+    LENGTH_BYTES_MAX
 }
 
 /// A row that could not be read, and why.

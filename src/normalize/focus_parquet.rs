@@ -89,7 +89,7 @@ impl ParquetRows {
         if self.text.len() > RECORD_BYTES_MAX {
             return Err(BillError::OutOfBounds(format!("row {} is longer than 1 MiB", self.read_count)));
         }
-        Ok(Some((self.read_count, Cells { text: &self.text, spans: &self.spans, filled: self.filled.columns() })))
+        Ok(Some((self.read_count, Cells::of(&self.text, &self.spans, self.filled.columns()))))
     }
 
     /// What the receipt must say of the columns.

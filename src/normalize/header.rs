@@ -1,4 +1,4 @@
-use super::cells::trimmed;
+use super::cells::{Cells, present, trimmed};
 use super::charge::Rejection;
 use super::error::BillError;
 use crate::focus::columns::{self, Version};
@@ -20,6 +20,15 @@ impl Slot {
     pub fn is_absent(self) -> bool {
         self.first == ABSENT
     }
+
+    /// What the row says of the field; `None` where that is null.
+    #[inline]
+    pub fn text<'a>(self, cells: &Cells<'a>) -> Option<&'a str> {
+        match present(cells.get(self.first)) {
+            None if self.second != ABSENT => present(cells.get(self.second)),
+            text => text,
+        }
+    }
 }
 
 /// The columns of a file, once its names are understood.
@@ -38,6 +47,8 @@ pub(super) struct Header {
     pub group_runs: Vec<(usize, usize)>,
     /// What the file calls each column, where it is not FOCUS; empty where no column of it is at fault.
     pub native_names: Vec<String>,
+    /// Whether measures of zero are left out.
+    pub zeros_say_nothing: bool,
     pub slots: Slots,
     /// The place of each column's cell in a row.
     places: Vec<usize>,
@@ -151,6 +162,7 @@ impl Header {
             roles: vec![Role::Line; places.count],
             group_runs: Vec::new(),
             native_names: Vec::new(),
+            zeros_say_nothing: false,
             places: places.columns.to_vec(),
             version,
             extra_columns,
@@ -198,6 +210,11 @@ impl Header {
         let Some(Some(allowed)) = self.allowed_values.get(place) else { return value };
         let wanted = trimmed(value);
         allowed.iter().find(|known| known.eq_ignore_ascii_case(wanted)).copied().unwrap_or(value)
+    }
+
+    /// What the row says of a field with a fixed set of values.
+    pub fn mended_text<'a>(&self, slot: Slot, cells: &Cells<'a>) -> Option<&'a str> {
+        slot.text(cells).map(|value| self.mended(slot.first, value))
     }
 
     /// `own` are the slots by column. What is computed is no part of a group by itself: rows that agree in what it is

@@ -72,7 +72,7 @@ impl Scanner {
 
     /// The cells of the object that was read last.
     pub fn cells(&self) -> Cells<'_> {
-        Cells { text: &self.text, spans: &self.spans, filled: self.filled.columns() }
+        Cells::of(&self.text, &self.spans, self.filled.columns())
     }
 
     /// The members of an object, whose own name is the path.

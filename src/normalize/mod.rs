@@ -31,7 +31,7 @@ mod timestamp;
 mod warnings;
 
 pub use bill::{Bill, open, open_as, open_lines};
-pub use charge::{Charge, Rejection, Row};
+pub use charge::{Charge, Rejection, Row, Texts};
 pub use error::BillError;
 pub use format::Format;
 pub use invoices::{InvoiceTotal, InvoicesError, invoices};

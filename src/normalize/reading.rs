@@ -6,6 +6,7 @@ use super::{tags, timestamp};
 use crate::focus::Decimal;
 use chrono::{DateTime, Utc};
 use rustc_hash::FxHashMap;
+use std::cell::OnceCell;
 
 /// Longest value that a rejection repeats.
 const VALUE_CHARS_MAX: usize = 200;
@@ -45,55 +46,61 @@ impl Reading {
     }
 
     fn charge<'a>(&mut self, header: &'a Header, line: u64, cells: Cells<'a>) -> Result<Charge<'a>, Rejection> {
-        if cells.spans.len() != header.roles.len() {
+        if cells.count() != header.roles.len() {
             return Err(ragged(header.roles.len(), line, cells));
         }
         let slots = &header.slots;
-        let text = |slot: Slot| present(cells.get(slot.first)).or_else(|| present(cells.get(slot.second)));
-        let mended = |slot: Slot| text(slot).map(|value| header.mended(slot.first, value));
+        let text = |slot: Slot| slot.text(&cells);
         let row = RowCells { line, cells };
         row.check_lengths(header)?;
         let (tags, unreadable_tags) = self.tags(text(slots.tags));
-        let charge = Charge {
+        let billed_cost = row.required(slots.billed_cost, "BilledCost", amount)?;
+        let effective_cost = match row.again(slots.effective_cost, slots.billed_cost, &billed_cost) {
+            None => row.required(slots.effective_cost, "EffectiveCost", amount)?,
+            again => again,
+        };
+        let list_cost = self.optional_cost(row, slots.list_cost, "ListCost");
+        let contracted_cost = row
+            .again(slots.contracted_cost, slots.billed_cost, &billed_cost)
+            .or_else(|| self.optional_cost(row, slots.contracted_cost, "ContractedCost"));
+        let pricing_quantity = self.optional(row, slots.pricing_quantity, "PricingQuantity");
+        let consumed_quantity = row
+            .again(slots.consumed_quantity, slots.pricing_quantity, &pricing_quantity)
+            .or_else(|| self.optional(row, slots.consumed_quantity, "ConsumedQuantity"));
+        let billing_currency = row.required(slots.billing_currency, "BillingCurrency", |text| Ok(trimmed(text)))?;
+        let billing_period_start = self.moment(0, row, slots.billing_period_start, "BillingPeriodStart")?;
+        let billing_period_end = self.moment(1, row, slots.billing_period_end, "BillingPeriodEnd")?;
+        let charge_period_start = self.moment(2, row, slots.charge_period_start, "ChargePeriodStart")?;
+        let charge_period_end = self.moment(3, row, slots.charge_period_end, "ChargePeriodEnd")?;
+        row.check_order(slots.charge_period_end, "Charge", charge_period_start, charge_period_end)?;
+        row.check_order(slots.billing_period_end, "Billing", billing_period_start, billing_period_end)?;
+        let billing_account_id = text(slots.billing_account_id);
+        let has_no_account = billing_account_id.is_none() && !slots.billing_account_id.is_absent();
+        self.warnings.of_row(line, unreadable_tags.is_some(), has_no_account, billing_currency);
+        // Made last: a charge that is looked at before it is handed out is moved once more, and it is large.
+        Ok(Charge {
             line,
-            billed_cost: row.required(slots.billed_cost, "BilledCost", amount)?,
-            effective_cost: row.required(slots.effective_cost, "EffectiveCost", amount)?,
-            list_cost: self.optional_cost(row, slots.list_cost, "ListCost"),
-            contracted_cost: self.optional_cost(row, slots.contracted_cost, "ContractedCost"),
-            pricing_quantity: self.optional(row, slots.pricing_quantity, "PricingQuantity"),
-            consumed_quantity: self.optional(row, slots.consumed_quantity, "ConsumedQuantity"),
-            billing_currency: row.required(slots.billing_currency, "BillingCurrency", |text| Ok(trimmed(text)))?,
-            billing_period_start: self.moment(0, row, slots.billing_period_start, "BillingPeriodStart")?,
-            billing_period_end: self.moment(1, row, slots.billing_period_end, "BillingPeriodEnd")?,
-            charge_period_start: self.moment(2, row, slots.charge_period_start, "ChargePeriodStart")?,
-            charge_period_end: self.moment(3, row, slots.charge_period_end, "ChargePeriodEnd")?,
+            billed_cost,
+            effective_cost,
+            list_cost,
+            contracted_cost,
+            pricing_quantity,
+            consumed_quantity,
+            billing_currency,
+            billing_period_start,
+            billing_period_end,
+            charge_period_start,
+            charge_period_end,
             provider_name: text(slots.provider_name),
             invoice_issuer_name: text(slots.invoice_issuer_name),
-            billing_account_id: text(slots.billing_account_id),
-            sub_account_id: text(slots.sub_account_id),
-            sub_account_name: text(slots.sub_account_name),
-            service_category: text(slots.service_category),
-            service_name: text(slots.service_name),
-            region_id: text(slots.region_id),
-            sku_id: text(slots.sku_id),
-            charge_category: mended(slots.charge_category),
-            charge_class: mended(slots.charge_class),
-            pricing_category: mended(slots.pricing_category),
-            commitment_discount_status: mended(slots.commitment_discount_status)
-                .or_else(|| used_or_unused(text(slots.charge_subcategory))),
-            resource_id: text(slots.resource_id),
-            resource_name: text(slots.resource_name),
-            resource_type: text(slots.resource_type),
-            charge_description: text(slots.charge_description),
+            billing_account_id,
+            charge_category: header.mended_text(slots.charge_category, &cells),
             tags,
             unreadable_tags,
+            texts: OnceCell::new(),
             cells,
             header,
-        };
-        row.check_order(slots.charge_period_end, "Charge", charge.charge_period_start, charge.charge_period_end)?;
-        row.check_order(slots.billing_period_end, "Billing", charge.billing_period_start, charge.billing_period_end)?;
-        self.warnings.of_charge(&charge);
-        Ok(charge)
+        })
     }
 
     fn moment(
@@ -151,15 +158,6 @@ impl Reading {
     }
 }
 
-/// 1.0-preview told used from unused commitments here.
-fn used_or_unused(subcategory: Option<&str>) -> Option<&'static str> {
-    match subcategory?.trim() {
-        text if text.eq_ignore_ascii_case("Used Commitment") => Some("Used"),
-        text if text.eq_ignore_ascii_case("Unused Commitment") => Some("Unused"),
-        _ => None,
-    }
-}
-
 fn amount(text: &str) -> Result<Decimal, String> {
     Decimal::parse(trimmed(text)).map_err(|error| error.to_string())
 }
@@ -178,7 +176,7 @@ pub(super) fn rejection(line: u64, column: &str, value: &str, reason: String) ->
 
 // Of a line with other cells than the header nothing is where it should be.
 fn readable_amounts(header: &Header, cells: Cells<'_>) -> Option<Box<RejectedAmounts>> {
-    if cells.spans.len() != header.roles.len() {
+    if cells.count() != header.roles.len() {
         return None;
     }
     let text = |slot: Slot| present(cells.get(slot.first)).map(trimmed);
@@ -212,6 +210,12 @@ impl<'a> RowCells<'a> {
         value.map(Some).map_err(|reason| rejection(self.line, column, cell, format!("{column} {reason}")))
     }
 
+    /// What was read of another column already, where this one has its cell: many exports have one cost.
+    fn again(self, slot: Slot, other: Slot, read: &Option<Decimal>) -> Option<Decimal> {
+        let is_same = self.cells.span(slot.first) == self.cells.span(other.first);
+        if is_same { read.clone() } else { None }
+    }
+
     fn check_lengths(self, header: &Header) -> Result<(), Rejection> {
         let slots = &header.slots;
         let bounds = [
@@ -224,9 +228,8 @@ impl<'a> RowCells<'a> {
         for (slot, bytes_max) in bounds {
             // The second column is looked at where the first is null.
             for place in [slot.first, slot.second] {
-                let cell = self.cells.get(place);
-                if cell.len() > bytes_max {
-                    let name = header.name_at(place);
+                if self.cells.length(place) as usize > bytes_max {
+                    let (name, cell) = (header.name_at(place), self.cells.get(place));
                     return Err(rejection(self.line, name, cell, format!("{name} is longer than {bytes_max} bytes")));
                 }
             }

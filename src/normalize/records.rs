@@ -138,7 +138,7 @@ impl<R: Read> Records<R> {
             Err(_) => "the line is not UTF-8 text",
             Ok(_) if memchr(0, bytes).is_some() => "the line has a NUL byte",
             Ok(text) => match *fault {
-                None => return Record::Cells { line, cells: Cells { text, spans, filled: filled.columns() } },
+                None => return Record::Cells { line, cells: Cells::of(text, spans, filled.columns()) },
                 Some(fault) => fault,
             },
         };

@@ -122,13 +122,13 @@ impl Split {
     fn complete(&mut self, end: usize, length: usize) -> Outcome {
         self.ends[self.count % ENDS] = end as u32;
         self.count += 1;
-        let mut start = 0;
-        self.spans.clear();
-        self.spans.extend(self.ends[..self.count].iter().map(|end| {
-            let span = Span { start, end: *end };
-            start = end.wrapping_add(1);
-            span
-        }));
+        let ends = &self.ends[..self.count];
+        self.spans.resize(self.count, Span::default());
+        self.spans[0] = Span { start: 0, end: ends[0] };
+        // Each from two neighbours, not from what the one before came to: so several are made at once.
+        for (span, pair) in self.spans[1..].iter_mut().zip(ends.windows(2)) {
+            *span = Span { start: pair[0].wrapping_add(1), end: pair[1] };
+        }
         for (column, span) in &self.quoted {
             self.spans[*column as usize] = *span;
         }

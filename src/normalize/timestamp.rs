@@ -39,23 +39,30 @@ fn parse(text: &str) -> Option<(NaiveDateTime, FixedOffset)> {
     }
 }
 
-/// `2024-09-01T00:00:00Z`, which nearly every bill writes, or the same with a space, without zone or with `+00:00`.
-/// What is written otherwise is for [`parse`] to read or refuse.
+/// `2024-09-01T00:00:00Z`, which nearly every bill writes, or the same with a space, without seconds, with a fraction of
+/// nothing, without zone or with `+00:00`. What is written otherwise is for [`parse`] to read or refuse.
 fn parse_usual(bytes: &[u8]) -> Option<NaiveDateTime> {
-    let (moment, zone) = bytes.split_first_chunk::<19>()?;
-    if !matches!(zone, b"" | b"Z" | b"+00:00") || !matches!(moment[10], b'T' | b' ') {
+    let (moment, rest) = bytes.split_first_chunk::<16>()?;
+    if (moment[4], moment[7], moment[13]) != (b'-', b'-', b':') || !matches!(moment[10], b'T' | b' ') {
         return None;
     }
-    if (moment[4], moment[7], moment[13], moment[16]) != (b'-', b'-', b':', b':') {
-        return None;
-    }
-    let two = |at: usize| {
-        let (tens, ones) = (moment[at].wrapping_sub(b'0'), moment[at + 1].wrapping_sub(b'0'));
-        (tens < 10 && ones < 10).then(|| u32::from(tens) * 10 + u32::from(ones))
+    let (second, zone) = match rest {
+        [b':', tens, ones, zone @ ..] => (two_digits(*tens, *ones)?, zone.strip_prefix(b".000").unwrap_or(zone)),
+        zone => (0, zone),
     };
+    if !matches!(zone, b"" | b"Z" | b"+00:00") {
+        return None;
+    }
+    let two = |at: usize| two_digits(moment[at], moment[at + 1]);
     let year = Some(two(0)? * 100 + two(2)?).filter(|year| YEARS.contains(year))?;
     let date = NaiveDate::from_ymd_opt(year as i32, two(5)?, two(8)?)?;
-    date.and_hms_opt(two(11)?, two(14)?, two(17)?)
+    date.and_hms_opt(two(11)?, two(14)?, second)
+}
+
+#[inline]
+fn two_digits(tens: u8, ones: u8) -> Option<u32> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| u32::from(tens) * 10 + u32::from(ones))
 }
 
 fn read_date(bytes: &[u8]) -> Option<NaiveDate> {
@@ -177,11 +184,14 @@ mod tests {
         #[test]
         fn the_usual_form_is_read_as_any_other(
             day in "20[0-9]{2}-[0-3][0-9]-[0-3][0-9]", clock in "[0-2][0-9]:[0-6][0-9]:[0-6][0-9]",
-            between in "[T t]", zone in prop_oneof![Just(""), Just("Z"), Just("+00:00")],
+            between in "[T t]", fraction in "(\\.000)?", zone in prop_oneof![Just(""), Just("Z"), Just("+00:00")],
         ) {
-            let usual = read(&format!("{day}{between}{clock}{zone}"));
-            // A fraction of nothing is the same moment, and not the usual form.
+            let usual = read(&format!("{day}{between}{clock}{fraction}{zone}"));
+            // A fraction of another length is the same moment, and not the usual form.
             prop_assert_eq!(usual, read(&format!("{day}{between}{clock}.0{zone}")));
+            let (minute, _) = clock.rsplit_once(':').unwrap();
+            let whole = read(&format!("{day}{between}{minute}:00.0{zone}"));
+            prop_assert_eq!(read(&format!("{day}{between}{minute}{zone}")), whole);
         }
 
         #[test]

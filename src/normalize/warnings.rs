@@ -1,4 +1,3 @@
-use super::charge::Charge;
 use crate::focus::is_iso_currency;
 use std::collections::BTreeMap;
 
@@ -25,14 +24,15 @@ impl Warnings {
         self.unreadable.entry(column).or_insert((0, line)).0 += 1;
     }
 
-    pub fn of_charge(&mut self, charge: &Charge<'_>) {
-        if charge.unreadable_tags.is_some() {
-            self.unreadable_tags.get_or_insert((0, charge.line)).0 += 1;
+    /// Counts what is to be said of a row.
+    pub fn of_row(&mut self, line: u64, has_unreadable_tags: bool, has_null_account: bool, currency: Option<&str>) {
+        if has_unreadable_tags {
+            self.unreadable_tags.get_or_insert((0, line)).0 += 1;
         }
-        if charge.billing_account_id.is_none() && !charge.header.slots.billing_account_id.is_absent() {
+        if has_null_account {
             self.null("BillingAccountId");
         }
-        let Some(currency) = charge.billing_currency else { return };
+        let Some(currency) = currency else { return };
         if currency == self.last_iso_currency {
             return;
         }

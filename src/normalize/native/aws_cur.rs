@@ -4,11 +4,12 @@
 use super::categories::{self, Categories};
 use super::columns::ABSENT;
 use super::plan::Plan;
-use super::row::{Place, RowText};
+use super::row::{MadeCells, Place};
 use super::text::{TagColumns, string_member, without_key_prefix};
 use super::{Fault, first};
 use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, present, trimmed};
+use memchr::memmem::Finder;
 
 /// Tags that users made carry this in front of their keys.
 const USER_PREFIXES: [&str; 2] = ["user:", "user_"];
@@ -44,6 +45,9 @@ pub(super) struct AwsCur {
     tag_prefixes: &'static [&'static str],
     tags: TagColumns,
     categories: Categories,
+    /// What is looked for in texts of each line: a search costs as much to make ready as to do.
+    spot: Finder<'static>,
+    product_name_member: Finder<'static>,
     to: Computed,
 }
 
@@ -145,12 +149,14 @@ impl AwsCur {
             tag_prefixes: if has_all_tags { &RESOURCE_PREFIXES } else { &USER_PREFIXES },
             tags: TagColumns::of(tag_columns(plan)),
             categories: Categories::of(categories::AWS),
+            spot: Finder::new("SpotUsage"),
+            product_name_member: Finder::new("product_name"),
             to,
         }
     }
 
     /// Computes what no column says by itself.
-    pub fn write(&self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+    pub fn write(&self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
         let to = &self.to;
         let line_item_type = trimmed(cells.get(self.line_item_type));
         let (category, frequency) = line_kind(line_item_type);
@@ -164,21 +170,21 @@ impl AwsCur {
         self.effective_cost(cells, row, line_item_type)?;
         // Reserved usage has no price of its own, and what a savings plan negates is priced on the covered line.
         if !matches!(line_item_type, "DiscountedUsage" | "RIFee" | "SavingsPlanNegation") {
-            row.same(to.contracted_cost, self.unblended_cost);
+            row.same(to.contracted_cost, cells, self.unblended_cost);
         }
         self.commitment(cells, row, line_item_type);
         self.service(cells, row);
         self.region(cells, row);
-        row.same(to.sku_price, first(cells, self.rate_code, self.rate_id));
+        row.same(to.sku_price, cells, first(cells, self.rate_code, self.rate_id));
         self.tags(cells, row);
         Ok(())
     }
 
-    fn effective_cost(&self, cells: Cells<'_>, row: &mut RowText, line_item_type: &str) -> Result<(), Fault> {
+    fn effective_cost(&self, cells: Cells<'_>, row: &mut MadeCells, line_item_type: &str) -> Result<(), Fault> {
         let place = self.to.effective_cost;
         match line_item_type {
-            "SavingsPlanCoveredUsage" => row.same(place, needed(cells, self.savings_plan_effective_cost)?),
-            "DiscountedUsage" => row.same(place, needed(cells, self.reservation_effective_cost)?),
+            "SavingsPlanCoveredUsage" => row.same(place, cells, needed(cells, self.savings_plan_effective_cost)?),
+            "DiscountedUsage" => row.same(place, cells, needed(cells, self.reservation_effective_cost)?),
             "SavingsPlanRecurringFee" => {
                 let mut unused = amount(cells, needed(cells, self.total_commitment)?)?;
                 unused -= &amount(cells, self.used_commitment)?;
@@ -191,12 +197,12 @@ impl AwsCur {
             }
             "SavingsPlanNegation" | "SavingsPlanUpfrontFee" => row.put(place, "0"),
             "Fee" if present(cells.get(self.reservation_arn)).is_some() => row.put(place, "0"),
-            _ => row.same(place, self.unblended_cost),
+            _ => row.same(place, cells, self.unblended_cost),
         }
         Ok(())
     }
 
-    fn commitment(&self, cells: Cells<'_>, row: &mut RowText, line_item_type: &str) {
+    fn commitment(&self, cells: Cells<'_>, row: &mut MadeCells, line_item_type: &str) {
         let to = &self.to;
         let is_committed = matches!(line_item_type, "SavingsPlanCoveredUsage" | "DiscountedUsage");
         if is_committed {
@@ -207,43 +213,43 @@ impl AwsCur {
             // line alone, because lines of one charge group share it.
             row.put(to.commitment_status, "Unused");
         } else if line_item_type == "Usage" {
-            let is_spot = memchr::memmem::find(cells.get(self.usage_type).as_bytes(), b"SpotUsage").is_some();
+            let is_spot = self.spot.find(cells.get(self.usage_type).as_bytes()).is_some();
             row.put(to.pricing_category, if is_spot { "Dynamic" } else { "Standard" });
         }
         if present(cells.get(self.savings_plan_arn)).is_some() {
-            row.same(to.commitment_id, self.savings_plan_arn);
+            row.same(to.commitment_id, cells, self.savings_plan_arn);
             row.put(to.commitment_category, "Spend");
             row.put(to.commitment_type, "Savings Plan");
         } else if present(cells.get(self.reservation_arn)).is_some() {
-            row.same(to.commitment_id, self.reservation_arn);
+            row.same(to.commitment_id, cells, self.reservation_arn);
             row.put(to.commitment_category, "Usage");
             row.put(to.commitment_type, "Reserved Instances (RI)");
         }
     }
 
-    fn service(&self, cells: Cells<'_>, row: &mut RowText) {
+    fn service(&self, cells: Cells<'_>, row: &mut MadeCells) {
         let to = &self.to;
         let category = self.categories.get(cells.get(self.product_code));
         let category = category.or_else(|| self.categories.get(cells.get(self.service_code)));
         row.put(to.service_category, category.unwrap_or("Other"));
         if present(cells.get(self.product_name)).is_some() {
-            row.same(to.service_name, self.product_name);
-        } else if let Some(range) = string_member(cells.get(self.product_map), "product_name") {
-            row.part(to.service_name, self.product_map, range);
+            row.same(to.service_name, cells, self.product_name);
+        } else if let Some(range) = string_member(cells.get(self.product_map), &self.product_name_member) {
+            row.part(to.service_name, cells, self.product_map, range);
         } else {
-            row.same(to.service_name, first(cells, self.product_code, self.service_code));
+            row.same(to.service_name, cells, first(cells, self.product_code, self.service_code));
         }
     }
 
     /// Locations are edge locations, zones and the like too: only that of a region is its name.
-    fn region(&self, cells: Cells<'_>, row: &mut RowText) {
-        row.same(self.to.region, first(cells, self.region_code, self.region));
+    fn region(&self, cells: Cells<'_>, row: &mut MadeCells) {
+        row.same(self.to.region, cells, first(cells, self.region_code, self.region));
         if trimmed(cells.get(self.location_type)) == "AWS Region" && present(cells.get(self.region_code)).is_some() {
-            row.same(self.to.region_name, self.location);
+            row.same(self.to.region_name, cells, self.location);
         }
     }
 
-    fn tags(&self, cells: Cells<'_>, row: &mut RowText) {
+    fn tags(&self, cells: Cells<'_>, row: &mut MadeCells) {
         let map = present(cells.get(self.tag_map)).filter(|map| *map != "{}");
         if let Some(map) = map {
             row.write(self.to.tags, |text| without_key_prefix(text, map, self.tag_prefixes));

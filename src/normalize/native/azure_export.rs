@@ -6,7 +6,7 @@ use super::categories::{self, Categories};
 use super::columns::ABSENT;
 use super::days::{Day, Days};
 use super::plan::Plan;
-use super::row::{Place, RowText};
+use super::row::{MadeCells, Place};
 use super::{Fault, first};
 use crate::normalize::cells::{Cells, present, trimmed};
 
@@ -124,16 +124,16 @@ impl AzureExport {
         }
     }
 
-    pub fn write(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+    pub fn write(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
         self.periods(cells, row)?;
         let to = &self.to;
-        row.same(to.billing_account, first(cells, self.billing_account, self.subscription));
+        row.same(to.billing_account, cells, first(cells, self.billing_account, self.subscription));
         if present(cells.get(self.subscription)).is_some() {
             row.put(to.sub_account_type, "Subscription");
         }
         row.put(to.provider, "Microsoft");
         row.put(to.issuer, "Microsoft");
-        row.same(to.region, first(cells, self.location, self.other_location));
+        row.same(to.region, cells, first(cells, self.location, self.other_location));
         self.charge(cells, row);
         self.other_costs(cells, row);
         self.commitment(cells, row);
@@ -142,7 +142,7 @@ impl AzureExport {
     }
 
     /// The last day of a period belongs to it; the billing period is the day's month where the file has none.
-    fn periods(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+    fn periods(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
         let Self { to, days, first_days, last_days, .. } = self;
         let day = read_day(days, cells, self.date, "ChargePeriodStart")?;
         row.put(to.charge_period_start, &day.start);
@@ -159,7 +159,7 @@ impl AzureExport {
         Ok(())
     }
 
-    fn charge(&self, cells: Cells<'_>, row: &mut RowText) {
+    fn charge(&self, cells: Cells<'_>, row: &mut MadeCells) {
         let charge_type = trimmed(cells.get(self.charge_type));
         let is = |wanted: &str| charge_type.eq_ignore_ascii_case(wanted);
         let category = if charge_type.is_empty() || is("Usage") || is("UnusedReservation") || is("UnusedSavingsPlan") {
@@ -184,10 +184,10 @@ impl AzureExport {
     }
 
     /// What a commitment left unused was priced as nothing's use.
-    fn other_costs(&self, cells: Cells<'_>, row: &mut RowText) {
+    fn other_costs(&self, cells: Cells<'_>, row: &mut MadeCells) {
         let to = &self.to;
         if present(cells.get(self.own_list_cost)).is_some() {
-            row.same(to.list_cost, self.own_list_cost);
+            row.same(to.list_cost, cells, self.own_list_cost);
         }
         if (to.list_cost, to.contracted_cost) == (ABSENT, ABSENT) || is_unused(trimmed(cells.get(self.charge_type))) {
             return;
@@ -203,7 +203,7 @@ impl AzureExport {
         }
     }
 
-    fn commitment(&self, cells: Cells<'_>, row: &mut RowText) {
+    fn commitment(&self, cells: Cells<'_>, row: &mut MadeCells) {
         let to = &self.to;
         let model = trimmed(cells.get(self.pricing_model));
         let is = |wanted: &str| model.eq_ignore_ascii_case(wanted);
@@ -217,8 +217,8 @@ impl AzureExport {
         };
         row.put(to.pricing_category, category);
         let id = first(cells, self.benefit_id, self.reservation_id);
-        row.same(to.commitment_id, id);
-        row.same(to.commitment_name, first(cells, self.benefit_name, self.reservation_name));
+        row.same(to.commitment_id, cells, id);
+        row.same(to.commitment_name, cells, first(cells, self.benefit_name, self.reservation_name));
         if is_reservation {
             row.put(to.commitment_category, "Usage");
             row.put(to.commitment_type, "Reservation");
@@ -234,11 +234,11 @@ impl AzureExport {
         }
     }
 
-    fn service(&self, cells: Cells<'_>, row: &mut RowText) {
+    fn service(&self, cells: Cells<'_>, row: &mut MadeCells) {
         let category = self.categories.get(cells.get(self.meter_category));
         let category = category.or_else(|| self.categories.get(cells.get(self.service_family)));
         row.put(self.to.service_category, category.unwrap_or("Other"));
-        row.same(self.to.service_name, first(cells, self.meter_category, self.consumed_service));
+        row.same(self.to.service_name, cells, first(cells, self.meter_category, self.consumed_service));
     }
 }
 

@@ -5,12 +5,11 @@ use super::columns::ABSENT;
 use super::plan::Plan;
 use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, present, trimmed};
-use bigdecimal::BigDecimal;
 
 /// Exports cut quantities off at this decimal.
-const QUANTITY_SCALE: i64 = 8;
+const QUANTITY_SCALE: u32 = 8;
 /// And write costs as floating point numbers, of which so many digits are right.
-const COST_DIGITS: i64 = 12;
+const COST_DIGITS: u32 = 12;
 
 /// The columns that prices are read from.
 pub(super) struct Prices {
@@ -96,7 +95,7 @@ impl Prices {
 }
 
 fn number(cells: Cells<'_>, column: usize) -> Option<Decimal> {
-    Decimal::parse(present(cells.get(column))?.trim()).ok()
+    Decimal::parse(trimmed(present(cells.get(column))?)).ok()
 }
 
 /// Whether a quantity at a price is a cost, but for digits that exports cut off.
@@ -106,8 +105,35 @@ fn makes(quantity: &Decimal, price: &Decimal, cost: &Decimal) -> bool {
     if difference.is_zero() {
         return true;
     }
-    let (price, cost) = (price.to_big_decimal(), cost.to_big_decimal());
-    let cut =
-        price.abs() * BigDecimal::new(1.into(), QUANTITY_SCALE) + cost.abs() * BigDecimal::new(1.into(), COST_DIGITS);
-    difference.to_big_decimal().abs() <= cut
+    let mut cut = &price.abs() * &Decimal::new(1, QUANTITY_SCALE);
+    cut += &(&cost.abs() * &Decimal::new(1, COST_DIGITS));
+    cut -= &difference.abs();
+    !cut.is_negative()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bigdecimal::BigDecimal;
+    use proptest::prelude::*;
+
+    fn makes_exactly(quantity: &BigDecimal, price: &BigDecimal, cost: &BigDecimal) -> bool {
+        let quantity_cut = price.abs() * BigDecimal::new(1.into(), i64::from(QUANTITY_SCALE));
+        let cost_cut = cost.abs() * BigDecimal::new(1.into(), i64::from(COST_DIGITS));
+        (price * quantity - cost).abs() <= quantity_cut + cost_cut
+    }
+
+    proptest! {
+        /// Costs cut off at each digit: some of them are too far from the product, and some are not.
+        #[test]
+        fn what_makes_a_cost_is_told_as_by_numbers_of_any_length(
+            quantity in "-?[0-9]{1,5}(\\.[0-9]{1,20})?", price in "[0-9]{1,3}(\\.[0-9]{1,20})?", scale in 0..24_i64,
+        ) {
+            let [quantity, price] = [quantity, price].map(|text| Decimal::parse(&text).unwrap());
+            let exact = quantity.to_big_decimal() * price.to_big_decimal();
+            let cost = Decimal::parse(&exact.with_scale(scale).to_plain_string()).unwrap();
+            let expected = makes_exactly(&quantity.to_big_decimal(), &price.to_big_decimal(), &cost.to_big_decimal());
+            prop_assert_eq!(makes(&quantity, &price, &cost), expected);
+        }
+    }
 }

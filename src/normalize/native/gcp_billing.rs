@@ -5,7 +5,7 @@ use super::columns::ABSENT;
 use super::days::Days;
 use super::plan::Plan;
 use super::python;
-use super::row::{Place, RowText};
+use super::row::{MadeCells, Place};
 use super::{Fault, first};
 use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, present, trimmed};
@@ -127,14 +127,14 @@ impl GcpBilling {
         self.credit_amount != ABSENT
     }
 
-    pub fn write(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+    pub fn write(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
         self.cost(cells, row)?;
         self.period(cells, row)?;
         let to = &self.to;
         row.put(to.provider, "Google Cloud");
         row.put(to.issuer, "Google Cloud");
         match present(cells.get(self.seller)) {
-            Some(_) => row.same(to.publisher, self.seller),
+            Some(_) => row.same(to.publisher, cells, self.seller),
             None => row.put(to.publisher, "Google Cloud"),
         }
         row.put(to.account_type, "Billing Account");
@@ -151,7 +151,7 @@ impl GcpBilling {
         row.put(to.charge_category, category);
         row.put(to.charge_frequency, frequency);
         row.put(to.service_category, self.categories.get(cells.get(self.service)).unwrap_or("Other"));
-        row.same(to.region, first(cells, self.region, self.location));
+        row.same(to.region, cells, first(cells, self.region, self.location));
         let labels = trimmed(cells.get(self.labels));
         if python::is_python(labels) {
             let json = self.labels_as_json.of(labels, |json| {
@@ -161,21 +161,21 @@ impl GcpBilling {
             });
             row.put(to.tags, json.map_or("", String::as_str));
         } else if labels != "[]" {
-            row.same(to.tags, self.labels);
+            row.same(to.tags, cells, self.labels);
         }
         Ok(())
     }
 
     /// The cost and the credits against it, which are negative.
-    fn cost(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+    fn cost(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
         let filled = |column: usize| {
-            present(cells.get(column)).filter(|text| text.trim() != "[]").map(|credits| (credits, column))
+            present(cells.get(column)).filter(|text| trimmed(text) != "[]").map(|credits| (credits, column))
         };
         let credits = filled(self.credits).or_else(|| filled(self.credit_amount));
         // A cost that cannot be read is rejected as one that no credit stands against.
         let cost = credits.and_then(|credits| Some((credits, Decimal::parse(trimmed(cells.get(self.cost))).ok()?)));
         let Some(((credits, column), mut cost)) = cost else {
-            row.same(self.to.cost, self.cost);
+            row.same(self.to.cost, cells, self.cost);
             return Ok(());
         };
         let fault = |reason: &str| Fault { focus: "BilledCost", column, reason: reason.to_owned() };
@@ -205,7 +205,7 @@ impl GcpBilling {
     }
 
     /// The month of the invoice is the provider's own name for it; it begins at midnight in UTC here as all do.
-    fn period(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+    fn period(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
         let cell = cells.get(self.invoice_month);
         let month = self.months.read_month(cell);
         if month.is_none() && self.invoice_month != ABSENT {

@@ -27,7 +27,7 @@ pub use azure_export::ONE_COST as AZURE_ONE_COST;
 use gcp_billing::GcpBilling;
 use oci_report::OciReport;
 use plan::{Layout, Plan};
-use row::RowText;
+use row::MadeCells;
 
 enum Adapter {
     AwsCur(AwsCur),
@@ -39,10 +39,9 @@ enum Adapter {
 /// Makes FOCUS rows of the records of a native file.
 pub(super) struct Native {
     adapter: Adapter,
-    computed_count: usize,
     /// The columns of the file.
     column_names: Vec<String>,
-    row: RowText,
+    row: MadeCells,
 }
 
 /// Why a record is no row: a value of the file that cannot be used.
@@ -87,15 +86,16 @@ impl Native {
             }
             _ => {}
         }
-        Some((Self { adapter, computed_count, column_names, row: RowText::default() }, header))
+        let row = MadeCells::behind(column_names.len(), computed_count);
+        Some((Self { adapter, column_names, row }, header))
     }
 
     /// The FOCUS row of a record.
-    pub fn row(&mut self, header: &Header, line: u64, cells: Cells<'_>) -> Result<Cells<'_>, Rejection> {
+    pub fn row<'a>(&'a mut self, line: u64, cells: Cells<'a>) -> Result<Cells<'a>, Rejection> {
         if cells.spans.len() != self.column_names.len() {
             return Err(ragged(self.column_names.len(), line, cells));
         }
-        self.row.begin(cells, self.computed_count);
+        self.row.begin();
         let made = match &mut self.adapter {
             Adapter::AwsCur(adapter) => adapter.write(cells, &mut self.row),
             Adapter::AzureExport(adapter) => adapter.write(cells, &mut self.row),
@@ -103,7 +103,7 @@ impl Native {
             Adapter::OciReport(adapter) => adapter.write(cells, &mut self.row),
         };
         made.map_err(|fault| self.rejected(line, cells, &fault))?;
-        Ok(self.row.finish(cells, header))
+        Ok(self.row.with(cells))
     }
 
     fn rejected(&self, line: u64, cells: Cells<'_>, fault: &Fault) -> Rejection {

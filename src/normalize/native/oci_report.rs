@@ -4,7 +4,7 @@ use super::categories::{self, Categories};
 use super::columns::ABSENT;
 use super::days::Days;
 use super::plan::Plan;
-use super::row::{Place, RowText};
+use super::row::{MadeCells, Place};
 use super::text::TagColumns;
 use super::{Fault, first};
 use crate::normalize::cells::{Cells, present};
@@ -88,17 +88,17 @@ impl OciReport {
     }
 
     /// The report has no billing period: it is the month, in UTC, in which the usage begins.
-    pub fn write(&mut self, cells: Cells<'_>, row: &mut RowText) -> Result<(), Fault> {
+    pub fn write(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
         let to = &self.to;
         // What is no moment is rejected where ChargePeriodStart is read, with the cell as it stands.
         if let Some(day) = self.days.read(cells.get(self.usage_start).get(..10).unwrap_or_default()) {
             row.put(to.billing_period_start, &day.month_start);
             row.put(to.billing_period_end, &day.month_end);
         } else {
-            row.same(to.billing_period_start, self.usage_start);
-            row.same(to.billing_period_end, self.usage_start);
+            row.same(to.billing_period_start, cells, self.usage_start);
+            row.same(to.billing_period_end, cells, self.usage_start);
         }
-        row.same(to.billing_account, first(cells, self.subscription, self.tenant));
+        row.same(to.billing_account, cells, first(cells, self.subscription, self.tenant));
         let has_subscription = present(cells.get(self.subscription)).is_some();
         row.put(to.account_type, if has_subscription { "Subscription" } else { "Tenancy" });
         if present(cells.get(self.tenant)).is_some() {

@@ -146,6 +146,7 @@ impl Plan {
             sources: &self.sources,
         };
         let mut header = Header::of_native(names, focus_count, &measures, &places);
+        header.zeros_say_nothing = true;
         header.native_names = self.columns.into_iter().map(|column| column.native_name).collect();
         Layout { header, computed_count: self.computed_count, column_names: self.native.names }
     }

@@ -1,6 +1,7 @@
 //! Text that adapters write: JSON strings, and the tags of the formats as one flat object.
 
 use crate::normalize::cells::{Cells, present};
+use memchr::memmem::Finder;
 use std::fmt::Write;
 
 /// Writes a JSON string.
@@ -114,11 +115,11 @@ fn string_end(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Where the text of a string member of a JSON object lies, if it needs no unescaping.
-pub(super) fn string_member(json: &str, member: &str) -> Option<std::ops::Range<usize>> {
+pub(super) fn string_member(json: &str, member: &Finder<'_>) -> Option<std::ops::Range<usize>> {
     let bytes = json.as_bytes();
     let mut from = 0;
-    while let Some(found) = memchr::memmem::find(&bytes[from..], member.as_bytes()) {
-        let (start, end) = (from + found, from + found + member.len());
+    while let Some(found) = member.find(&bytes[from..]) {
+        let (start, end) = (from + found, from + found + member.needle().len());
         from = end;
         if start == 0 || bytes[start - 1] != b'"' || bytes.get(end) != Some(&b'"') {
             continue;
@@ -160,9 +161,9 @@ mod tests {
     #[test]
     fn a_member_is_found_where_it_is_a_key() {
         let json = r#"{"x":"product_name","product_name": "Amazon S3","y":"\"z"}"#;
-        assert_eq!(string_member(json, "product_name").map(|range| &json[range]), Some("Amazon S3"));
-        assert_eq!(string_member(json, "y"), None);
-        assert_eq!(string_member(json, "z"), None);
+        assert_eq!(string_member(json, &Finder::new("product_name")).map(|range| &json[range]), Some("Amazon S3"));
+        assert_eq!(string_member(json, &Finder::new("y")), None);
+        assert_eq!(string_member(json, &Finder::new("z")), None);
     }
 
     #[test]
@@ -172,11 +173,11 @@ mod tests {
         let places = [(0, 1), (1, 10), (10, 11), (11, 12), (12, 12), (12, 16)];
         let spans = places.map(|(start, end)| Span { start, end });
         let mut to = String::from("before");
-        columns.write(&mut to, Cells { text, spans: &spans, filled: &[0, 1, 2, 3, 5] });
+        columns.write(&mut to, Cells::of(text, &spans, &[0, 1, 2, 3, 5]));
         let value: serde_json::Value = serde_json::from_str(&to["before".len()..]).unwrap();
         assert_eq!(value, serde_json::json!({"a\"b": "line\nend\\", "é": "z"}));
         let mut nothing = String::new();
-        columns.write(&mut nothing, Cells { text, spans: &spans, filled: &[0, 2, 5] });
+        columns.write(&mut nothing, Cells::of(text, &spans, &[0, 2, 5]));
         assert_eq!(nothing, "");
     }
 }

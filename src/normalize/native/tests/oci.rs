@@ -51,3 +51,42 @@ fn kinds_of_accounts_and_the_currency_of_prices_are_told() {
     });
     assert_eq!(read.shown, ["Subscription Tenancy Usage-Based USD", "Tenancy Tenancy Usage-Based USD"]);
 }
+
+/// One cell stands for three costs and another for two quantities, and is read once: each column has what it would have
+/// by itself.
+#[test]
+fn a_cell_says_the_same_in_each_column_that_it_stands_for() {
+    const TEXTS: [(&str, Option<&str>); 8] = [
+        ("1.50", Some("1.50")),
+        ("-0.0", Some("0.0")),
+        (" 2 ", Some("2")),
+        ("4.8E-7", Some("0.00000048")),
+        ("", None),
+        ("NULL", None),
+        ("x", None),
+        ("1e9999", None),
+    ];
+    for (cost, expected_cost) in TEXTS {
+        for (quantity, expected_quantity) in TEXTS {
+            let line = format!(
+                "r1,tenant,2026-10-31T23:00Z,2026-11-01T00:00Z,COMPUTE,shop,vol,{quantity},sub,{cost},,USD,false,1,me,x\n"
+            );
+            let read = read(&format!("{HEADER}\n{line}"), |charge| {
+                let quantities = [&charge.pricing_quantity, &charge.consumed_quantity];
+                let quantities = quantities.map(|value| value.as_ref().map_or("-".into(), ToString::to_string));
+                format!("{} {}", costs(charge), quantities.join(" "))
+            });
+            let Some(expected_cost) = expected_cost else {
+                assert!(read.rejections[0].reason.starts_with("BilledCost, from cost/myCost, "), "{cost}");
+                continue;
+            };
+            let expected = expected_quantity.unwrap_or("-");
+            assert_eq!(
+                read.shown,
+                [format!("{expected_cost} {expected_cost} - {expected_cost} {expected} {expected}")]
+            );
+            let unreadable = read.warnings.iter().filter(|warning| warning.contains("Quantity cannot be read")).count();
+            assert_eq!(unreadable, if matches!(quantity, "x" | "1e9999") { 2 } else { 0 }, "{quantity}");
+        }
+    }
+}
