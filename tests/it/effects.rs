@@ -169,7 +169,8 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let noop = "UPDATE deployment_service SET is_noop = $2 WHERE deployment_id = $1";
     sqlx::query(noop).bind(step).bind(true).execute(&db).await.unwrap();
     let without = finance.get("/finance/statements/2026-11/causes.csv").await.body;
-    let raised = column(&without, "Cause").into_iter().zip(column(&without, "Amount")).find(|row| row.0 == "releases-up");
+    let raised =
+        column(&without, "Cause").into_iter().zip(column(&without, "Amount")).find(|row| row.0 == "releases-up");
     assert!(raised.is_none_or(|row| row.1.parse() == Ok(0.0)), "{without}");
     sqlx::query(noop).bind(step).bind(false).execute(&db).await.unwrap();
     let overview = finance.get("/").await;

@@ -30,7 +30,7 @@ use plan::{Layout, Plan};
 use row::MadeCells;
 
 enum Adapter {
-    AwsCur(AwsCur),
+    AwsCur(Box<AwsCur>),
     AzureExport(Box<AzureExport>),
     GcpBilling(GcpBilling),
     OciReport(OciReport),
@@ -63,7 +63,7 @@ impl Native {
             Format::Focus => return None,
             Format::AwsCur | Format::AwsCur2 => {
                 let adapter = AwsCur::of(&mut plan);
-                (Adapter::AwsCur(adapter), plan.finish(aws_cur::is_measure))
+                (Adapter::AwsCur(Box::new(adapter)), plan.finish(aws_cur::is_measure))
             }
             Format::AzureExport => {
                 let adapter = AzureExport::of(&mut plan);
