@@ -329,14 +329,14 @@ async fn an_anomaly_grows_with_its_days_as_its_answers_have_it(db: PgPool) {
 
     answer(&world, id, &[("state", "planned"), ("reason", "A load test."), ("until", "2026-11-15")]).await;
     assert_eq!(until("2026-11-15").await.state, "planned");
-    let over = until("2026-11-17").await;
-    assert_eq!((over.state.as_str(), over.end_date), ("open", day("2026-11-17")), "{over:?}");
+    let over = until("2026-11-18").await;
+    assert_eq!((over.state.as_str(), over.end_date), ("open", day("2026-11-18")), "{over:?}");
     let page = world.finance().await.get(&format!("/anomalies/{id}")).await;
     assert!(page.body.contains("It was planned until 15 November 2026, and it still costs."), "{}", page.body);
 
     answer(&world, id, &[("state", "explained"), ("reason", "A bigger machine, agreed.")]).await;
-    let stands = until("2026-11-18").await;
-    assert_eq!((stands.state.as_str(), stands.end_date), ("explained", day("2026-11-17")), "{stands:?}");
+    let stands = until("2026-11-19").await;
+    assert_eq!((stands.state.as_str(), stands.end_date), ("explained", day("2026-11-18")), "{stands:?}");
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -17,6 +17,8 @@ pub(super) const NEW_NORMAL_DAYS: i64 = 21;
 const OVER_DAYS: i64 = 7;
 /// Once less than this share of what it was is left, it has ended.
 const LEFT_SHARE: f64 = 0.25;
+/// Days after a plan on which it is asked whether cost is still there: the three that it is asked of lie behind the plan.
+const PLAN_OVER_DAYS: std::ops::RangeInclusive<i64> = 3..=7;
 /// A step back that follows an anomaly of so many days ago is its end and no anomaly of its own.
 const UNDONE_DAYS: i64 = 60;
 /// It may be told to come so many days after the end that it was taken for.
@@ -196,6 +198,23 @@ pub(super) fn follow(
     for (place, episode) in episodes.iter_mut().enumerate().filter(|(_, one)| one.state.is_running()) {
         grow_or_close(episode, day, seen.contains(&place), &left);
     }
+    for episode in episodes.iter_mut().filter(|one| ended_its_plan(one, day)) {
+        if left(episode.anomaly.start, day).is_some_and(|share| share / episode.anomaly.share >= LEFT_SHARE) {
+            open_beyond_its_plan(episode);
+            episode.anomaly.end = day;
+        }
+    }
+}
+
+// A level is in time what is usual, and not found any more: what is left of it tells whether it outlasts its plan.
+fn ended_its_plan(episode: &Episode, day: NaiveDate) -> bool {
+    let is_planned = episode.state == State::Planned && is_shift(&episode.anomaly);
+    is_planned && episode.planned_until.is_some_and(|until| PLAN_OVER_DAYS.contains(&(day - until).num_days()))
+}
+
+fn open_beyond_its_plan(episode: &mut Episode) {
+    let until = episode.planned_until.map(long).unwrap_or_else(|| "then".into());
+    episode.turn(State::Open, format!("It was planned until {until}, and it still costs."));
 }
 
 // Every shift is told up to the last day: one that a later one takes back ended before that. In the order of their begins.
@@ -256,8 +275,7 @@ fn brings_back(first: &Anomaly, later: &Anomaly) -> bool {
 fn take_up(episode: &mut Episode, found: Anomaly, day: NaiveDate) {
     match episode.state {
         State::Planned if episode.planned_until.is_none_or(|until| found.end > until) => {
-            let until = episode.planned_until.map(long).unwrap_or_else(|| "then".into());
-            episode.turn(State::Open, format!("It was planned until {until}, and it still costs."));
+            open_beyond_its_plan(episode);
         }
         State::Ended if found.end > episode.anomaly.end => {
             episode.turn(State::Open, format!("The same cause was seen again on {}.", long(day)));

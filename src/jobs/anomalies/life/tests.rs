@@ -133,6 +133,24 @@ fn answers_stand_and_a_plan_ends_with_its_day() {
     assert_eq!(states(&episodes), [State::Open]);
 }
 
+/// A level that is found no more is what is usual by then; what is left of it after its plan is told.
+#[test]
+fn what_outlasts_its_plan_is_open_again_though_it_is_found_no_more() {
+    for (left, state) in [(0.4, State::Open), (0.01, State::Planned)] {
+        let mut episodes = Vec::new();
+        follow(&mut episodes, day(12), vec![shift(10, 12)], |_, _| Some(0.4));
+        episodes[0].state = State::Planned;
+        episodes[0].planned_until = Some(day(15));
+        for number in 13..=17 {
+            follow(&mut episodes, day(number), Vec::new(), |_, _| Some(left));
+        }
+        assert_eq!(states(&episodes), [State::Planned], "two of the three days are the plan's");
+        follow(&mut episodes, day(18), Vec::new(), |_, _| Some(left));
+        assert_eq!(states(&episodes), [state]);
+        assert_eq!(episodes[0].anomaly.end, day(if state == State::Open { 18 } else { 12 }));
+    }
+}
+
 #[test]
 fn another_level_after_the_new_normal_is_an_anomaly() {
     // A quarter more from 1 September on, the new normal on the 23rd, and three times as much from the 30th on.
