@@ -218,7 +218,8 @@ fn serve_starts_a_cluster_again_that_was_killed_under_it() {
     let began = Instant::now();
     signal("-KILL", killed);
     until("a new server is ready", || place.is_ready() && place.pid() != Some(killed));
-    assert!(began.elapsed() < Duration::from_secs(10), "the cluster was away for {:?}", began.elapsed());
+    // Some seconds at rest, and several times that beside other work.
+    assert!(began.elapsed() < Duration::from_secs(40), "the cluster was away for {:?}", began.elapsed());
     assert!(server.stop());
     assert!(place.pid().is_none());
 }
