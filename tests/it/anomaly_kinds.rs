@@ -306,36 +306,38 @@ async fn an_anomaly_grows_with_its_days_as_its_answers_have_it(db: PgPool) {
     let made = rising("2026-11-08");
     let world = world(&db).await;
     made_bills::import(&world, "2026-08", "2026-10-31", &made).await;
-    // The bill up to a day, which is complete in it, and all that is told then.
-    let until = async |last: &'static str| {
-        let made_on = (day(last) + chrono::Days::new(1)).to_string();
-        made_bills::import_month(&world, "2026-11", last, &made_on, &made).await;
-        detect(&world).await;
+    // A bill each morning up to a day, and all that is told then: with days between them, days would be taken to come late.
+    let until = async |first: &'static str, last: &'static str| {
+        for at in made_bills::days(day(first), day(last)) {
+            let made_on = (at + chrono::Days::new(1)).to_string();
+            made_bills::import_month(&world, "2026-11", &at.to_string(), &made_on, &made).await;
+            detect(&world).await;
+        }
         let mut all = told(&db).await;
         assert_eq!(all.len(), 1, "{last}: {all:?}");
         all.remove(0)
     };
-    let first = until("2026-11-09").await;
+    let first = until("2026-11-07", "2026-11-09").await;
     assert_eq!((first.state.as_str(), first.start_date), ("open", day("2026-11-08")), "{first:?}");
     let id = first.anomaly_id;
-    let grown = until("2026-11-12").await;
+    let grown = until("2026-11-10", "2026-11-12").await;
     assert_eq!((grown.kind.as_str(), grown.state.as_str()), ("without-release", "open"), "{grown:?}");
     assert_eq!(grown.end_date, day("2026-11-12"), "a spike that stays is a level");
 
     answer(&world, id, &[("state", "acknowledged")]).await;
-    let grown = until("2026-11-13").await;
+    let grown = until("2026-11-13", "2026-11-13").await;
     assert_eq!((grown.state.as_str(), grown.end_date), ("acknowledged", day("2026-11-13")), "{grown:?}");
     assert!(grown.actual > first.actual, "{grown:?}");
 
     answer(&world, id, &[("state", "planned"), ("reason", "A load test."), ("until", "2026-11-15")]).await;
-    assert_eq!(until("2026-11-15").await.state, "planned");
-    let over = until("2026-11-18").await;
+    assert_eq!(until("2026-11-14", "2026-11-15").await.state, "planned");
+    let over = until("2026-11-16", "2026-11-18").await;
     assert_eq!((over.state.as_str(), over.end_date), ("open", day("2026-11-18")), "{over:?}");
     let page = world.finance().await.get(&format!("/anomalies/{id}")).await;
     assert!(page.body.contains("It was planned until 15 November 2026, and it still costs."), "{}", page.body);
 
     answer(&world, id, &[("state", "explained"), ("reason", "A bigger machine, agreed.")]).await;
-    let stands = until("2026-11-19").await;
+    let stands = until("2026-11-19", "2026-11-19").await;
     assert_eq!((stands.state.as_str(), stands.end_date), ("explained", day("2026-11-18")), "{stands:?}");
 }
 
