@@ -317,7 +317,7 @@ async fn an_anomaly_grows_with_its_days_as_its_answers_have_it(db: PgPool) {
         assert_eq!(all.len(), 1, "{last}: {all:?}");
         all.remove(0)
     };
-    let first = until("2026-11-07", "2026-11-09").await;
+    let first = until("2026-11-01", "2026-11-09").await;
     assert_eq!((first.state.as_str(), first.start_date), ("open", day("2026-11-08")), "{first:?}");
     let id = first.anomaly_id;
     let grown = until("2026-11-10", "2026-11-12").await;

@@ -101,7 +101,7 @@ pub(super) struct Episode {
 }
 
 impl Episode {
-    fn opened(anomaly: Anomaly, found_on: NaiveDate) -> Self {
+    pub(super) fn opened(anomaly: Anomaly, found_on: NaiveDate) -> Self {
         let sentence = Some(format!("Found in the bills that were complete to {}.", long(found_on)));
         Self {
             anomaly_id: None,
