@@ -217,6 +217,13 @@ async fn a_page_about_days_before_says_nothing_of_a_late_source(db: PgPool) {
     assert!(!says("/?period=2026-10").await && !says("/?period=2026-11-01..2026-11-15").await);
 }
 
+/// Takes in lines of `requests,service,day,value`.
+async fn import_requests(world: &World, lines: &[String]) {
+    let text = format!("metric,service,day,value\n{}\n", lines.join("\n"));
+    let now = super::time("2026-11-20T06:00:00Z");
+    costwake::rollup::metrics_import::import(&world.app.state.pools, text.as_bytes(), "test", "", now).await.unwrap();
+}
+
 /// Days without the bill of a late source are a cause of their own and no unit cost: nothing was saved on them.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn days_without_a_bill_are_no_cause_and_no_unit_cost(db: PgPool) {
@@ -225,16 +232,7 @@ async fn days_without_a_bill_are_no_cause_and_no_unit_cost(db: PgPool) {
     deliver(&world, "cloud-one", "checkout", "100", 19).await;
     let days = chrono::NaiveDate::from_ymd_opt(2026, 10, 1).unwrap().iter_days().take(50);
     let values: Vec<String> = days.map(|day| format!("requests,edge,{day},1000")).collect();
-    let text = format!("metric,service,day,value\n{}\n", values.join("\n"));
-    costwake::rollup::metrics_import::import(
-        &world.app.state.pools,
-        text.as_bytes(),
-        "test",
-        "",
-        super::time("2026-11-20T06:00:00Z"),
-    )
-    .await
-    .unwrap();
+    import_requests(&world, &values).await;
     let finance = world.finance().await;
     let query = "service=edge&period=2026-11-10..2026-11-19";
     let csv = finance.get(&format!("/why.csv?{query}")).await.body;
@@ -285,16 +283,7 @@ async fn a_saving_waits_for_the_bill_of_a_late_source(db: PgPool) {
         .flat_map(|(place, day)| ["edge", "checkout"].map(|service| (service, day, if place < 29 { 1000 } else { 0 })))
         .map(|(service, day, requests)| format!("requests,{service},{day},{requests}"))
         .collect();
-    let text = format!("metric,service,day,value\n{}\n", values.join("\n"));
-    costwake::rollup::metrics_import::import(
-        &world.app.state.pools,
-        text.as_bytes(),
-        "test",
-        "",
-        super::time("2026-11-20T06:00:00Z"),
-    )
-    .await
-    .unwrap();
+    import_requests(&world, &values).await;
     let finance = world.finance().await;
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     let found = async |service: &str| {
