@@ -10,6 +10,8 @@ pub const AGE_DAYS_MAX: u32 = 10;
 pub const DAY_COUNT_MIN: usize = 7;
 /// A day counts as complete once the median bill of that age shows this share of it, and all older ones do.
 pub const COMPLETE_SHARE: f64 = 0.98;
+/// The age of the bill in which a day can first be complete: the one of the next day.
+const NEXT_DAY: u32 = 1;
 
 /// What a bill showed of one day.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,12 +53,13 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// After how many days a day is complete: the first age from which on all known medians are. `None` where the history
-/// does not show it arriving, or not to its end.
+/// does not show it arriving, or not to its end: that days of many days ago are complete says nothing of younger ones
+/// that no bill was seen of, as after months that were read at once.
 pub fn settles_after_days(curve: &[AgeShare]) -> Option<u32> {
     let is_complete = |age: &AgeShare| (age.median_share - 1.0).abs() <= 1.0 - COMPLETE_SHARE;
     let open = curve.iter().rposition(|age| !is_complete(age));
     match open {
-        None => curve.first().map(|age| age.age_days),
+        None => curve.first().map(|age| age.age_days).filter(|age_days| *age_days <= NEXT_DAY),
         Some(last_open) => curve.get(last_open + 1).map(|age| age.age_days),
     }
 }
@@ -89,5 +92,7 @@ mod tests {
         assert_eq!(settles_after_days(&[age(1, 0.99), age(2, 1.0)]), Some(1));
         assert_eq!(settles_after_days(&[age(1, 0.5), age(2, 1.5)]), None, "too much is not complete either");
         assert_eq!(settles_after_days(&[]), None);
+        assert_eq!(settles_after_days(&[age(10, 1.0)]), None, "of what is younger nothing is known");
+        assert_eq!(settles_after_days(&[age(0, 0.2), age(10, 1.0)]), Some(10), "known to be late");
     }
 }

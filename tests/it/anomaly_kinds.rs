@@ -324,12 +324,20 @@ async fn an_anomaly_grows_with_its_days(db: PgPool) {
     assert_eq!((grown.kind.as_str(), grown.state.as_str()), ("without-release", "open"), "{grown:?}");
     assert_eq!(grown.end_date, day("2026-11-12"), "a spike that stays is a level");
 
-    // By the next bill days are thought to come later than before, and the last ones are not complete any more: nothing is
-    // withdrawn for that.
     answer(&world, id, &[("state", "acknowledged")]).await;
     let kept = until("2026-11-13", "2026-11-13").await;
     assert_eq!((kept.state.as_str(), kept.start_date), ("acknowledged", day("2026-11-08")), "{kept:?}");
-    assert!(kept.end_date >= day("2026-11-12") && kept.actual > first.actual, "{kept:?}");
+    assert_eq!(kept.end_date, day("2026-11-13"), "{kept:?}");
+    assert!(kept.actual > first.actual, "{kept:?}");
+
+    // A plan holds to its last day; what lasts longer is open again, until its reason is told.
+    answer(&world, id, &[("state", "planned"), ("until", "2026-11-15"), ("reason", "Moving house.")]).await;
+    let planned = until("2026-11-14", "2026-11-15").await;
+    assert_eq!((planned.state.as_str(), planned.end_date), ("planned", day("2026-11-15")), "{planned:?}");
+    let outlasted = until("2026-11-16", "2026-11-18").await;
+    assert_eq!((outlasted.state.as_str(), outlasted.anomaly_id), ("open", id), "{outlasted:?}");
+    answer(&world, id, &[("state", "explained"), ("reason", "The house is new.")]).await;
+    assert_eq!(until("2026-11-19", "2026-11-19").await.state, "explained");
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

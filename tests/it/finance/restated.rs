@@ -1,6 +1,7 @@
 //! What bills said at each delivery, what was restated since a person looked, and how long days keep arriving.
 
 use super::{BY, Line, column, decimal, sum, texts, time, world};
+use crate::made_bills::{self, Made, even_cents};
 use crate::support;
 use costwake::rollup::revert;
 use costwake::store::tokens::TokenScope;
@@ -330,5 +331,22 @@ async fn completeness_is_learned_from_several_exports(db: PgPool) {
     }
     assert_eq!(learned(&db).await, [(0, 0.0), (1, 0.75), (2, 1.0), (3, 1.0)]);
     assert_eq!(settles_after_days(&db).await, Some(2));
+    world.assert_clean().await;
+}
+
+/// Months of history at once, then a bill each morning that holds whole days: a day is complete on the next morning, as
+/// it was before anything was learned.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn whole_days_after_months_at_once_are_complete_on_the_next_morning(db: PgPool) {
+    let world = world(&db).await;
+    let made = [Made::new("checkout", |at| even_cents(0, at))];
+    made_bills::import(&world, "2026-08", "2026-10-31", &made).await;
+    for today in made_bills::days(made_bills::day("2026-11-02"), made_bills::day("2026-11-20")) {
+        let yesterday = (today - chrono::Days::new(1)).to_string();
+        made_bills::import_month(&world, "2026-11", &yesterday, &today.to_string(), &made).await;
+        let bills = freshness::read(&mut db.acquire().await.unwrap()).await.unwrap();
+        assert_eq!(bills.complete_to(), today.pred_opt(), "{:?}", learned(&db).await);
+    }
+    assert_eq!(settles_after_days(&db).await, Some(1));
     world.assert_clean().await;
 }
