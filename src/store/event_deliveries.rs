@@ -115,17 +115,43 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
     )
     .fetch_all(conn)
     .await?;
-    let mut stored: Vec<Option<Stored>> = vec![None; all.len()];
+    let of_each = rows.iter().map(|row| Row {
+        event_delivery_id: row.event_delivery_id,
+        body_sha256: &row.body_sha256,
+        is_new: row.is_new,
+        of: &by_key[&(row.event_source_id, row.dedupe_key.as_str())],
+    });
+    let stored = answers(of_each, all.len(), |place| all[place].body_sha256);
+    stored.into_iter().map(|one| one.ok_or(sqlx::Error::RowNotFound)).collect()
+}
+
+/// The row of a key, and the requests that came with it.
+#[derive(Debug)]
+pub(super) struct Row<'r> {
+    pub(super) event_delivery_id: i64,
+    pub(super) body_sha256: &'r str,
+    pub(super) is_new: bool,
+    /// The places of the requests, in the order in which they came: only the first of them can be new.
+    pub(super) of: &'r [usize],
+}
+
+/// What became of each of so many requests; `None` for one whose key has no row.
+pub(super) fn answers<'r, 'n>(
+    rows: impl Iterator<Item = Row<'r>>,
+    count: usize,
+    body_sha256: impl Fn(usize) -> &'n str,
+) -> Vec<Option<Stored>> {
+    let mut stored = vec![None; count];
     for row in rows {
-        for (turn, place) in by_key[&(row.event_source_id, row.dedupe_key.as_str())].iter().enumerate() {
+        for (turn, place) in row.of.iter().enumerate() {
             stored[*place] = Some(Stored {
                 event_delivery_id: row.event_delivery_id,
                 is_new: row.is_new && turn == 0,
-                is_same_body: row.body_sha256 == all[*place].body_sha256,
+                is_same_body: row.body_sha256 == body_sha256(*place),
             });
         }
     }
-    stored.into_iter().map(|one| one.ok_or(sqlx::Error::RowNotFound)).collect()
+    stored
 }
 
 /// A stored request, to be read.

@@ -2,7 +2,7 @@
 //! still as they were when the requests were proven, the deliveries, the job that reads them, and what is remembered of
 //! the sources take one way to the database and back.
 
-use super::event_deliveries::{Columns, NewDelivery, Stored};
+use super::event_deliveries::{self, Columns, NewDelivery, Stored};
 use super::event_sources::{EventSource, RECEIPT_SECONDS};
 use super::jobs::READ_EVENTS;
 use crate::events::Headers;
@@ -85,17 +85,13 @@ pub async fn store(conn: &mut PgConnection, all: &[Incoming<'_>]) -> sqlx::Resul
         columns.push(indexes.iter().map(|index| &all[*index].new));
     }
     let rows = insert(conn, &proofs, &places, &columns).await?;
-    let mut stored: Vec<Option<Stored>> = vec![None; all.len()];
-    for row in rows {
-        for (turn, index) in groups[&(row.event_source_id, row.dedupe_key.as_str(), row.place)].iter().enumerate() {
-            stored[*index] = Some(Stored {
-                event_delivery_id: row.event_delivery_id,
-                is_new: row.is_new && turn == 0,
-                is_same_body: row.body_sha256 == all[*index].new.body_sha256,
-            });
-        }
-    }
-    Ok(stored)
+    let of_each = rows.iter().map(|row| event_deliveries::Row {
+        event_delivery_id: row.event_delivery_id,
+        body_sha256: &row.body_sha256,
+        is_new: row.is_new,
+        of: &groups[&(row.event_source_id, row.dedupe_key.as_str(), row.place)],
+    });
+    Ok(event_deliveries::answers(of_each, all.len(), |index| all[index].new.body_sha256))
 }
 
 struct Row {
