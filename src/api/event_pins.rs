@@ -3,6 +3,7 @@
 use super::catalogue::{answer, parse, present};
 use super::deployment_pins::says_anything;
 use super::error::{ErrorBody, Result};
+use super::pins::PinnedMatch;
 use crate::store::operational_event_pins;
 use crate::store::pins::Pin;
 use crate::web::event_pins::{self, Asked};
@@ -12,7 +13,6 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 const LIST_MAX: i64 = 1000;
@@ -31,31 +31,14 @@ pub fn routes(routes: Routes) -> Routes {
 pub struct EventPin {
     /// The operational event.
     pub event_id: i64,
-    /// The key that its sender's id makes.
-    pub id: String,
-    /// The event source.
-    pub source: String,
-    /// Short name of the environment that it stays in; null for any.
-    pub environment: Option<String>,
-    /// Short names of the services that it stays with.
-    pub services: Vec<String>,
-    /// Who pinned it.
-    pub pinned_by: String,
-    /// When.
-    pub pinned_at: DateTime<Utc>,
+    /// The match.
+    #[serde(flatten)]
+    pub pinned: PinnedMatch,
 }
 
 impl From<Pin> for EventPin {
     fn from(pin: Pin) -> Self {
-        Self {
-            event_id: pin.subject_id,
-            id: pin.external_id,
-            source: pin.source_name,
-            environment: pin.environment_slug,
-            services: pin.service_slugs,
-            pinned_by: pin.pinned_by,
-            pinned_at: pin.pinned_at,
-        }
+        Self { event_id: pin.subject_id, pinned: pin.into() }
     }
 }
 
