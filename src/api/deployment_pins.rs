@@ -36,8 +36,8 @@ pub struct DeploymentPin {
     pub pinned: PinnedMatch,
 }
 
-impl From<Pin> for DeploymentPin {
-    fn from(pin: Pin) -> Self {
+impl From<Pin<i64>> for DeploymentPin {
+    fn from(pin: Pin<i64>) -> Self {
         Self { deployment_id: pin.subject_id, pinned: pin.into() }
     }
 }

@@ -21,8 +21,8 @@ pub struct PinnedMatch {
     pub pinned_at: DateTime<Utc>,
 }
 
-impl From<Pin> for PinnedMatch {
-    fn from(pin: Pin) -> Self {
+impl<Id> From<Pin<Id>> for PinnedMatch {
+    fn from(pin: Pin<Id>) -> Self {
         Self {
             id: pin.external_id,
             source: pin.source_name,
