@@ -37,6 +37,8 @@ pub struct Stored {
     pub is_new: bool,
     /// The first of this key has the same body.
     pub is_same_body: bool,
+    /// It waits to be read, new or not: whoever stores it has it read, since who was to read the first may have failed.
+    pub is_unread: bool,
 }
 
 /// Stores a request, or counts it as a repetition of the first with its key, with the time at which it came. What the
@@ -102,7 +104,8 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
            ON CONFLICT (event_source_id, dedupe_key)
            DO UPDATE SET repeat_count = event_delivery.repeat_count + 1 + excluded.repeat_count,
                          repeated_at = greatest(event_delivery.repeated_at, excluded.received_at, excluded.repeated_at)
-           RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS "is_new!""#,
+           RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS "is_new!",
+                     (state = 'new') AS "is_unread!""#,
         &columns.event_source_ids,
         &columns.dedupe_keys as &[&str],
         &columns.event_names as &[&str],
@@ -119,6 +122,7 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
         event_delivery_id: row.event_delivery_id,
         body_sha256: &row.body_sha256,
         is_new: row.is_new,
+        is_unread: row.is_unread,
         of: &by_key[&(row.event_source_id, row.dedupe_key.as_str())],
     });
     let stored = answers(of_each, all.len(), |place| all[place].body_sha256);
@@ -131,6 +135,7 @@ pub(super) struct Row<'r> {
     pub(super) event_delivery_id: i64,
     pub(super) body_sha256: &'r str,
     pub(super) is_new: bool,
+    pub(super) is_unread: bool,
     /// The places of the requests, in the order in which they came: only the first of them can be new.
     pub(super) of: &'r [usize],
 }
@@ -148,6 +153,7 @@ pub(super) fn answers<'r, 'n>(
                 event_delivery_id: row.event_delivery_id,
                 is_new: row.is_new && turn == 0,
                 is_same_body: row.body_sha256 == body_sha256(*place),
+                is_unread: row.is_unread,
             });
         }
     }

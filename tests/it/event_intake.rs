@@ -168,27 +168,35 @@ async fn repetitions_are_counted_within_a_batch_and_across(pool: PgPool) {
     assert_eq!(count(&pool, ALL).await, 3);
 }
 
-/// One job reads all that waits. It is asked for again where it may have looked already, and by nothing that was there.
+/// One job reads all that waits. It is asked for again where it may have looked already, and by nothing that was read.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn the_job_that_reads_is_asked_for_where_something_is_new(pool: PgPool) {
+async fn the_job_that_reads_is_asked_for_where_something_is_unread(pool: PgPool) {
     let sources = Sources::new(&pool).await;
     let source = sources.find("first").await;
+    let store = async |key: &str| sources.store(&[sources.incoming(&source, key, "one")]).await[0].unwrap();
     for key in ["a", "b"] {
-        sources.store(&[sources.incoming(&source, key, "one")]).await;
+        assert!(store(key).await.is_unread);
         assert_eq!(count(&pool, JOBS).await, 1);
     }
     let job_id = count(&pool, "SELECT job_id FROM job WHERE kind = 'normalize_events'").await;
     let job = jobs::lease_one(&pool, job_id, 60).await.unwrap().unwrap();
+    sources.change("UPDATE event_delivery SET state = 'done'").await;
     let again = "SELECT count(*) FROM job WHERE kind = 'normalize_events' AND payload ? 'again'";
-    sources.store(&[sources.incoming(&source, "a", "one")]).await;
+    assert!(!store("a").await.is_unread);
     assert_eq!(count(&pool, again).await, 0, "nothing is new");
     for key in ["c", "d"] {
-        sources.store(&[sources.incoming(&source, key, "one")]).await;
+        store(key).await;
         assert_eq!(count(&pool, again).await, 1);
     }
     jobs::finish(&mut pool.acquire().await.unwrap(), job.fence()).await.unwrap();
     let waiting = "SELECT count(*) FROM job WHERE kind = 'normalize_events' AND state = 'waiting'";
     assert_eq!(count(&pool, waiting).await, 1, "another one follows");
+    // It failed too often: what was not read is asked for by the next that comes, be it a repetition.
+    sources.change("UPDATE job SET state = 'failed', finished_at = now() WHERE state = 'waiting'").await;
+    for (key, count_then) in [("a", 0), ("c", 1), ("c", 1)] {
+        assert!(!store(key).await.is_new);
+        assert_eq!(count(&pool, waiting).await, count_then, "{key}");
+    }
 }
 
 /// What is remembered of a source: when it signed first, and from time to time that something came.

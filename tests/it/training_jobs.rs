@@ -324,6 +324,10 @@ async fn a_job_is_posted_by_whoever_ran_it(db: PgPool) {
         let taken = post(job.clone()).await;
         assert_eq!(taken.status, status, "{}", taken.body);
     }
+    // Sent again before it was read, it is read even where who was to read the first is gone.
+    sqlx::query("DELETE FROM job WHERE kind = 'normalize_events'").execute(&db).await.unwrap();
+    assert_eq!(post(job.clone()).await.status, StatusCode::OK);
+    assert_eq!(count(&db, "SELECT count(*) FROM job WHERE kind = 'normalize_events'").await, 1);
     let mut other = job.clone();
     other["name"] = json!("another");
     assert_eq!(post(other).await.status, StatusCode::CONFLICT);
