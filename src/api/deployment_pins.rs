@@ -3,6 +3,7 @@
 use super::catalogue::answer;
 use super::deployments::id_of;
 use super::error::{Error, ErrorBody, Result};
+use super::pins::PinnedMatch;
 use crate::store::deployment_pins;
 use crate::store::pins::Pin;
 use crate::web::deployment::matching;
@@ -12,7 +13,6 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 const LIST_MAX: i64 = 1000;
@@ -31,31 +31,14 @@ pub fn routes(routes: Routes) -> Routes {
 pub struct DeploymentPin {
     /// The deployment.
     pub deployment_id: i64,
-    /// The id that its sender gave.
-    pub id: String,
-    /// The event source.
-    pub source: String,
-    /// Short name of the environment that it stays in.
-    pub environment: Option<String>,
-    /// Short names of the services that it stays with.
-    pub services: Vec<String>,
-    /// Who pinned it.
-    pub pinned_by: String,
-    /// When.
-    pub pinned_at: DateTime<Utc>,
+    /// The match.
+    #[serde(flatten)]
+    pub pinned: PinnedMatch,
 }
 
-impl From<Pin> for DeploymentPin {
-    fn from(pin: Pin) -> Self {
-        Self {
-            deployment_id: pin.subject_id,
-            id: pin.external_id,
-            source: pin.source_name,
-            environment: pin.environment_slug,
-            services: pin.service_slugs,
-            pinned_by: pin.pinned_by,
-            pinned_at: pin.pinned_at,
-        }
+impl From<Pin<i64>> for DeploymentPin {
+    fn from(pin: Pin<i64>) -> Self {
+        Self { deployment_id: pin.subject_id, pinned: pin.into() }
     }
 }
 

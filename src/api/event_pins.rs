@@ -3,7 +3,8 @@
 use super::catalogue::{answer, parse, present};
 use super::deployment_pins::says_anything;
 use super::error::{ErrorBody, Result};
-use crate::store::operational_event_pins;
+use super::pins::PinnedMatch;
+use crate::store::operational_event_pins::{self, Which};
 use crate::store::pins::Pin;
 use crate::web::event_pins::{self, Asked};
 use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
@@ -12,8 +13,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 const LIST_MAX: i64 = 1000;
 
@@ -22,6 +23,7 @@ pub fn routes(routes: Routes) -> Routes {
     let admin = ApiPolicy::admin(Policy::Bills);
     routes
         .api_get("/api/v1/event-pins", ApiPolicy::read(Policy::SignedIn), list)
+        .api_post("/api/v1/event-pins/remove", admin, remove)
         .api_put("/api/v1/events/{id}/pin", admin, pin)
         .api_delete("/api/v1/events/{id}/pin", admin, unpin)
 }
@@ -29,33 +31,16 @@ pub fn routes(routes: Routes) -> Routes {
 /// A match of an operational event that somebody pinned.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct EventPin {
-    /// The operational event.
-    pub event_id: i64,
-    /// The key that its sender's id makes.
-    pub id: String,
-    /// The event source.
-    pub source: String,
-    /// Short name of the environment that it stays in; null for any.
-    pub environment: Option<String>,
-    /// Short names of the services that it stays with.
-    pub services: Vec<String>,
-    /// Who pinned it.
-    pub pinned_by: String,
-    /// When.
-    pub pinned_at: DateTime<Utc>,
+    /// The operational event; null where nothing tells of it any more: the pin holds again once something does.
+    pub event_id: Option<i64>,
+    /// The match.
+    #[serde(flatten)]
+    pub pinned: PinnedMatch,
 }
 
-impl From<Pin> for EventPin {
-    fn from(pin: Pin) -> Self {
-        Self {
-            event_id: pin.subject_id,
-            id: pin.external_id,
-            source: pin.source_name,
-            environment: pin.environment_slug,
-            services: pin.service_slugs,
-            pinned_by: pin.pinned_by,
-            pinned_at: pin.pinned_at,
-        }
+impl From<Pin<Option<i64>>> for EventPin {
+    fn from(pin: Pin<Option<i64>>) -> Self {
+        Self { event_id: pin.subject_id, pinned: pin.into() }
     }
 }
 
@@ -69,6 +54,16 @@ pub struct NewEventPin {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     pub environment: Option<Option<String>>,
+}
+
+/// A pin, by what its event is called.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventPinToRemove {
+    /// The event source.
+    pub source: String,
+    /// The key of the event, as the list has it.
+    pub id: String,
 }
 
 /// Whether an event's match is pinned now.
@@ -86,8 +81,25 @@ pub struct EventPinState {
 #[utoipa::path(get, path = "/api/v1/event-pins", tag = "events", responses((status = 200, body = Vec<EventPin>)))]
 pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<EventPin>>> {
     let mut snapshot = app.pools.snapshot().await?;
-    let pins = operational_event_pins::list(&mut snapshot, None, LIST_MAX).await?;
+    let pins = operational_event_pins::list(&mut snapshot, Which::All, LIST_MAX).await?;
     Ok(Json(pins.into_iter().map(EventPin::from).collect()))
+}
+
+/// Take away a pin whose event nothing tells of any more, so that rules decide about it once something does. Of an event
+/// that is there, let rules decide again instead.
+#[utoipa::path(post, path = "/api/v1/event-pins/remove", tag = "events", request_body = EventPinToRemove, responses(
+    (status = 200, description = "Taken away"), (status = 409, description = "No such pin waits", body = ErrorBody),
+    (status = 422, body = ErrorBody)))]
+pub async fn remove(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    body: Bytes,
+) -> Result<Response> {
+    let EventPinToRemove { source, id } = parse(&body)?;
+    let done = event_pins::remove(app, principal, address, source.clone(), id.clone()).await;
+    let removed = |()| json!({ "removed": { "source": source, "id": id } });
+    answer(StatusCode::OK, done.map(|done| done.map(removed)))
 }
 
 /// Pin an operational event: its services and environment are these, whatever rules say from now on. Without a body they

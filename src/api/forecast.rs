@@ -70,7 +70,8 @@ pub struct ForecastBody {
     pub past_error: Option<f64>,
     /// Past days that it was tried from.
     pub origin_count: i32,
-    /// Releases whose settled answers claim a change: its level starts anew at them.
+    /// Releases whose settled answers claim a change: its level starts anew at them. One of several services is one, and so
+    /// are several that share an answer.
     pub restart_count: i32,
     /// Answers about releases that claim a change and are provisional, one of each service: its level does not start anew at
     /// them yet.

@@ -149,7 +149,7 @@ pub async fn create(State(app): State<AppState>, headers: HeaderMap, body: Bytes
                 return Err(web::Error::Conflict(sentence));
             }
             event_sources::received(&mut transaction, &[source.event_source_id], now).await?;
-            if stored.is_new {
+            if stored.is_unread {
                 jobs::enqueue(&mut transaction, jobs::READ_EVENTS, "", &json!({})).await?;
             }
             transaction.commit().await?;

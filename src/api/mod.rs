@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod months;
 pub mod openapi;
 pub mod otlp;
+pub mod pins;
 pub mod rates;
 mod reporting;
 pub mod rules;

@@ -56,6 +56,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::environments::list,
         super::event_pins::list,
         super::event_pins::pin,
+        super::event_pins::remove,
         super::event_pins::unpin,
         super::event_sources::list,
         super::event_sources::now,

@@ -38,10 +38,13 @@ pub async fn unpin(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<
     Ok(gone.execute(conn).await?.rows_affected() == 1)
 }
 
+// The macro takes the name of a type without arguments.
+type DeploymentPin = Pin<i64>;
+
 /// What is pinned, the latest first.
-pub async fn list(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Pin>> {
+pub async fn list(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Pin<i64>>> {
     sqlx::query_as!(
-        Pin,
+        DeploymentPin,
         r#"SELECT d.deployment_id AS subject_id, d.external_id, s.name AS source_name, e.slug AS "environment_slug?",
                   coalesce((SELECT array_agg(v.slug ORDER BY v.slug)
                             FROM deployment_service ds JOIN service v USING (service_id)

@@ -37,6 +37,8 @@ pub struct Stored {
     pub is_new: bool,
     /// The first of this key has the same body.
     pub is_same_body: bool,
+    /// It waits to be read, new or not: whoever stores it has it read, since who was to read the first may have failed.
+    pub is_unread: bool,
 }
 
 /// Stores a request, or counts it as a repetition of the first with its key, with the time at which it came. What the
@@ -102,7 +104,8 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
            ON CONFLICT (event_source_id, dedupe_key)
            DO UPDATE SET repeat_count = event_delivery.repeat_count + 1 + excluded.repeat_count,
                          repeated_at = greatest(event_delivery.repeated_at, excluded.received_at, excluded.repeated_at)
-           RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS "is_new!""#,
+           RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS "is_new!",
+                     (state = 'new') AS "is_unread!""#,
         &columns.event_source_ids,
         &columns.dedupe_keys as &[&str],
         &columns.event_names as &[&str],
@@ -115,17 +118,46 @@ pub async fn insert_all(conn: &mut PgConnection, all: &[NewDelivery<'_>]) -> sql
     )
     .fetch_all(conn)
     .await?;
-    let mut stored: Vec<Option<Stored>> = vec![None; all.len()];
+    let of_each = rows.iter().map(|row| Row {
+        event_delivery_id: row.event_delivery_id,
+        body_sha256: &row.body_sha256,
+        is_new: row.is_new,
+        is_unread: row.is_unread,
+        of: &by_key[&(row.event_source_id, row.dedupe_key.as_str())],
+    });
+    let stored = answers(of_each, all.len(), |place| all[place].body_sha256);
+    stored.into_iter().map(|one| one.ok_or(sqlx::Error::RowNotFound)).collect()
+}
+
+/// The row of a key, and the requests that came with it.
+#[derive(Debug)]
+pub(super) struct Row<'r> {
+    pub(super) event_delivery_id: i64,
+    pub(super) body_sha256: &'r str,
+    pub(super) is_new: bool,
+    pub(super) is_unread: bool,
+    /// The places of the requests, in the order in which they came: only the first of them can be new.
+    pub(super) of: &'r [usize],
+}
+
+/// What became of each of so many requests; `None` for one whose key has no row.
+pub(super) fn answers<'r, 'n>(
+    rows: impl Iterator<Item = Row<'r>>,
+    count: usize,
+    body_sha256: impl Fn(usize) -> &'n str,
+) -> Vec<Option<Stored>> {
+    let mut stored = vec![None; count];
     for row in rows {
-        for (turn, place) in by_key[&(row.event_source_id, row.dedupe_key.as_str())].iter().enumerate() {
+        for (turn, place) in row.of.iter().enumerate() {
             stored[*place] = Some(Stored {
                 event_delivery_id: row.event_delivery_id,
                 is_new: row.is_new && turn == 0,
-                is_same_body: row.body_sha256 == all[*place].body_sha256,
+                is_same_body: row.body_sha256 == body_sha256(*place),
+                is_unread: row.is_unread,
             });
         }
     }
-    stored.into_iter().map(|one| one.ok_or(sqlx::Error::RowNotFound)).collect()
+    stored
 }
 
 /// A stored request, to be read.

@@ -2,7 +2,7 @@
 //! still as they were when the requests were proven, the deliveries, the job that reads them, and what is remembered of
 //! the sources take one way to the database and back.
 
-use super::event_deliveries::{Columns, NewDelivery, Stored};
+use super::event_deliveries::{self, Columns, NewDelivery, Stored};
 use super::event_sources::{EventSource, RECEIPT_SECONDS};
 use super::jobs::READ_EVENTS;
 use crate::events::Headers;
@@ -85,17 +85,14 @@ pub async fn store(conn: &mut PgConnection, all: &[Incoming<'_>]) -> sqlx::Resul
         columns.push(indexes.iter().map(|index| &all[*index].new));
     }
     let rows = insert(conn, &proofs, &places, &columns).await?;
-    let mut stored: Vec<Option<Stored>> = vec![None; all.len()];
-    for row in rows {
-        for (turn, index) in groups[&(row.event_source_id, row.dedupe_key.as_str(), row.place)].iter().enumerate() {
-            stored[*index] = Some(Stored {
-                event_delivery_id: row.event_delivery_id,
-                is_new: row.is_new && turn == 0,
-                is_same_body: row.body_sha256 == all[*index].new.body_sha256,
-            });
-        }
-    }
-    Ok(stored)
+    let of_each = rows.iter().map(|row| event_deliveries::Row {
+        event_delivery_id: row.event_delivery_id,
+        body_sha256: &row.body_sha256,
+        is_new: row.is_new,
+        is_unread: row.is_unread,
+        of: &groups[&(row.event_source_id, row.dedupe_key.as_str(), row.place)],
+    });
+    Ok(event_deliveries::answers(of_each, all.len(), |index| all[index].new.body_sha256))
 }
 
 struct Row {
@@ -105,6 +102,7 @@ struct Row {
     event_delivery_id: i64,
     body_sha256: String,
     is_new: bool,
+    is_unread: bool,
 }
 
 // `known` are the proofs that still hold: it compares what `EventSource::takes_like` compares. Two of one source that
@@ -120,7 +118,8 @@ struct Row {
 // remembered goes into the row as it is by then.
 //
 // A running job may have read its input already, and another must follow it; one that waits has not. Either way its row
-// stays locked until the commit, so that it neither begins nor ends meanwhile.
+// stays locked until the commit, so that it neither begins nor ends meanwhile. What comes again and waits to be read asks
+// too: the job of the first may have failed for good.
 async fn insert(
     conn: &mut PgConnection,
     proofs: &Proofs<'_>,
@@ -157,10 +156,11 @@ async fn insert(
              ON CONFLICT (event_source_id, dedupe_key)
              DO UPDATE SET repeat_count = event_delivery.repeat_count + 1 + excluded.repeat_count,
                            repeated_at = greatest(event_delivery.repeated_at, excluded.received_at, excluded.repeated_at)
-             RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS is_new
+             RETURNING event_source_id, dedupe_key, event_delivery_id, body_sha256, (xmax = 0) AS is_new,
+                       state = 'new' AS is_unread
          ), asked AS (
              INSERT INTO job (kind, key, payload, state, run_after)
-             SELECT $20::text, '', '{}'::jsonb, 'waiting', now() FROM stored HAVING bool_or(stored.is_new)
+             SELECT $20::text, '', '{}'::jsonb, 'waiting', now() FROM stored HAVING bool_or(stored.is_unread)
              ON CONFLICT (kind, key) WHERE state IN ('waiting', 'running')
              DO UPDATE SET payload = jsonb_set(job.payload, '{again}', 'true')
                  WHERE job.state = 'running' AND NOT job.payload ? 'again'
@@ -176,7 +176,8 @@ async fn insert(
                     OR s.last_received_at < k.last_at - $21::bigint * interval '1 second')
          )
          SELECT k.place AS "place!", s.event_source_id AS "event_source_id!", s.dedupe_key AS "dedupe_key!",
-                s.event_delivery_id AS "event_delivery_id!", s.body_sha256 AS "body_sha256!", s.is_new AS "is_new!"
+                s.event_delivery_id AS "event_delivery_id!", s.body_sha256 AS "body_sha256!", s.is_new AS "is_new!",
+                s.is_unread AS "is_unread!"
          FROM stored s JOIN known k ON k.event_source_id = s.event_source_id"#,
         &proofs.of_each(|source| source.event_source_id),
         &proofs.of_each(|source| source.kind.as_str()) as &[&str],

@@ -75,6 +75,8 @@ pub async fn known(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Ve
 pub struct ClaimedChange {
     /// The service.
     pub service_id: i64,
+    /// The deployment; of several that share an answer one of the last day.
+    pub deployment_id: i64,
     /// FOCUS BillingCurrency.
     pub billing_currency: String,
     /// The day of the release; of the last of several that share an answer.
@@ -91,7 +93,8 @@ pub async fn claimed_changes(conn: &mut PgConnection, since: NaiveDate) -> sqlx:
     sqlx::query_as!(
         ClaimedChange,
         r#"SELECT DISTINCT ON (f.service_id, f.environment_id, f.billing_currency, f.effect_date)
-                  f.service_id AS "service_id!", f.billing_currency AS "billing_currency!",
+                  f.service_id AS "service_id!", f.deployment_id AS "deployment_id!",
+                  f.billing_currency AS "billing_currency!",
                   f.effect_date AS "effect_date!", (f.phase IN ('settled', 'revised')) AS "is_accepted!",
                   f.per_day AS "per_day!"
            FROM current_deployment_effect f

@@ -3,6 +3,7 @@
 
 use super::metric_points::RUNS_COUNTED_BY;
 use super::service_measures::Measure;
+use super::variance_known::Known;
 use crate::focus::DateRange;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -342,14 +343,15 @@ pub struct RuleStep {
     pub billing_currency: String,
     /// The first day.
     pub day: NaiveDate,
-    /// Mean over the complete days of the week from it on of what came, less what went. An amount a day, for estimates
-    /// only.
+    /// Mean over the complete days of the week from it on, of each bill its own, of what came, less what went. An amount a
+    /// day, for estimates only.
     pub amount_per_day: f64,
 }
 
 /// What dated rules moved to services and away from them: of usage, as in [`days`]. `range` ends with the last complete
-/// day, after which amounts are still arriving.
-pub async fn rule_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<RuleStep>> {
+/// day, after which amounts are still arriving; those of a late bill, of which no later day is known, are of its own days.
+pub async fn rule_steps(conn: &mut PgConnection, range: DateRange, known: &Known) -> sqlx::Result<Vec<RuleStep>> {
+    let lacking = known.lists();
     sqlx::query_as!(
         RuleStep,
         r#"WITH steps AS (
@@ -363,7 +365,7 @@ pub async fn rule_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Resu
                AND (later.service_id, later.environment_id) <> (earlier.service_id, earlier.environment_id)
            ), moved AS (
              SELECT s.day, s.to_service, s.to_environment, s.from_service, s.from_environment, d.billing_currency,
-                    sum(d.effective_cost)::double precision / least(7, $2::date - s.day) AS amount
+                    sum(d.effective_cost)::double precision / least(7, least($2::date, bill.since) - s.day) AS amount
              FROM steps s
              JOIN rollup_key k ON k.sub_account_key = s.sub_account_key AND k.rollup_key_id = s.rollup_key_id
                  AND is_charge_part('used', k.charge_category, k.charge_class, k.commitment_discount_status,
@@ -371,7 +373,9 @@ pub async fn rule_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Resu
              JOIN daily_cost_by_key d ON d.sub_account_key = s.sub_account_key AND d.rollup_key_id = s.rollup_key_id
                  AND d.charge_date >= s.day AND d.charge_date < least(s.day + 7, $2::date)
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-             GROUP BY 1, 2, 3, 4, 5, 6
+             LEFT JOIN lacking_bills($4, $5, $6, $7) bill ON bill.generation_id = g.generation_id
+             WHERE d.charge_date < least($2::date, bill.since)
+             GROUP BY 1, 2, 3, 4, 5, 6, bill.since
            )
            SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
                   day AS "day!", sum(amount) AS "amount_per_day!"
@@ -382,7 +386,11 @@ pub async fn rule_steps(conn: &mut PgConnection, range: DateRange) -> sqlx::Resu
            GROUP BY 1, 2, 3, 4 HAVING sum(amount) <> 0 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
-        ROW_COUNT_MAX
+        ROW_COUNT_MAX,
+        &lacking.source_ids,
+        &lacking.accounts,
+        &lacking.is_whole,
+        &lacking.since,
     )
     .fetch_all(conn)
     .await

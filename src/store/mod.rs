@@ -88,6 +88,7 @@ pub mod moved_lines;
 pub mod operational_event_details;
 pub mod operational_event_lists;
 pub mod operational_event_pins;
+mod operational_event_rows;
 pub mod operational_events;
 pub mod otlp_series;
 pub mod overlaps;

@@ -2,6 +2,7 @@
 
 use super::catalogue::ENTRY_READ_MAX;
 use super::limits;
+use super::operational_event_rows::{event_and_matching, select_matched};
 use super::operational_events::{Listed, silent_since};
 use super::pins::Matching;
 use chrono::{DateTime, Utc};
@@ -40,36 +41,21 @@ pub async fn list(
     older_than: Option<(DateTime<Utc>, i64)>,
     limit: i64,
 ) -> sqlx::Result<Vec<MatchedEvent>> {
-    let rows = sqlx::query!(
-        r#"SELECT o.operational_event_id AS "operational_event_id!", o.kind AS "kind!", o.status AS "status!", o.severity,
-                  o.title AS "title!", o.started_at AS "started_at!", o.ended_at, lost.at AS "last_mention_at?",
-                  o.time_is_received AS "time_is_received!", o.url, s.name AS "source_name!",
-                  e.name AS "environment_name?", o.service_rule_id, sr.note AS "service_rule_note?",
-                  o.environment_rule_id, er.note AS "environment_rule_note?", p.pinned_by AS "pinned_by?",
-                  p.pinned_at AS "pinned_at?",
-                  coalesce((SELECT array_agg(v.name ORDER BY v.name)
+    let rows = select_matched!(
+        [r#"coalesce((SELECT array_agg(v.name ORDER BY v.name)
                             FROM operational_event_service os JOIN service v USING (service_id)
-                            WHERE os.operational_event_id = o.operational_event_id), '{}') AS "service_names!"
-           FROM operational_event o JOIN event_source s USING (event_source_id)
-           LEFT JOIN environment e USING (environment_id)
-           LEFT JOIN mapping_rule sr ON sr.mapping_rule_id = o.service_rule_id
-           LEFT JOIN mapping_rule er ON er.mapping_rule_id = o.environment_rule_id
-           LEFT JOIN operational_event_pin p
-               ON p.event_source_id = o.event_source_id AND p.external_id = o.external_id
-           -- Only incidents have one: of what else is open, as live environments are, nothing is looked up.
-           LEFT JOIN LATERAL (
-               SELECT known.at FROM lost_ends(o.operational_event_id, $8) known
-               WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
-           WHERE ($1::bigint[] IS NULL
+                            WHERE os.operational_event_id = o.operational_event_id), '{}') AS "service_names!""#],
+        [r#"($2::bigint[] IS NULL
                   OR EXISTS (SELECT FROM operational_event_service os
-                             WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
-             AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
+                             WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($2)))
+             AND ($3::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $3)
              -- Few days are found by the span, many by the time; the latter says the same once more.
-             AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
-             AND ($3::timestamptz IS NULL OR lost.at IS NULL OR lost.at >= $3)
-             AND ($4::timestamptz IS NULL OR o.started_at < $4)
-             AND ($5::timestamptz IS NULL OR (o.started_at, o.operational_event_id) < ($5, $6::bigint))
-           ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $7"#,
+             AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($4, $5)
+             AND ($4::timestamptz IS NULL OR lost.at IS NULL OR lost.at >= $4)
+             AND ($5::timestamptz IS NULL OR o.started_at < $5)
+             AND ($6::timestamptz IS NULL OR (o.started_at, o.operational_event_id) < ($6, $7::bigint))
+           ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $8"#],
+        silent_since(filter.now),
         filter.service_ids.as_deref(),
         filter.environment_id,
         filter.from,
@@ -77,34 +63,13 @@ pub async fn list(
         older_than.map(|(at, _)| at),
         older_than.map(|(_, id)| id),
         limit,
-        silent_since(filter.now),
     )
     .fetch_all(conn)
     .await?;
-    let matched = rows.into_iter().map(|row| MatchedEvent {
-        event: Listed {
-            operational_event_id: row.operational_event_id,
-            kind: row.kind,
-            status: row.status,
-            severity: row.severity,
-            title: row.title,
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-            last_mention_at: row.last_mention_at,
-            time_is_received: row.time_is_received,
-            url: row.url,
-            source_name: row.source_name,
-            environment_name: row.environment_name,
-        },
-        service_names: row.service_names,
-        matching: Matching {
-            service_rule_id: row.service_rule_id,
-            service_rule_note: row.service_rule_note,
-            environment_rule_id: row.environment_rule_id,
-            environment_rule_note: row.environment_rule_note,
-            pinned_by: row.pinned_by,
-            pinned_at: row.pinned_at,
-        },
+    let matched = rows.into_iter().map(|row| {
+        let service_names = row.service_names;
+        let (event, matching) = event_and_matching!(row);
+        MatchedEvent { event, service_names, matching }
     });
     Ok(matched.collect())
 }

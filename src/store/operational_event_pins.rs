@@ -118,11 +118,42 @@ pub async fn forget_service(conn: &mut PgConnection, service_id: i64) -> sqlx::R
     .map(drop)
 }
 
-/// What is pinned, the latest first: of one event, or of all. A pin of an event that nothing tells of any more waits for it.
-pub async fn list(conn: &mut PgConnection, operational_event_id: Option<i64>, limit: i64) -> sqlx::Result<Vec<Pin>> {
+/// Takes a pin away whose event nothing tells of any more. False where there is none, and where its event is there again.
+pub async fn remove_waiting(conn: &mut PgConnection, source_name: &str, external_id: &str) -> sqlx::Result<bool> {
+    let gone = sqlx::query!(
+        "DELETE FROM operational_event_pin p USING event_source s
+         WHERE s.name = $1 AND p.event_source_id = s.event_source_id AND p.external_id = $2
+           AND NOT EXISTS (SELECT FROM operational_event o
+                           WHERE o.event_source_id = p.event_source_id AND o.external_id = p.external_id)",
+        source_name,
+        external_id
+    );
+    Ok(gone.execute(conn).await?.rows_affected() == 1)
+}
+
+/// Which pins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// That of the event with this number.
+    Of(i64),
+    /// Those whose event nothing tells of any more: each holds again once something does.
+    Waiting,
+}
+
+// The macro takes the name of a type without arguments.
+type EventPin = Pin<Option<i64>>;
+
+/// What is pinned, the latest first.
+pub async fn list(conn: &mut PgConnection, which: Which, limit: i64) -> sqlx::Result<Vec<Pin<Option<i64>>>> {
+    let id = match which {
+        Which::Of(id) => Some(id),
+        Which::All | Which::Waiting => None,
+    };
     sqlx::query_as!(
-        Pin,
-        r#"SELECT o.operational_event_id AS "subject_id!", o.external_id AS "external_id!", s.name AS "source_name!",
+        EventPin,
+        r#"SELECT o.operational_event_id AS "subject_id?", p.external_id AS "external_id!", s.name AS "source_name!",
                   e.slug AS "environment_slug?",
                   coalesce((SELECT array_agg(v.slug ORDER BY v.slug)
                             FROM operational_event_pin_service ps JOIN service v USING (service_id)
@@ -130,12 +161,14 @@ pub async fn list(conn: &mut PgConnection, operational_event_id: Option<i64>, li
                       AS "service_slugs!",
                   p.pinned_by AS "pinned_by!", p.pinned_at AS "pinned_at!"
            FROM operational_event_pin p
-           JOIN operational_event o ON o.event_source_id = p.event_source_id AND o.external_id = p.external_id
            JOIN event_source s ON s.event_source_id = p.event_source_id
+           LEFT JOIN operational_event o ON o.event_source_id = p.event_source_id AND o.external_id = p.external_id
            LEFT JOIN environment e ON e.environment_id = p.environment_id
-           WHERE $1::bigint IS NULL OR o.operational_event_id = $1
-           ORDER BY p.pinned_at DESC, o.operational_event_id DESC LIMIT $2"#,
-        operational_event_id,
+           WHERE ($1::bigint IS NULL OR o.operational_event_id = $1)
+             AND (NOT $2::boolean OR o.operational_event_id IS NULL)
+           ORDER BY p.pinned_at DESC, o.operational_event_id DESC, p.external_id LIMIT $3"#,
+        id,
+        which == Which::Waiting,
         limit
     )
     .fetch_all(conn)

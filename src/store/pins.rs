@@ -20,11 +20,11 @@ pub struct Matching {
     pub pinned_at: Option<DateTime<Utc>>,
 }
 
-/// A match that somebody pinned.
+/// A match that somebody pinned. `Id` numbers the deployment or operational event: of an event there may be none.
 #[derive(Debug, Clone)]
-pub struct Pin {
+pub struct Pin<Id> {
     /// The number of the deployment or operational event.
-    pub subject_id: i64,
+    pub subject_id: Id,
     /// The id that its sender gave.
     pub external_id: String,
     /// Who told of it.

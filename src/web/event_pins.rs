@@ -1,4 +1,5 @@
-//! Pinning an operational event to services and an environment, and letting rules decide again.
+//! Pinning an operational event to services and an environment, letting rules decide again, and taking away pins whose
+//! event is gone.
 
 use super::context_events::page_of;
 use super::mapping_change::{self, Done, MappingChange};
@@ -6,7 +7,7 @@ use super::rules::form::{environment_id, service_id};
 use super::{AppState, ClientAddress, Error, Policy, Principal, Result, Routes};
 use crate::rollup::map_operational_events::map_operational_events;
 use crate::store::locks;
-use crate::store::operational_event_pins::{self, EventPlace};
+use crate::store::operational_event_pins::{self, EventPlace, Which};
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -18,7 +19,10 @@ use sqlx::PgConnection;
 const SERVICE_COUNT_MAX: usize = 100;
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.post("/events/{id}/pin", Policy::Bills, pin_by_form).post("/events/{id}/unpin", Policy::Bills, unpin_by_form)
+    routes
+        .post("/event-pins/remove", Policy::Bills, remove_by_form)
+        .post("/events/{id}/pin", Policy::Bills, pin_by_form)
+        .post("/events/{id}/unpin", Policy::Bills, unpin_by_form)
 }
 
 /// Where an event is to stay, by short names. What is not said is as the event has it now.
@@ -66,6 +70,24 @@ async fn unpin_by_form(
     Ok(done.redirect(|_| section_of(id)))
 }
 
+/// A pin, by what its event is called.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RemoveForm {
+    source: String,
+    id: String,
+}
+
+async fn remove_by_form(
+    State(app): State<AppState>,
+    principal: Principal,
+    address: ClientAddress,
+    Form(form): Form<RemoveForm>,
+) -> Result<Response> {
+    let done = remove(app, principal, address, form.source, form.id).await?;
+    Ok(done.redirect(|()| "/unmapped?show=events".into()))
+}
+
 fn section_of(id: i64) -> String {
     format!("{}#h-match", page_of(id))
 }
@@ -86,7 +108,7 @@ pub async fn pin(
         let (by, now) = (change.actor().to_owned(), change.now());
         let has_changed = operational_event_pins::pin(change.conn(), id, &place, &by, now).await?;
         if has_changed {
-            let pins = operational_event_pins::list(change.conn(), Some(id), 1).await?;
+            let pins = operational_event_pins::list(change.conn(), Which::Of(id), 1).await?;
             let pin = pins.first().ok_or(Error::NotFound)?;
             let details = json!({ "services": pin.service_slugs, "environment": pin.environment_slug });
             settle(change, id, "event.pinned", details).await?;
@@ -107,6 +129,30 @@ pub async fn unpin(app: AppState, principal: Principal, address: ClientAddress, 
             settle(change, id, "event.unpinned", json!({})).await?;
         }
         Ok(has_changed)
+    })
+    .await
+}
+
+/// Takes a pin away whose event nothing tells of any more: rules decide about it once something does.
+pub async fn remove(
+    app: AppState,
+    principal: Principal,
+    address: ClientAddress,
+    source: String,
+    external_id: String,
+) -> Result<Done<()>> {
+    mapping_change::run(async move {
+        let mut change = MappingChange::begin(&app, &principal, address).await?;
+        locks::lock_events(change.conn()).await?;
+        if !operational_event_pins::remove_waiting(change.conn(), &source, &external_id).await? {
+            return Err(Error::Conflict(
+                "No such pin waits for its event: somebody took it away, or the event is there again and its page lets \
+                 rules decide."
+                    .into(),
+            ));
+        }
+        change.audit("event.unpinned", &format!("event {external_id} of {source}"), json!({})).await?;
+        change.finish_without_remap().await
     })
     .await
 }

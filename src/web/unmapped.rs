@@ -11,6 +11,8 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, b
 use crate::focus::DateRange;
 use crate::rollup::mapped_keys::tag;
 use crate::store::mapping_rules::{self, MappingRule};
+use crate::store::operational_event_pins::{self, Which};
+use crate::store::pins::Pin;
 use crate::store::unmapped::{self, ROW_COUNT_MAX, UnmappedCharges};
 use crate::store::{Scope, Snapshot};
 use crate::store::{event_deliveries, operational_events};
@@ -87,6 +89,9 @@ struct UnmappedPage {
     events: Vec<EventRow>,
     event_count: i64,
     event_rows_in_all: i64,
+    /// Pins whose event nothing tells of any more.
+    waiting_pins: Vec<Pin<Option<i64>>>,
+    has_more_pins: bool,
     /// Events that could not be read: whatever they told is in none of the lists.
     failed_event_count: i64,
     /// "2026-10-22 to 2026-11-20"; empty where none of the days is complete.
@@ -146,6 +151,12 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let deployments = unmapped::deployments(&mut snapshot, ROW_COUNT_MAX).await?;
     let pipelines = unmapped::pipelines(&mut snapshot, ROW_COUNT_MAX).await?;
     let events = unmapped::events(&mut snapshot, ROW_COUNT_MAX).await?;
+    let mut waiting_pins = match show {
+        Show::Events => operational_event_pins::list(&mut snapshot, Which::Waiting, ROW_COUNT_MAX + 1).await?,
+        _ => Vec::new(),
+    };
+    let has_more_pins = waiting_pins.len() as i64 > ROW_COUNT_MAX;
+    waiting_pins.truncate(ROW_COUNT_MAX as usize);
     let (_, event_count) = operational_events::counts(&mut snapshot).await?;
     let failed_event_count = event_deliveries::counts(&mut snapshot).await?.failed;
     Ok(UnmappedPage {
@@ -167,6 +178,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         event_count,
         event_rows_in_all: events.first().map_or(0, |row| row.row_count),
         events: events.iter().map(|row| event_row(row, &stored, &suggester)).collect(),
+        waiting_pins,
+        has_more_pins,
         pipeline_rows_in_all: pipelines.first().map_or(0, |row| row.row_count),
         pipelines: pipelines.into_iter().map(|row| pipeline_row(row, &stored, &suggester)).collect(),
         days: days.map(|days| format!("{} to {}", days.start(), days.last_day())).unwrap_or_default(),

@@ -219,34 +219,40 @@ async fn fill<T>(batch: &mut Vec<T>, waiting: &mut mpsc::Receiver<T>, writing: &
     }
 }
 
-// Where the whole does not go in, each is tried for itself: one must not keep the others out.
+// Where some do not go in together, their halves are tried, and the halves of these: one that cannot be stored keeps no
+// other out, and is found by few statements. Where it took long to fail each half may take as long, and each is tried for
+// itself.
 async fn commit(pools: &Pools, kept: &mut Kept, requests: Vec<Proven>) -> Vec<Result<Taken, Error>> {
     let places: Vec<&Proven> = requests.iter().collect();
-    let results = match commit_all(pools, kept, &places).await {
-        Ok(stored) => stored.into_iter().map(Ok).collect(),
-        Err(_) => {
-            let mut results = Vec::new();
-            for place in places {
-                results.push(commit_one(pools, kept, place).await);
+    let mut results = Vec::with_capacity(places.len());
+    // What is not tried yet, the first of it last.
+    let mut parts = vec![places.as_slice()];
+    while let Some(part) = parts.pop() {
+        let began = Instant::now();
+        match commit_part(pools, kept, part).await {
+            Ok(stored) => results.extend(stored.into_iter().map(Ok)),
+            Err(error) if part.len() == 1 => results.push(Err(error)),
+            Err(_) => {
+                let count = if began.elapsed() < AGAIN_WITHIN { part.len().div_ceil(2) } else { 1 };
+                parts.extend(part.chunks(count).rev());
             }
-            results
         }
-    };
+    }
     let taken = requests.into_iter().zip(results).map(|(request, result)| {
         result.map(|stored| stored.map_or_else(|| Taken::SourceChanged(Box::new(request)), Taken::Stored))
     });
     taken.collect()
 }
 
-// As often as there are connections, and once more: the database may have ended all of them since they were used, and some
-// senders send but once. What takes long fails for another reason.
-async fn commit_one(pools: &Pools, kept: &mut Kept, request: &Proven) -> Result<Option<Stored>, Error> {
+// One alone as often as there are connections, and once more: the database may have ended all of them since they were
+// used, and some senders send but once. What takes long fails for another reason.
+async fn commit_part(pools: &Pools, kept: &mut Kept, part: &[&Proven]) -> Result<Vec<Option<Stored>>, Error> {
     let began = Instant::now();
-    let mut more_tries = INTAKE_CONNECTIONS;
+    let mut more_tries = if part.len() == 1 { INTAKE_CONNECTIONS } else { 0 };
     loop {
-        match commit_all(pools, kept, &[request]).await {
+        match commit_all(pools, kept, part).await {
             Err(_) if more_tries > 0 && began.elapsed() < AGAIN_WITHIN => more_tries -= 1,
-            result => return result.map(|mut stored| stored.remove(0)),
+            result => return result,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Many webhooks in one statement: each is stored as if it came alone, and only by a proof that still holds.
 
-use crate::support::count;
+use crate::support::{count, pools};
+use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use costwake::events::Headers;
 use costwake::store::event_deliveries::{NewDelivery, Stored};
@@ -8,8 +9,11 @@ use costwake::store::event_intake::{self, Incoming};
 use costwake::store::event_sources::{self, EventSource};
 use costwake::store::jobs;
 use costwake::store::seal::Key;
+use costwake::web::webhook_intake::{Intake, Proven, Taken};
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, PgPool};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -164,27 +168,35 @@ async fn repetitions_are_counted_within_a_batch_and_across(pool: PgPool) {
     assert_eq!(count(&pool, ALL).await, 3);
 }
 
-/// One job reads all that waits. It is asked for again where it may have looked already, and by nothing that was there.
+/// One job reads all that waits. It is asked for again where it may have looked already, and by nothing that was read.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
-async fn the_job_that_reads_is_asked_for_where_something_is_new(pool: PgPool) {
+async fn the_job_that_reads_is_asked_for_where_something_is_unread(pool: PgPool) {
     let sources = Sources::new(&pool).await;
     let source = sources.find("first").await;
+    let store = async |key: &str| sources.store(&[sources.incoming(&source, key, "one")]).await[0].unwrap();
     for key in ["a", "b"] {
-        sources.store(&[sources.incoming(&source, key, "one")]).await;
+        assert!(store(key).await.is_unread);
         assert_eq!(count(&pool, JOBS).await, 1);
     }
     let job_id = count(&pool, "SELECT job_id FROM job WHERE kind = 'normalize_events'").await;
     let job = jobs::lease_one(&pool, job_id, 60).await.unwrap().unwrap();
+    sources.change("UPDATE event_delivery SET state = 'done'").await;
     let again = "SELECT count(*) FROM job WHERE kind = 'normalize_events' AND payload ? 'again'";
-    sources.store(&[sources.incoming(&source, "a", "one")]).await;
+    assert!(!store("a").await.is_unread);
     assert_eq!(count(&pool, again).await, 0, "nothing is new");
     for key in ["c", "d"] {
-        sources.store(&[sources.incoming(&source, key, "one")]).await;
+        store(key).await;
         assert_eq!(count(&pool, again).await, 1);
     }
     jobs::finish(&mut pool.acquire().await.unwrap(), job.fence()).await.unwrap();
     let waiting = "SELECT count(*) FROM job WHERE kind = 'normalize_events' AND state = 'waiting'";
     assert_eq!(count(&pool, waiting).await, 1, "another one follows");
+    // It failed too often: what was not read is asked for by the next that comes, be it a repetition.
+    sources.change("UPDATE job SET state = 'failed', finished_at = now() WHERE state = 'waiting'").await;
+    for (key, count_then) in [("a", 0), ("c", 1), ("c", 1)] {
+        assert!(!store(key).await.is_new);
+        assert_eq!(count(&pool, waiting).await, count_then, "{key}");
+    }
 }
 
 /// What is remembered of a source: when it signed first, and from time to time that something came.
@@ -265,5 +277,60 @@ async fn writers_of_the_same_keys_do_not_block_each_other(pool: PgPool) {
         let stored: Vec<Stored> = join_all(writers).await.into_iter().flatten().map(Option::unwrap).collect();
         assert_eq!(stored.iter().filter(|stored| stored.is_new).count(), 80, "round {round}");
         assert_eq!(count(&pool, "SELECT sum(repeat_count) FROM event_delivery").await, 240, "round {round}");
+    }
+}
+
+/// Of many that go in together, one that the database refuses keeps no other out, is told so by itself, and costs few
+/// statements: not as many as there are others.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn one_that_is_refused_keeps_no_other_out(pool: PgPool) {
+    let sources = Sources::new(&pool).await;
+    for sql in [
+        "CREATE SEQUENCE tried",
+        "CREATE FUNCTION count_try() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM nextval('tried'); RETURN NULL; END $$",
+        "CREATE TRIGGER count_try BEFORE INSERT ON event_delivery FOR EACH STATEMENT EXECUTE FUNCTION count_try()",
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.dedupe_key = 'bad' THEN RAISE EXCEPTION 'too long' USING ERRCODE = '54000'; END IF;
+             RETURN NEW; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON event_delivery FOR EACH ROW EXECUTE FUNCTION refuse()",
+    ] {
+        sources.change(sql).await;
+    }
+    let source = Arc::new(sources.find("first").await);
+    let (pools, intake) = (pools(&pool), Intake::default());
+    // The second is one that is refused before any of its statement is done.
+    for (round, bad) in ["bad", "with \0"].into_iter().enumerate() {
+        let keys: Vec<String> =
+            (0..64).map(|number| if number == 37 { bad.into() } else { format!("{round}-{number}") }).collect();
+        let proven = |key: &String| Proven {
+            source: Arc::clone(&source),
+            is_signed: false,
+            dedupe_key: key.clone(),
+            event_name: "push".into(),
+            headers: sources.headers.clone(),
+            body: Bytes::from_static(b"{}"),
+            body_sha256: "same".into(),
+            received_at: sources.now,
+        };
+        let results = join_all(keys.iter().map(|key| intake.store(&pools, proven(key)))).await;
+        let stored: Vec<(String, i64)> =
+            sqlx::query_as("SELECT dedupe_key, event_delivery_id FROM event_delivery").fetch_all(&pool).await.unwrap();
+        let stored: HashMap<String, i64> = stored.into_iter().collect();
+        assert_eq!(stored.len(), 63 * (round + 1));
+        for (key, result) in keys.iter().zip(results) {
+            match result {
+                Ok(Taken::Stored(told)) => {
+                    assert_eq!((told.event_delivery_id, told.is_new), (stored[key], true), "{key}")
+                }
+                Ok(Taken::SourceChanged(_)) => panic!("{key}: nobody changed it"),
+                Err(error) => assert_eq!(key, bad, "{error}"),
+            }
+        }
+        if round == 0 {
+            // Seven in which it is, the last of them three times, and what lies beside it in six.
+            let tried = count(&pool, "SELECT last_value FROM tried").await;
+            assert!((10..=20).contains(&tried), "{tried}");
+        }
     }
 }

@@ -188,6 +188,69 @@ async fn a_pin_holds_through_rules_and_replays(pool: PgPool) {
     assert_eq!(places(&pool).await, ["production"]);
 }
 
+/// A pin whose event nothing tells of any more is listed beside the events that lack a service, and taken away there or by
+/// a program; then rules decide once the event is told of again.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_pin_without_an_event_is_listed_and_taken_away(pool: PgPool) {
+    let (doors, path) = world(&pool).await;
+    let app = &doors.app;
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let fields = [("service", "search"), ("environment", "staging")];
+    let pin = async || {
+        let path = format!("/events/{}", count(&pool, ID).await);
+        assert_eq!(finance.post_form(&format!("{path}/pin"), &fields).await.status, StatusCode::SEE_OTHER);
+    };
+    let (id, told): (i64, Vec<u8>) =
+        sqlx::query_as("SELECT event_delivery_id, body FROM event_delivery").fetch_one(&pool).await.unwrap();
+    let tell = async |body: &[u8]| {
+        let sql = "UPDATE event_delivery SET body = $2 WHERE event_delivery_id = $1";
+        sqlx::query(sql).bind(id).bind(body).execute(&pool).await.unwrap();
+        assert!(event_deliveries::read_again(&mut pool.acquire().await.unwrap(), id).await.unwrap());
+        read_new(&pool).await.unwrap();
+    };
+    let listed = async || app.api("GET", "/api/v1/event-pins", &token, Value::Null).await.json();
+    pin().await;
+    let key: String =
+        sqlx::query_scalar("SELECT external_id FROM operational_event_pin").fetch_one(&pool).await.unwrap();
+    let of_key = [("source", "honeycomb"), ("id", key.as_str())];
+    // Of an event that is there its page lets go.
+    assert!(!finance.get("/unmapped?show=events").await.body.contains("Pins without an event"));
+    assert_eq!(finance.post_form("/event-pins/remove", &of_key).await.status, StatusCode::CONFLICT);
+    assert_eq!(listed().await[0]["event_id"], json!(count(&pool, ID).await));
+
+    tell(b"not JSON".as_slice()).await;
+    assert_eq!(finance.get(&path).await.status, StatusCode::NOT_FOUND);
+    let page = finance.get("/unmapped?show=events").await.body;
+    for text in ["Pins without an event", key.as_str(), "<td class=\"break\">search</td>", "staging", "Remove the pin"]
+    {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let seen = app.browser(Role::Viewer, false, &[]).await.get("/unmapped?show=events").await.body;
+    assert!(seen.contains("Pins without an event") && !seen.contains("Remove the pin"), "{seen}");
+    let pins = listed().await;
+    assert_eq!((&pins[0]["event_id"], &pins[0]["id"]), (&Value::Null, &json!(key)), "{pins}");
+    let removed = finance.post_form("/event-pins/remove", &of_key).await;
+    assert_eq!((removed.status, removed.location()), (StatusCode::SEE_OTHER, "/unmapped?show=events"));
+    assert!(!finance.get(removed.location()).await.body.contains("Pins without an event"));
+    assert_eq!(listed().await, json!([]));
+    tell(told.as_slice()).await;
+    assert_eq!(places(&pool).await, ["checkout in production"]);
+
+    pin().await;
+    tell(b"not JSON".as_slice()).await;
+    let remove = async || {
+        let body = json!({"source": "honeycomb", "id": key});
+        app.api("POST", "/api/v1/event-pins/remove", &token, body).await.status
+    };
+    assert_eq!(remove().await, StatusCode::OK);
+    assert_eq!(remove().await, StatusCode::CONFLICT);
+    let subject = format!("event {key} of honeycomb");
+    let audited = "SELECT count(*) FROM audit_log WHERE action = 'event.unpinned' AND subject = $1";
+    let audited: i64 = sqlx::query_scalar(audited).bind(subject).fetch_one(&pool).await.unwrap();
+    assert_eq!(audited, 2);
+}
+
 /// Of an event of several services the form chooses none: another environment alone keeps all of them.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_form_keeps_several_services(pool: PgPool) {

@@ -5,9 +5,11 @@
 use super::finance::{HEADER, World, column, time, world};
 use super::support::usual_cents;
 use chrono::{Days, NaiveDate};
+use costwake::focus::DateRange;
 use costwake::jobs::{anomalies, effects};
-use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
+use costwake::store::variance_known::Known;
+use costwake::store::{Role, freshness, impact_series};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -211,4 +213,27 @@ async fn what_tags_moved_is_of_the_days_of_its_own_bill(db: PgPool) {
     let other = tagged_bill("2026-10", "2026-10-31", |_| vec![("search", 100_000)]).replace("sub-1", "sub-2");
     world.import_as("edge-one", &other, "2026-11-01T06:00:00Z").await;
     assert_eq!(steps(&world, "2026-11-01T06:00:00Z").await, moved("checkout", "search", "10-20", 61.0));
+}
+
+/// What a rule moved is told in the same way: of a late bill by its own days, however far others reach.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_a_rule_moved_is_of_the_days_of_its_own_bill(db: PgPool) {
+    let world = world(&db).await;
+    world.import_text(&bill("2026-10", "2026-10-22"), "2026-10-23T06:00:00Z").await;
+    // It makes most of all cost, so that nothing waits for the other.
+    let other = tagged_bill("2026-10", "2026-10-31", |_| vec![("search", 100_000)]).replace("sub-1", "sub-3");
+    world.import_as("edge-one", &other, "2026-11-01T06:00:00Z").await;
+    let admin = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let rule = json!({"applies_to": "charges", "service": "checkout", "first_day": "2026-10-20",
+        "conditions": [{"attribute": "sub_account_id", "operator": "equals", "value": "sub-2"}]});
+    let made = world.app.api("POST", "/api/v1/rules", &admin, rule).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let mut conn = db.acquire().await.unwrap();
+    let bills = freshness::read(&mut conn).await.unwrap();
+    assert_eq!(bills.complete_to(), Some(day("2026-10-31")));
+    let range = DateRange::new(day("2026-10-01"), day("2026-11-01")).unwrap();
+    let known = Known::of(&bills, range.end());
+    let steps = impact_series::rule_steps(&mut conn, range, &known).await.unwrap();
+    let told: Vec<(NaiveDate, f64)> = steps.iter().map(|step| (step.day, step.amount_per_day)).collect();
+    assert_eq!(told, [(day("2026-10-20"), 60.0)]);
 }

@@ -31,6 +31,7 @@ GET /api/v1/dimensions signed-in read
 GET /api/v1/dimensions/{name} money read
 GET /api/v1/deployments/{id}/impact money read
 GET /api/v1/event-pins signed-in read
+POST /api/v1/event-pins/remove bills admin
 PUT /api/v1/events/{id}/pin bills admin
 DELETE /api/v1/events/{id}/pin bills admin
 GET /api/v1/event-sources admin read
@@ -170,6 +171,7 @@ GET /environments/{slug} money
 GET /events signed-in
 GET /events.csv signed-in
 GET /events/{id} signed-in
+POST /event-pins/remove bills
 POST /events/{id}/pin bills
 POST /events/{id}/unpin bills
 GET /finance/history organisation

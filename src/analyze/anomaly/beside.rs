@@ -20,14 +20,13 @@ pub struct Beside<'a> {
 
 /// The releases beside a day: of three days before to one after it, and those that were on their way.
 pub fn releases_beside(releases: &[ReleaseDay], day: NaiveDate) -> Beside<'_> {
-    let began = releases.iter().filter(|release| release.is_on_its_way(day)).map(ReleaseDay::began).min();
+    let on_their_way: Vec<&ReleaseDay> = releases.iter().filter(|release| release.is_on_its_way(day)).collect();
+    let began = on_their_way.iter().map(|release| release.began()).min();
     let is_near = |release: &&ReleaseDay| {
         release.is_on_its_way(day) || (-NEAR_DAYS..=1).contains(&(release.day - day).num_days())
     };
     // Of what shares an answer, as by a third one between them, none is put behind another.
-    let on_their_way: Vec<NaiveDate> =
-        releases.iter().filter(|release| release.is_on_its_way(day)).map(|release| release.day).collect();
-    let is_asked = |days: &Vec<NaiveDate>| on_their_way.iter().any(|live| days.contains(live));
+    let is_asked = |days: &Vec<NaiveDate>| on_their_way.iter().any(|release| days.contains(&release.day));
     let together: Vec<NaiveDate> = groups(releases).into_iter().filter(is_asked).flatten().collect();
     let is_before = |release: &&ReleaseDay| {
         let is_apart = began.is_some_and(|began| (began - release.day).num_days() >= APART_DAYS);

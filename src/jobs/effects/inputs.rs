@@ -8,6 +8,7 @@ use crate::store::known_days::KnownDays;
 use crate::store::release_hours::{self, ReleaseHours};
 use crate::store::service_measures::{self, Measure, VolumeUnit};
 use crate::store::service_plans::{self, ServicePlan};
+use crate::store::variance_known::Known;
 use crate::store::{freshness, retagging};
 use chrono::{Days, NaiveDate};
 use sqlx::PgConnection;
@@ -75,6 +76,7 @@ impl Inputs {
         let (Some(complete_to), Some(reach)) = (complete_to, reach) else { return Ok(Self::default()) };
         let start = reach.start().max(first(complete_to));
         let Some(range) = DateRange::new(start, complete_to + Days::new(1)) else { return Ok(Self::default()) };
+        let known = Known::of(&bills, range.end());
         Ok(Self {
             range: Some(range),
             complete_to,
@@ -87,7 +89,7 @@ impl Inputs {
             volume_units: service_measures::volume_units(&mut *conn).await?,
             commitments: impact_series::commitment_steps(&mut *conn, range, environments).await?,
             prices: impact_series::price_steps(&mut *conn, range, environments).await?,
-            rules: impact_series::rule_steps(&mut *conn, range).await?,
+            rules: impact_series::rule_steps(&mut *conn, range, &known).await?,
             retags: retagging::steps(&mut *conn, range).await?,
             plans: service_plans::list(conn, None, range.start()).await?,
         })

@@ -2,7 +2,7 @@
 
 mod questions;
 
-use crate::analyze::forecast::{Adaptive, Candidate, Forecast, Question, RESTART_DAYS};
+use crate::analyze::forecast::{Adaptive, Candidate, Forecast, Question};
 use crate::focus::DateRange;
 use crate::jobs::effects::verdict::estimate;
 use crate::store::analysis_runs::{self, Analysis};
@@ -162,7 +162,7 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
             levels.iter().find(|level| (level.scope.as_str(), level.horizon.as_str()) == (scope, asked.horizon.key()));
         let adaptive = level.and_then(|level| serde_json::from_value(level.level.clone()).ok()).unwrap_or_default();
         let answers = crate::analyze::forecast::forecast(&questions, &adaptive);
-        for ((subject, question), answer) in subjects.iter().zip(&questions).zip(answers) {
+        for (subject, answer) in subjects.iter().zip(answers) {
             // What ended before the period is no question any more.
             let known = series.known(subject);
             if known == BigDecimal::default() && series.is_over(subject, asked) {
@@ -176,9 +176,6 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
                 Some(gap) => Err(format!("No bill for {}, whose days are a part of it", gap.label())),
                 None => answer.map_err(|none| none.to_string()),
             };
-            let matters = |day: &&NaiveDate| (asked.complete_to - **day).num_days() <= RESTART_DAYS as i64;
-            let restart_count =
-                question.parts.iter().map(|part| part.restarts.iter().filter(matters).count()).sum::<usize>();
             let measured = series.measured(subject, asked);
             all.push(NewForecast {
                 scope,
@@ -190,7 +187,7 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
                 asked_on: asked.complete_to,
                 publication_id,
                 is_hindcast: asked.is_hindcast,
-                restart_count: i32::try_from(restart_count).unwrap_or(i32::MAX),
+                restart_count: i32::try_from(series.restart_count(subject, asked)).unwrap_or(i32::MAX),
                 provisional_count: i32::try_from(measured.count).unwrap_or(i32::MAX),
                 provisional_up_per_day: measured.up,
                 provisional_down_per_day: measured.down,

@@ -2,10 +2,9 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
-mod measured;
+mod releases;
 
 use crate::analyze::forecast::{Part, Question};
-use crate::analyze::impact::SETTLED_DAYS;
 use crate::focus::{BillingPeriod, DateRange};
 use crate::jobs::effects::histories::{filled, index};
 use crate::store::anomaly_watch;
@@ -15,7 +14,7 @@ use crate::store::missing_bills::MATERIAL_PERCENT;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Whole months whose fees say what a month brings.
@@ -233,17 +232,6 @@ impl Series {
         }
     }
 
-    // Releases at which the level starts anew: their answers have settled, and had so when it is asked.
-    fn restarts(&self, key: &Key, asked: &Asked) -> Vec<NaiveDate> {
-        let last = asked.complete_to - Days::new(u64::from(SETTLED_DAYS));
-        let own = self.changes_of(key).filter(|one| one.is_accepted && one.effect_date <= last);
-        own.map(|one| one.effect_date).collect::<BTreeSet<NaiveDate>>().into_iter().collect()
-    }
-
-    fn changes_of(&self, (service_id, currency): &Key) -> impl Iterator<Item = &ClaimedChange> {
-        self.changes.iter().filter(move |one| one.service_id == *service_id && one.billing_currency == *currency)
-    }
-
     // Days after the last complete one that bills show in part; nothing where a source does not know how it arrives.
     fn visible_shares(&self, complete_to: NaiveDate) -> Vec<f64> {
         let Some(newest) = self.newest_bill else { return Vec::new() };
@@ -306,7 +294,7 @@ fn usual(charge_category: &str, mut sums: Vec<f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::measured::Measured;
+    use super::releases::Measured;
     use super::*;
     use crate::store::bill_gaps::Gap;
 
@@ -402,6 +390,7 @@ mod tests {
         let mut series = series("2026-08-01");
         let change = |service_id, currency: &str, date: &str, is_accepted, per_day: i64| ClaimedChange {
             service_id,
+            deployment_id: i64::from(day(date).ordinal()),
             billing_currency: currency.into(),
             effect_date: day(date),
             is_accepted,
@@ -425,12 +414,35 @@ mod tests {
         let restarts = |asked: &Asked| series.question(&subject, asked).parts[0].restarts.clone();
         let now = Asked::now(Horizon::Month, day("2026-11-20"));
         assert_eq!(restarts(&now), [day("2026-09-20"), day("2026-11-06")]);
+        assert_eq!(series.restart_count(&subject, &now), 2);
+        let later = Asked::now(Horizon::Month, day("2026-12-05"));
+        assert_eq!(series.restart_count(&subject, &later), 1, "ten weeks back it matters no more");
         let (up, down) = (BigDecimal::from(40), BigDecimal::from(-4));
         assert_eq!(series.measured(&subject, &now), Measured { count: 3, up, down });
         // Two weeks after it at the earliest, as its answer could not have settled before.
         let earlier = Asked { is_hindcast: true, ..Asked::now(Horizon::Month, day("2026-11-15")) };
         assert_eq!(restarts(&earlier), [day("2026-09-20")]);
         assert_eq!(series.measured(&subject, &earlier), Measured::default());
+    }
+
+    #[test]
+    fn a_release_of_several_services_is_one() {
+        let mut series = series("2026-08-01");
+        series.usage.insert((8, "USD".to_owned()), vec![Some(1.0); 112]);
+        let change = |service_id, deployment_id, date: &str| ClaimedChange {
+            service_id,
+            deployment_id,
+            billing_currency: "USD".into(),
+            effect_date: day(date),
+            is_accepted: true,
+            per_day: 20.into(),
+        };
+        series.changes = vec![change(7, 1, "2026-11-04"), change(8, 1, "2026-11-04"), change(8, 2, "2026-11-06")];
+        let now = Asked::now(Horizon::Month, day("2026-11-20"));
+        let counts = |scope| -> Vec<usize> {
+            series.subjects(scope).iter().map(|subject| series.restart_count(subject, &now)).collect()
+        };
+        assert_eq!((counts("service"), counts("total")), (vec![1, 2], vec![2]));
     }
 
     // September has no bill that makes much of the service 7.

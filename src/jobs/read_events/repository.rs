@@ -281,7 +281,7 @@ async fn store(asking: &Asking<'_>, found: &[Found], marks: &[Mark]) -> Result<i
         .collect();
     let stored = event_deliveries::insert_all(&mut transaction, &deliveries).await?;
     let new_count = stored.iter().filter(|stored| stored.is_new).count();
-    if new_count > 0 {
+    if stored.iter().any(|stored| stored.is_unread) {
         jobs::enqueue(&mut transaction, jobs::READ_EVENTS, "", &json!({})).await?;
     }
     set_marks(&mut transaction, asking, marks).await?;

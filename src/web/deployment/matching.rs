@@ -8,31 +8,18 @@ use axum::response::Response;
 use serde_json::json;
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.post("/deployments/{id}/pin", Policy::Bills, pin).post("/deployments/{id}/unpin", Policy::Bills, unpin)
+    let routes = routes.post("/deployments/{id}/pin", Policy::Bills, set_by_form::<true>);
+    routes.post("/deployments/{id}/unpin", Policy::Bills, set_by_form::<false>)
 }
 
-async fn pin(
+async fn set_by_form<const IS_PINNED: bool>(
     State(app): State<AppState>,
     principal: Principal,
     address: ClientAddress,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let done = set(app, principal, address, id, true).await?;
-    Ok(done.redirect(|_| page_of(id)))
-}
-
-async fn unpin(
-    State(app): State<AppState>,
-    principal: Principal,
-    address: ClientAddress,
-    Path(id): Path<i64>,
-) -> Result<Response> {
-    let done = set(app, principal, address, id, false).await?;
-    Ok(done.redirect(|_| page_of(id)))
-}
-
-fn page_of(id: i64) -> String {
-    format!("/deployments/{id}#h-match")
+    let done = set(app, principal, address, id, IS_PINNED).await?;
+    Ok(done.redirect(|_| format!("/deployments/{id}#h-match")))
 }
 
 /// Pins a match, which moves nothing, or lets rules decide again. Whether it was otherwise before.

@@ -65,10 +65,10 @@ pub struct Duration {
 pub enum NoDuration {
     /// No metric tells, or not on enough days of both sides.
     NotKnown,
-    /// No run of either side told when it began and ended.
-    NoRunTold,
-    /// Some did, on fewer than three days of a side.
-    FewRunsTold,
+    /// There are runs, and on no day of either side minutes of them: nobody told any, or a run of each day told no start.
+    NoMinutes,
+    /// There are some, on fewer than three days of a side.
+    FewMinutes,
 }
 
 impl Workload {
@@ -227,9 +227,9 @@ fn duration_of_runs(
     usage: &BTreeMap<&str, Days>,
     sides: Sides,
 ) -> Result<Duration, NoDuration> {
-    let minutes = minutes_of(metric, own).ok_or(NoDuration::NoRunTold)?;
+    let minutes = minutes_of(metric, own).ok_or(NoDuration::NoMinutes)?;
     let (Some(took), Some(runs)) = (usage.get(minutes.metric.as_str()), usage.get(metric.metric.as_str())) else {
-        return Err(NoDuration::NoRunTold);
+        return Err(NoDuration::NoMinutes);
     };
     let timed: Days = runs
         .iter()
@@ -238,10 +238,10 @@ fn duration_of_runs(
         .collect();
     let is_told = |days: DateRange| timed.range(days.start()..days.end()).next().is_some();
     if !is_told(sides.before) && !is_told(sides.after) {
-        return Err(NoDuration::NoRunTold);
+        return Err(NoDuration::NoMinutes);
     }
     let side = |days| Side::of(days, took, &timed).per_unit;
-    let (before, after) = side(sides.before).zip(side(sides.after)).ok_or(NoDuration::FewRunsTold)?;
+    let (before, after) = side(sides.before).zip(side(sides.after)).ok_or(NoDuration::FewMinutes)?;
     Ok(Duration {
         metric: minutes.metric.clone(),
         unit: minutes.unit.clone(),
@@ -300,8 +300,11 @@ mod tests {
         // Nobody told how long jobs took: latency says nothing of it.
         let mut unknown = all.clone();
         unknown.remove("training_minutes");
-        assert_eq!(of(&jobs, &unknown).unwrap_err(), NoDuration::NoRunTold);
+        assert_eq!(of(&jobs, &unknown).unwrap_err(), NoDuration::NoMinutes);
+        // Nor of jobs that somebody counts under another name.
+        let batches = Metric::example("batches", "training-jobs", "sum");
+        assert_eq!(of(&batches, &all).unwrap_err(), NoDuration::NoMinutes);
         unknown.insert("training_minutes", all["training_minutes"].clone().into_iter().take(12).collect());
-        assert_eq!(of(&jobs, &unknown).unwrap_err(), NoDuration::FewRunsTold);
+        assert_eq!(of(&jobs, &unknown).unwrap_err(), NoDuration::FewMinutes);
     }
 }

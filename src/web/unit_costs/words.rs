@@ -204,8 +204,12 @@ fn each(metric: &Metric) -> &'static str {
 
 fn unknown_duration(one: &Workload) -> &'static str {
     match one.duration {
-        Err(NoDuration::NoRunTold) => "duration not known, since no run of these days told how long it took",
-        Err(NoDuration::FewRunsTold) => "duration not known, since runs of fewer than three days of a side told theirs",
+        Err(NoDuration::NoMinutes) => {
+            "duration not known, since runs of these days are known and their minutes are not"
+        }
+        Err(NoDuration::FewMinutes) => {
+            "duration not known, since minutes of runs are known on fewer than three days of a side"
+        }
         _ => "duration not known",
     }
 }

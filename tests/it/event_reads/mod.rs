@@ -57,16 +57,25 @@ impl Place {
     }
 
     async fn work(&self, networks: &str) {
-        let arguments = ["--data-dir", self.folder.path().to_str().unwrap(), "--outgoing-networks", networks];
         for lane in [Lane::Imports, Lane::Others] {
-            let (config, stop) = (support::config(&arguments), CancellationToken::new());
-            let worker = Worker { pools: support::pools(&self.pool), config, lane, stop };
-            while worker.take_one().await.unwrap() {}
+            self.work_in(lane, networks).await;
         }
+    }
+
+    async fn work_in(&self, lane: Lane, networks: &str) {
+        let arguments = ["--data-dir", self.folder.path().to_str().unwrap(), "--outgoing-networks", networks];
+        let (config, stop) = (support::config(&arguments), CancellationToken::new());
+        let worker = Worker { pools: support::pools(&self.pool), config, lane, stop };
+        while worker.take_one().await.unwrap() {}
     }
 
     /// Lets the schedule ask, and does what it asks for.
     async fn read(&self) {
+        self.ask().await;
+        self.work("127.0.0.0/8").await;
+    }
+
+    async fn ask(&self) {
         sqlx::query("UPDATE event_read SET next_read_at = now() - interval '1 minute'")
             .execute(&self.pool)
             .await
@@ -74,7 +83,6 @@ impl Place {
         assert_eq!(ask_for_due_event_reads(&support::pools(&self.pool), Utc::now()).await.unwrap(), 1);
         // Another process that looks at the same time finds nothing left to ask for.
         assert_eq!(ask_for_due_event_reads(&support::pools(&self.pool), Utc::now()).await.unwrap(), 0);
-        self.work("127.0.0.0/8").await;
     }
 
     async fn webhook(&self, event: &str, body: &Value) {
@@ -232,6 +240,30 @@ async fn a_read_of_github_fills_in_what_webhooks_did_not_bring(pool: PgPool) {
     assert!(!page.body.contains(TOKEN));
     let sealed: Vec<u8> = sqlx::query_scalar("SELECT token_sealed FROM event_read").fetch_one(&pool).await.unwrap();
     assert!(!sealed.windows(TOKEN.len()).any(|bytes| bytes == TOKEN.as_bytes()));
+}
+
+/// What a read stored and nobody read, since who was to do so failed for good, is read where the next read finds it again.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_nobody_read_is_read_where_it_is_found_again(pool: PgPool) {
+    let place = Place::new(&pool, "github").await;
+    let api = github(&place).await;
+    place.set_up(&api, "acme/shop", TOKEN).await;
+    place.ask().await;
+    place.work_in(Lane::Imports, "127.0.0.0/8").await;
+    let (unread, all) =
+        ("SELECT count(*) FROM event_delivery WHERE state = 'new'", "SELECT count(*) FROM event_delivery");
+    assert!(count(&pool, unread).await > 0);
+    let stored = count(&pool, all).await;
+    for forgotten in [
+        "DELETE FROM job WHERE kind = 'normalize_events'",
+        "DELETE FROM event_read_mark",
+        "UPDATE event_read_repository SET read_through = NULL",
+    ] {
+        sqlx::query(forgotten).execute(&pool).await.unwrap();
+    }
+    place.read().await;
+    assert_eq!((count(&pool, all).await, count(&pool, unread).await), (stored, 0));
+    assert_eq!(place.deployments().await.len(), 3);
 }
 
 /// A webhook that comes after all, late, changes nothing that the read filled in.
