@@ -159,7 +159,7 @@ pub struct Commit {
     /// Its page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The commits that its message says it reverts.
+    /// What its message says it reverts, commits by hash and requests as `#12` or `!12`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reverts: Vec<String>,
 }
@@ -235,7 +235,7 @@ pub struct Event {
     pub actor: Option<String>,
     /// Description, release name or pull request title.
     pub title: Option<String>,
-    /// Of a change: the commits that its description says it reverts.
+    /// Of a change: what its description says it reverts, commits by hash and requests as `#12` or `!12`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reverts: Vec<String>,
     /// Of a change: one of its labels says that it mends what is live.

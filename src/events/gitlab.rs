@@ -5,7 +5,7 @@
 //! of its own. "Approved" is not live. Times come in two forms. That an environment was stopped, no webhook of its own
 //! tells: the job that stopped it does, and the list of environments.
 
-use super::change_text::{is_hotfix, reverted_commits};
+use super::change_text::{is_hotfix, reverted};
 use super::clean;
 use super::fields::{Fields, joined, status_of};
 use super::{Commit, Event, EventError, EventKind, Headers, Status};
@@ -225,7 +225,7 @@ fn push(fields: &Fields<'_>) -> Event {
             author: commit.text("/author/name"),
             happened_at: clean::time(&commit.root["timestamp"], commit.received_at).map(|(time, _)| time),
             url: commit.url("/url"),
-            reverts: reverted_commits(commit.word("/message")),
+            reverts: reverted(commit.word("/message"), repo.as_deref()),
         })
     };
     event.commits = fields.list("/commits").take(LIST_MAX).filter_map(commit).collect();
@@ -260,7 +260,7 @@ fn merge_request(fields: &Fields<'_>) -> Result<Event, EventError> {
     event.occurred_at = of.real_time("/updated_at").max(event.finished_at);
     event.url = of.url("/url");
     event.title = of.text("/title");
-    event.reverts = reverted_commits(of.word("/description"));
+    event.reverts = reverted(of.word("/description"), event.repo.as_deref());
     // A webhook tells each with its title, the API lists titles.
     let mut labels = of.list("/labels").chain(fields.list("/labels"));
     event.is_hotfix = labels.any(|label| is_hotfix(label.word("/title")) || is_hotfix(label.word("")));
