@@ -10,6 +10,9 @@ pub const RUN: &str = "run";
 /// The attribute that lists by which labels a job's machine was chosen, with commas between.
 pub const LABELS: &str = "labels";
 
+/// The attribute that says what kind of environment its sender says it is.
+pub const ENVIRONMENT_KIND: &str = "environment_kind";
+
 /// The attribute that names what was removed of a service, where another may still run.
 pub const REMOVED_ARTIFACT: &str = "removed_artifact";
 

@@ -106,8 +106,16 @@ impl Payload<'_> {
         event.title = self.text("/deployment/description");
         event.pipeline = self.text("/workflow/name").or_else(|| self.text("/workflow_run/name"));
         event.path = self.text("/workflow/path");
+        event.environment_kind = self.environment_kind();
         self.deployment_payload(&mut event);
         Ok(event)
+    }
+
+    // GitHub knows two kinds, and says "no" of any other.
+    fn environment_kind(&self) -> Option<String> {
+        let kinds =
+            [("/deployment/production_environment", "production"), ("/deployment/transient_environment", "preview")];
+        kinds.into_iter().find_map(|(pointer, kind)| self.is_true(pointer).then(|| kind.to_owned()))
     }
 
     // `deployment.payload` is the sender's own: an object, or a string with one in it. "service", "services"
