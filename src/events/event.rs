@@ -224,6 +224,8 @@ pub struct Event {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// Of a pipeline run: how many seconds it worked, where its sender says so apart from when it began and ended.
+    pub seconds: Option<i64>,
     /// When what this event tells happened.
     pub occurred_at: Option<DateTime<Utc>>,
     /// A time was missing or implausible and is the time of receipt.
