@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What an environment is for. Comparisons and policies go by kind; names are an organisation's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "each is the word itself")]
 pub enum EnvironmentKind {
@@ -33,6 +33,24 @@ impl EnvironmentKind {
     /// The kind of that word.
     pub fn from_key(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.key() == key)
+    }
+
+    /// The kind that a sender means by its word, as far as it is one of these: GitLab's tiers, Bitbucket's and DevLake's
+    /// types.
+    pub fn told(word: &str) -> Option<Self> {
+        match word.trim().to_lowercase().as_str() {
+            "testing" => Some(Self::Test),
+            word => Self::from_key(word).filter(|kind| *kind != Self::Other),
+        }
+    }
+
+    /// The kind of an environment that nobody knows yet: what its name suggests, and where that says nothing what its
+    /// sender told. GitLab makes its tiers up from parts of names, so that the name, read as words, comes first.
+    pub fn of_new(name: &str, told: Option<Self>) -> Self {
+        match Self::guess(name) {
+            Self::Other => told.unwrap_or(Self::Other),
+            guessed => guessed,
+        }
     }
 
     /// What a name suggests: `prod-eu` is production, `pr-123` a preview. A person can change it.
@@ -70,6 +88,21 @@ impl EnvironmentKind {
 #[cfg(test)]
 mod tests {
     use super::EnvironmentKind::{self, *};
+
+    #[test]
+    fn what_a_sender_tells_counts_where_the_name_says_nothing() {
+        let of = |name: &str, word: &str| EnvironmentKind::of_new(name, EnvironmentKind::told(word));
+        assert_eq!(of("customer-a", "production"), Production);
+        assert_eq!(of("customer-a", " Production "), Production);
+        assert_eq!(of("blue", "testing"), Test);
+        assert_eq!(of("trunk", "PREVIEW"), Preview);
+        // GitLab finds "int" in it.
+        assert_eq!(of("point-of-sale-prod", "testing"), Production);
+        assert_eq!(of("review/a", "development"), Preview);
+        for word in ["other", "", "life", "production; DROP TABLE"] {
+            assert_eq!(of("customer-a", word), Other, "{word}");
+        }
+    }
 
     #[test]
     fn a_name_suggests_a_kind() {

@@ -235,7 +235,7 @@ pub async fn add_service(
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         let id = service::insert(change.conn(), &slug, &values, "api").await?;
         let (by, now) = (change.actor().to_owned(), change.now());
-        detail.keep(change.conn(), id, false, &by, now).await?;
+        detail.keep(change.conn(), id, true, &by, now).await?;
         let details = json!({ "values": values.details(), "more": detail.details() });
         change.audit("service.added", &slug, details).await?;
         let added = read_service(change.conn(), &slug).await?;

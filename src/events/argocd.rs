@@ -38,6 +38,9 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     images.sort();
     event.version = version(&images, &app, &event.services[0]);
     event.artifact = (!images.is_empty()).then(|| images.join(" "));
+    // What runs nothing, an application of applications say, has the same images at each sync: none.
+    let runs_nothing = images.is_empty() && status == Status::Succeeded;
+    event.deployment_kind = runs_nothing.then(|| "config_sync".to_owned());
     event.started_at = fields.time("/startedAt", &mut event);
     event.finished_at = fields.time("/finishedAt", &mut event).filter(|_| status.is_terminal());
     event.occurred_at = event.finished_at.or(event.started_at);
@@ -123,6 +126,21 @@ mod tests {
         let mut degraded = body();
         degraded["health"] = json!("Degraded");
         assert_eq!(read_one(&degraded).status, Some(Status::Failed));
+    }
+
+    #[test]
+    fn a_sync_of_what_runs_nothing_deploys_nothing() {
+        let kind = |images: Value, health: &str| {
+            let mut told = body();
+            (told["images"], told["health"]) = (images, json!(health));
+            read_one(&told).deployment_kind
+        };
+        for none in [json!([]), json!(null)] {
+            assert_eq!(kind(none, "Healthy").as_deref(), Some("config_sync"));
+        }
+        // Nothing runs yet of what is to run: that may come.
+        assert_eq!(kind(json!([]), "Degraded"), None);
+        assert_eq!(kind(json!(["shop/checkout:1"]), "Healthy"), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A stage is a deployment whose environment only a rule can tell: its name is "Deploy" as often as "production".
 
-use super::change_text::reverted_commits;
+use super::change_text::reverted;
 use super::fields::{Fields, joined, status_of};
 use super::{Commit, Event, EventError, EventKind, Status, clean};
 use crate::focus::repository_name;
@@ -158,7 +158,7 @@ fn pull_request(of: &Fields<'_>) -> Result<Event, EventError> {
     event.url = of.url("/_links/web/href").or_else(|| of.url("/url"));
     event.actor = of.text("/createdBy/displayName");
     event.title = of.text("/title");
-    event.reverts = reverted_commits(of.word("/description"));
+    event.reverts = reverted(of.word("/description"), event.repo.as_deref());
     Ok(event)
 }
 
@@ -181,7 +181,7 @@ fn push(of: &Fields<'_>) -> Event {
             author: commit.text("/author/name"),
             happened_at: commit.real_time("/author/date"),
             url: commit.url("/url"),
-            reverts: reverted_commits(commit.word("/comment")),
+            reverts: reverted(commit.word("/comment"), repo.as_deref()),
         })
     };
     event.commits = of.list("/commits").take(COMMITS_MAX).filter_map(commit).collect();

@@ -1,7 +1,7 @@
 //! Bitbucket: webhooks for build statuses, pull requests and pushes; and deployments as its API lists them, for
 //! Bitbucket sends no webhook about deployments.
 
-use super::change_text::reverted_commits;
+use super::change_text::reverted;
 use super::fields::{Fields, joined, status_of};
 use super::{Commit, Event, EventError, EventKind, Headers, Status, clean};
 
@@ -85,7 +85,7 @@ fn pull_request(fields: &Fields<'_>, state: &str) -> Result<Event, EventError> {
     event.url = of.url("/links/html/href");
     event.actor = of.text("/author/nickname").or_else(|| of.text("/author/display_name")).or(event.actor);
     event.title = of.text("/title");
-    event.reverts = reverted_commits(of.word("/description"));
+    event.reverts = reverted(of.word("/description"), event.repo.as_deref());
     Ok(event)
 }
 
@@ -119,7 +119,7 @@ fn push(fields: &Fields<'_>, of: &Fields<'_>) -> Option<Event> {
             author: commit.text("/author/user/nickname").or_else(|| commit.text("/author/user/display_name")),
             happened_at: clean::time(&commit.root["date"], commit.received_at).map(|(time, _)| time),
             url: commit.url("/links/html/href"),
-            reverts: reverted_commits(commit.word("/message")),
+            reverts: reverted(commit.word("/message"), repo.as_deref()),
         })
     };
     event.commits = of.list("/commits").take(LIST_MAX).filter_map(commit).collect();

@@ -13,10 +13,11 @@ pub(super) fn read_launchdarkly(fields: Fields<'_>) -> Result<Vec<Event>, EventE
     if fields.word("/kind") != "flag" {
         return Ok(vec![fields.ignored("only changes of flags are used")]);
     }
-    // `proj/default:env/test:flag/name`.
+    // `proj/default:env/test:flag/name`; behind a semicolon stand tags of each part.
     let resource = [fields.word("/target/resources/0"), fields.word("/accesses/0/resource")];
     let resource = resource.into_iter().find(|word| !word.is_empty()).unwrap_or_default();
-    let part = |name: &str| resource.split(':').find_map(|part| part.strip_prefix(name)).and_then(clean::id);
+    let untagged = |part: &str| part.split(';').next().and_then(clean::id);
+    let part = |name: &str| resource.split(':').find_map(|part| part.strip_prefix(name)).and_then(untagged);
     let flag = part("flag/").or_else(|| fields.name("/name"));
     let flag = flag.ok_or_else(|| EventError::Unfit("the flag's name is missing".into()))?;
     let mut event = Event { kind: EventKind::FeatureFlag, ..Event::default() };
@@ -28,7 +29,7 @@ pub(super) fn read_launchdarkly(fields: Fields<'_>) -> Result<Vec<Event>, EventE
     let place = event.environment.clone().unwrap_or_default();
     event.object_key = Some(id.clone().unwrap_or_else(|| joined(&[&flag, &place, &when])));
     event.external_id = id;
-    event.status_raw = Some(direction(&fields));
+    event.status_raw = Some(direction(&fields, &place));
     event.actor = fields.text("/member/email");
     event.title = fields.text("/title").or_else(|| Some(flag.clone()));
     event.url = fields.url("/_links/site/href");
@@ -37,17 +38,22 @@ pub(super) fn read_launchdarkly(fields: Fields<'_>) -> Result<Vec<Event>, EventE
     Ok(vec![event])
 }
 
-// The action does not say in which direction: only the sentence, or the two versions, do.
-fn direction(fields: &Fields<'_>) -> String {
+// The action does not say in which direction: only the sentence, or the two versions, do. A flag that was on and is on
+// was changed in another way.
+fn direction(fields: &Fields<'_>, environment: &str) -> String {
     let verb = fields.word("/titleVerb");
-    if verb.contains("turned on") || fields.is_true("/currentVersion/on") && fields.has("/previousVersion/on") {
-        return "on".into();
+    let is_on = |version: &str| {
+        let version = fields.root.get(version)?;
+        let there = version.get("environments").and_then(|all| all.get(environment)).unwrap_or(version);
+        there.get("on")?.as_bool()
+    };
+    match (is_on("previousVersion"), is_on("currentVersion")) {
+        (Some(false), Some(true)) => "on".into(),
+        (Some(true), Some(false)) => "off".into(),
+        _ if verb.contains("turned on") => "on".into(),
+        _ if verb.contains("turned off") => "off".into(),
+        _ => clean::text(verb).unwrap_or_else(|| "changed".into()),
     }
-    let was_on = fields.is_true("/previousVersion/on") && fields.has("/currentVersion/on");
-    if verb.contains("turned off") || was_on && !fields.is_true("/currentVersion/on") {
-        return "off".into();
-    }
-    clean::text(verb).unwrap_or_else(|| "changed".into())
 }
 
 /// Reads events of a cluster as an event exporter posts them, one or several.
@@ -215,5 +221,24 @@ mod tests {
         assert_eq!(status(&body), "off");
         body["currentVersion"] = json!(null);
         assert_eq!(status(&body), "updated targeting");
+        // Other targets of a flag that stays on.
+        (body["previousVersion"], body["currentVersion"]) = (json!({"on": true}), json!({"on": true}));
+        assert_eq!(status(&body), "updated targeting");
+        // A flag has a state in each environment.
+        let states = |test: bool| json!({"environments": {"test": {"on": test}, "production": {"on": true}}});
+        body["accesses"] = json!([{"action": "updateOn", "resource": "proj/default:env/test:flag/x"}]);
+        (body["previousVersion"], body["currentVersion"]) = (states(false), states(true));
+        assert_eq!(status(&body), "on");
+        (body["previousVersion"], body["currentVersion"]) = (states(true), states(false));
+        assert_eq!(status(&body), "off");
+    }
+
+    #[test]
+    fn tags_of_a_flag_are_no_part_of_names() {
+        let body = json!({"kind": "flag", "titleVerb": "turned on the flag", "_id": "a", "date": 1772359200000_i64,
+            "target": {"resources": ["proj/shop;web:env/production;critical:flag/fast-cart;cart,ops"]}});
+        let event = read_launchdarkly(Fields::new(&body, received())).unwrap().remove(0);
+        assert_eq!((event.environment.as_deref(), event.flag.as_deref()), (Some("production"), Some("fast-cart")));
+        assert_eq!((event.attributes["project"].as_str(), event.status_raw.as_deref()), ("shop", Some("on")));
     }
 }

@@ -10,6 +10,9 @@ pub const RUN: &str = "run";
 /// The attribute that lists by which labels a job's machine was chosen, with commas between.
 pub const LABELS: &str = "labels";
 
+/// The attribute that says what kind of environment its sender says it is.
+pub const ENVIRONMENT_KIND: &str = "environment_kind";
+
 /// The attribute that names what was removed of a service, where another may still run.
 pub const REMOVED_ARTIFACT: &str = "removed_artifact";
 
@@ -159,7 +162,7 @@ pub struct Commit {
     /// Its page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The commits that its message says it reverts.
+    /// What its message says it reverts, commits by hash and requests as `#12` or `!12`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reverts: Vec<String>,
 }
@@ -221,6 +224,8 @@ pub struct Event {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// Of a pipeline run: how many seconds it worked, where its sender says so apart from when it began and ended.
+    pub seconds: Option<i64>,
     /// When what this event tells happened.
     pub occurred_at: Option<DateTime<Utc>>,
     /// A time was missing or implausible and is the time of receipt.
@@ -235,7 +240,7 @@ pub struct Event {
     pub actor: Option<String>,
     /// Description, release name or pull request title.
     pub title: Option<String>,
-    /// Of a change: the commits that its description says it reverts.
+    /// Of a change: what its description says it reverts, commits by hash and requests as `#12` or `!12`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reverts: Vec<String>,
     /// Of a change: one of its labels says that it mends what is live.

@@ -30,6 +30,8 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     if let Some(revision) = &revision {
         (event.reference, event.sha, event.version) = revision_parts(revision, &kind);
     }
+    // An OCI artifact is known by its digest, and remembers the commit that it was built from.
+    event.sha = event.sha.or_else(|| revision_parts(told(&fields, "originRevision")?, &kind).1);
     let at = fields.needed_time("/timestamp", &mut event);
     event.occurred_at = Some(at);
     event.started_at = (status == Status::InProgress).then_some(at);
@@ -103,11 +105,13 @@ fn status(reason: &str, severity: &str) -> Option<Status> {
 
 // `kustomize.toolkit.fluxcd.io/revision`, or the same without a prefix.
 fn revision(fields: &Fields<'_>) -> Option<String> {
+    ["revision", "originRevision", "commit"].iter().find_map(|name| told(fields, name)).and_then(clean::text)
+}
+
+// Of the metadata, by its last name.
+fn told<'a>(fields: &Fields<'a>, wanted: &str) -> Option<&'a str> {
     let metadata = fields.root.get("metadata")?.as_object()?;
-    let named = |wanted: &str| {
-        metadata.iter().find(|(key, _)| key.rsplit('/').next() == Some(wanted)).and_then(|(_, value)| value.as_str())
-    };
-    named("revision").or_else(|| named("originRevision")).or_else(|| named("commit")).and_then(clean::text)
+    metadata.iter().find(|(key, _)| key.rsplit('/').next() == Some(wanted)).and_then(|(_, value)| value.as_str())
 }
 
 // "main@sha1:<hash>", the older "main/<hash>", or a chart's version.
@@ -194,6 +198,18 @@ mod tests {
         {
             assert_eq!(numbered_release(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn an_artifact_remembers_its_commit() {
+        let digest = format!("v2@sha256:{}", "b".repeat(64));
+        let of = |metadata: Value| read_one("Kustomization", "ReconciliationSucceeded", "u1", &metadata, "");
+        let plain = of(json!({"revision": digest}));
+        let origin = format!("main@sha1:{}", "a".repeat(40));
+        let built = of(json!({"revision": digest, "kustomize.toolkit.fluxcd.io/originRevision": origin}));
+        assert_eq!((plain.sha, built.sha), (None, Some("a".repeat(40))));
+        assert_eq!((&plain.version, &plain.artifact), (&built.version, &built.artifact));
+        assert_eq!(plain.object_key, built.object_key, "it is the same state");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! unmerged pull request has a `merge_commit_sha` too (of the test merge), and `target_commitish` of a release
 //! is a branch name as often as a hash.
 
-use super::change_text::{is_hotfix, reverted_commits};
+use super::change_text::{is_hotfix, reverted};
 use super::clean;
 use super::fields::Fields;
 use super::{ATTRIBUTES_MAX, Commit, Event, EventError, EventKind, Headers, JOB, Status};
@@ -106,8 +106,16 @@ impl Payload<'_> {
         event.title = self.text("/deployment/description");
         event.pipeline = self.text("/workflow/name").or_else(|| self.text("/workflow_run/name"));
         event.path = self.text("/workflow/path");
+        event.environment_kind = self.environment_kind();
         self.deployment_payload(&mut event);
         Ok(event)
+    }
+
+    // GitHub knows two kinds, and says "no" of any other.
+    fn environment_kind(&self) -> Option<String> {
+        let kinds =
+            [("/deployment/production_environment", "production"), ("/deployment/transient_environment", "preview")];
+        kinds.into_iter().find_map(|(pointer, kind)| self.is_true(pointer).then(|| kind.to_owned()))
     }
 
     // `deployment.payload` is the sender's own: an object, or a string with one in it. "service", "services"
@@ -207,7 +215,7 @@ impl Payload<'_> {
         event.url = self.url("/pull_request/html_url");
         event.actor = self.text("/pull_request/user/login").or(event.actor);
         event.title = self.text("/pull_request/title");
-        event.reverts = reverted_commits(self.word("/pull_request/body"));
+        event.reverts = reverted(self.word("/pull_request/body"), event.repo.as_deref());
         event.is_hotfix = self.list("/pull_request/labels").any(|label| is_hotfix(label.word("/name")));
         Ok(event)
     }
@@ -243,7 +251,7 @@ impl Payload<'_> {
             author: text("/author/username").or_else(|| text("/author/name")),
             happened_at: clean::time(&commit["timestamp"], self.received_at).map(|(time, _)| time),
             url: commit["url"].as_str().and_then(clean::url),
-            reverts: reverted_commits(commit["message"].as_str().unwrap_or_default()),
+            reverts: reverted(commit["message"].as_str().unwrap_or_default(), push.repo.as_deref()),
         })
     }
 

@@ -5,7 +5,7 @@
 //! of its own. "Approved" is not live. Times come in two forms. That an environment was stopped, no webhook of its own
 //! tells: the job that stopped it does, and the list of environments.
 
-use super::change_text::{is_hotfix, reverted_commits};
+use super::change_text::{is_hotfix, reverted};
 use super::clean;
 use super::fields::{Fields, joined, status_of};
 use super::{Commit, Event, EventError, EventKind, Headers, Status};
@@ -102,6 +102,8 @@ fn pipeline(fields: &Fields<'_>) -> Result<Vec<Event>, EventError> {
     run.started_at = run.created_at;
     run.finished_at = of.time("/finished_at", &mut run).filter(|_| status.is_terminal());
     run.occurred_at = run.finished_at.or(run.started_at);
+    // A job that is tried again days later ends the pipeline then, and most of the days nothing worked.
+    run.seconds = of.number("/duration").filter(|seconds| *seconds >= 0 && run.finished_at.is_some());
     let jobs: Vec<Event> = fields.list("/builds").take(LIST_MAX).filter_map(|job| job_of(&run, &id, &job)).collect();
     Ok(std::iter::once(run).chain(jobs).collect())
 }
@@ -123,6 +125,7 @@ fn job_of(run: &Event, pipeline_id: &str, job: &Fields<'_>) -> Option<Event> {
         status: Some(status),
         status_raw: job.text("/status"),
         actor: job.text("/user/username").or_else(|| run.actor.clone()),
+        seconds: None,
         ..run.clone()
     };
     event.created_at = job.time("/created_at", &mut event);
@@ -225,7 +228,7 @@ fn push(fields: &Fields<'_>) -> Event {
             author: commit.text("/author/name"),
             happened_at: clean::time(&commit.root["timestamp"], commit.received_at).map(|(time, _)| time),
             url: commit.url("/url"),
-            reverts: reverted_commits(commit.word("/message")),
+            reverts: reverted(commit.word("/message"), repo.as_deref()),
         })
     };
     event.commits = fields.list("/commits").take(LIST_MAX).filter_map(commit).collect();
@@ -260,7 +263,7 @@ fn merge_request(fields: &Fields<'_>) -> Result<Event, EventError> {
     event.occurred_at = of.real_time("/updated_at").max(event.finished_at);
     event.url = of.url("/url");
     event.title = of.text("/title");
-    event.reverts = reverted_commits(of.word("/description"));
+    event.reverts = reverted(of.word("/description"), event.repo.as_deref());
     // A webhook tells each with its title, the API lists titles.
     let mut labels = of.list("/labels").chain(fields.list("/labels"));
     event.is_hotfix = labels.any(|label| is_hotfix(label.word("/title")) || is_hotfix(label.word("")));
@@ -307,4 +310,29 @@ fn project_of(fields: &Fields<'_>) -> Option<String> {
 /// The sender's name of the event, for the list of deliveries.
 pub(super) fn event_name(headers: &Headers, root: &Value) -> Option<String> {
     root.get("object_kind").and_then(Value::as_str).or_else(|| headers.get(EVENT_HEADER)).and_then(clean::text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// It began on Monday, and its last job was tried again on Wednesday.
+    #[test]
+    fn a_pipeline_took_as_long_as_it_worked() {
+        let body = |status: &str| {
+            json!({"object_kind": "pipeline", "project": {"path_with_namespace": "acme/shop"},
+                "object_attributes": {"id": 31, "status": status, "duration": 63, "created_at": "2026-02-23 10:00:00 UTC",
+                    "finished_at": "2026-02-25 10:00:00 UTC"},
+                "builds": [{"id": 7, "name": "build", "status": "success", "started_at": "2026-02-25 09:59:00 UTC",
+                    "finished_at": "2026-02-25 10:00:00 UTC"}]})
+        };
+        let read = |status: &str| {
+            let body = body(status);
+            read(&Headers::default(), Fields::new(&body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap()
+        };
+        let events = read("success");
+        assert_eq!(events.iter().map(|event| event.seconds).collect::<Vec<_>>(), [Some(63), None]);
+        assert_eq!(read("running")[0].seconds, None);
+    }
 }

@@ -41,7 +41,7 @@ pub use body::plain_body;
 pub use clean::{TEXT_LENGTH_MAX, text as clean_text, time as clean_time, url as clean_url};
 pub use context_state::{Context, derive_context};
 pub use credentials::without_credentials;
-pub use event::{Commit, Event, EventKind, JOB, LABELS, REMOVED_ARTIFACT, RUN, Status, Step};
+pub use event::{Commit, ENVIRONMENT_KIND, Event, EventKind, JOB, LABELS, REMOVED_ARTIFACT, RUN, Status, Step};
 pub use headers::Headers;
 pub use history::{Live, Removal, Verdict, judge};
 pub use packed::stored_body;

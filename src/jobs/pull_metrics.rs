@@ -76,6 +76,9 @@ async fn asked(
         ("start", start.timestamp().to_string()),
         ("end", until.timestamp().to_string()),
         ("step", "3600".to_owned()),
+        // Thanos and VictoriaMetrics leave out what a store that is away would say, unless they are told not to.
+        ("partial_response", "false".to_owned()),
+        ("deny_partial_response", "1".to_owned()),
     ];
     let body = ask(guard, &address, &parameters, token, ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
     prometheus::hours(&body)

@@ -94,7 +94,7 @@ async fn take(
     };
     let plan = described::plan(&described, &known, &source.name, false);
     if !plan.changes.is_empty() {
-        let importer = Importer { by: "costwake", source: &source.name, now };
+        let importer = Importer { by: "costwake", source: &source.name, now, takes_over: false };
         match catalogue_import::apply(&mut transaction, &plan, importer).await {
             Ok(()) => {}
             Err(CatalogueError::Database(error)) => return Err(error.into()),

@@ -74,6 +74,8 @@ pub struct Importer<'a> {
     pub source: &'a str,
     /// When.
     pub now: DateTime<Utc>,
+    /// A person wants what it says before what is said already.
+    pub takes_over: bool,
 }
 
 /// Does what the plan says within the caller's transaction, after `remap::begin`. The caller maps everything again.
@@ -91,16 +93,25 @@ pub async fn apply(conn: &mut PgConnection, plan: &Plan, importer: Importer<'_>)
             Change::ChangeService { slug, values, .. } => {
                 let Some(before) = service::get(&mut *conn, slug).await? else { continue };
                 service::update(&mut *conn, &before, &values_of(values)).await?;
-                // What a person wrote stays a person's: only then does the next time list what differs.
                 let kept = service_details::find(&mut *conn, before.service_id).await?;
-                let is_persons = kept.is_some_and(|kept| kept.described_by.is_none());
-                let source = Some(importer.source).filter(|_| !is_persons);
-                keep_detail(&mut *conn, before.service_id, values, source, importer).await?;
+                let described_by = described_by(&before, kept, importer);
+                keep_detail(&mut *conn, before.service_id, values, described_by.as_deref(), importer).await?;
             }
             Change::AddRule { service, rule } => add_rule(&mut *conn, service, rule, importer).await?,
         }
     }
     Ok(())
+}
+
+// Whose a service is that a description filled in. What a person wrote stays a person's, and what another description said
+// that one's unless a person takes it over: only then does the next time list what differs. Who has no details was made by
+// a person, or by a rule, which gives a name and no more.
+fn described_by(before: &Service, kept: Option<ServiceDetail>, importer: Importer<'_>) -> Option<String> {
+    let source = importer.source.to_owned();
+    match kept {
+        None => Some(source).filter(|_| before.origin == "rule" && before.team_slug.is_none() && before.tier.is_none()),
+        Some(kept) => kept.described_by.map(|other| if importer.takes_over { source } else { other }),
+    }
 }
 
 fn values_of(described: &DescribedService) -> ServiceValues {

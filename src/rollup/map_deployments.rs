@@ -3,7 +3,8 @@
 use super::map_operational_events;
 use super::mapped_keys::tag;
 use super::mapper::Mapper;
-use crate::allocate::{self, Assignment, Entry, Target};
+use crate::allocate::{self, Assignment, Entry, EnvironmentKind, Target};
+use crate::events::ENVIRONMENT_KIND;
 use crate::store::deployment_history::{self, Places};
 use crate::store::locks;
 use sqlx::PgConnection;
@@ -81,7 +82,12 @@ struct Answer {
 
 async fn answers(conn: &mut PgConnection, mapper: &mut Mapper, rows: &[DeploymentRow]) -> anyhow::Result<Vec<Answer>> {
     let assigned: Vec<DeploymentAssignment> = rows.iter().map(|row| assign(mapper, row)).collect();
-    mapper.add_missing(conn, assigned.iter().flat_map(|one| &one.answers)).await?;
+    let mut named = Vec::new();
+    for (row, one) in rows.iter().zip(&assigned) {
+        let kind = row.environment_kind();
+        named.extend(one.answers.iter().map(|answer| (answer, kind)));
+    }
+    mapper.add_missing_of_kinds(conn, &named).await?;
     let answer = |(row, assignment): (&DeploymentRow, &DeploymentAssignment)| {
         let first = assignment.first();
         Answer {
@@ -144,6 +150,10 @@ impl DeploymentRow {
             named => named.iter().map(|service| ask(Some(service))).collect(),
         };
         DeploymentAssignment { answers }
+    }
+
+    fn environment_kind(&self) -> Option<EnvironmentKind> {
+        self.attributes.get(ENVIRONMENT_KIND)?.as_str().and_then(EnvironmentKind::told)
     }
 
     fn attribute<'a>(&'a self, name: &str, service: Option<&'a str>) -> Option<Cow<'a, str>> {

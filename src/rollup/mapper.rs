@@ -54,27 +54,56 @@ impl Mapper {
         conn: &mut PgConnection,
         assignments: impl Iterator<Item = &'a Assignment>,
     ) -> sqlx::Result<usize> {
+        let (services, environments) = self.new_of(assignments.map(|assignment| (assignment, None)));
+        self.add(conn, &services, &environments).await
+    }
+
+    /// The same, each with what kind of environment its sender says it is.
+    pub async fn add_missing_of_kinds(
+        &mut self,
+        conn: &mut PgConnection,
+        assignments: &[(&Assignment, Option<EnvironmentKind>)],
+    ) -> sqlx::Result<usize> {
+        let (services, environments) = self.new_of(assignments.iter().copied());
+        self.add(conn, &services, &environments).await
+    }
+
+    // Of several kinds of one new environment the first of a menu is taken, so that the order of rows is no matter.
+    fn new_of<'a>(
+        &self,
+        assignments: impl Iterator<Item = (&'a Assignment, Option<EnvironmentKind>)>,
+    ) -> (Vec<NewService>, Vec<NewEnvironment>) {
         let (mut services, mut environments) = (BTreeMap::new(), BTreeMap::new());
-        for assignment in assignments {
+        let mut kinds: BTreeMap<String, EnvironmentKind> = BTreeMap::new();
+        for (assignment, kind) in assignments {
             collect_new(&assignment.service, &self.added_services, &mut services);
             collect_new(&assignment.environment, &self.added_environments, &mut environments);
+            if let (Some(Target::Add(name)), Some(kind)) = (&assignment.environment, kind) {
+                let told = kinds.entry(crate::allocate::slug(name)).or_insert(kind);
+                *told = kind.min(*told);
+            }
         }
-        let added = services.len() + environments.len();
+        let environment = |(slug, name): (String, String)| {
+            let kind = EnvironmentKind::of_new(&name, kinds.get(&slug).copied()).key().to_owned();
+            NewEnvironment { slug, name, kind }
+        };
+        let services = services.into_iter().map(|(slug, name)| NewService { slug, name });
+        (services.collect(), environments.into_iter().map(environment).collect())
+    }
+
+    async fn add(
+        &mut self,
+        conn: &mut PgConnection,
+        services: &[NewService],
+        environments: &[NewEnvironment],
+    ) -> sqlx::Result<usize> {
         if !services.is_empty() {
-            let new: Vec<_> = services.into_iter().map(|(slug, name)| NewService { slug, name }).collect();
-            self.added_services.extend(catalogue::add_services(conn, &new).await?);
+            self.added_services.extend(catalogue::add_services(conn, services).await?);
         }
         if !environments.is_empty() {
-            let new: Vec<_> = environments
-                .into_iter()
-                .map(|(slug, name)| {
-                    let kind = EnvironmentKind::guess(&name).key().to_owned();
-                    NewEnvironment { slug, name, kind }
-                })
-                .collect();
-            self.added_environments.extend(catalogue::add_environments(conn, &new).await?);
+            self.added_environments.extend(catalogue::add_environments(conn, environments).await?);
         }
-        Ok(added)
+        Ok(services.len() + environments.len())
     }
 
     /// How many entries the rules have added.

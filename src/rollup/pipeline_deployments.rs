@@ -238,7 +238,9 @@ async fn forget(conn: &mut PgConnection, attempt: &Attempt) -> sqlx::Result<Vec<
 
 pub(super) fn attribute<'a>(run: &'a Event, source_name: &'a str, name: &str) -> Option<Cow<'a, str>> {
     if let Some(key) = allocate::tag_key(name) {
-        return run.attributes.get(key).map(|value| Cow::Borrowed(value.as_str()));
+        // As the deployment that it may be has it.
+        let kind = run.environment_kind.as_ref().filter(|_| key == events::ENVIRONMENT_KIND);
+        return kind.or_else(|| run.attributes.get(key)).map(|value| Cow::Borrowed(value.as_str()));
     }
     let value = match name {
         PIPELINE => run.pipeline.as_deref(),

@@ -200,7 +200,7 @@ impl Count {
             let run = Run {
                 source_id: row.event_source_id,
                 day: row.day,
-                seconds: Some(row.seconds).filter(|_| row.has_duration),
+                seconds: event.seconds.or_else(|| Some(row.seconds).filter(|_| row.has_duration)),
                 is_before: row.day < counting.first,
                 service_id: counting.places.of(&source, &event),
                 is_new: row.received_at > counting.counted_through,

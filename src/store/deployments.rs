@@ -223,11 +223,13 @@ async fn write_commits(conn: &mut PgConnection, deployment_id: i64, facts: &Even
     .map(drop)
 }
 
-// Mapping rules look at the pipeline and its path like at what the sender added.
+// Mapping rules look at the pipeline, its path and the kind of environment like at what the sender added.
 pub(super) fn attributes(facts: &Event) -> Value {
     let mut attributes: Map<String, Value> =
         facts.attributes.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-    for (key, value) in [("pipeline", &facts.pipeline), ("path", &facts.path)] {
+    let own =
+        [("pipeline", &facts.pipeline), ("path", &facts.path), (events::ENVIRONMENT_KIND, &facts.environment_kind)];
+    for (key, value) in own {
         if let Some(value) = value {
             attributes.insert(key.into(), json!(value));
         }

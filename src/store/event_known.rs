@@ -13,6 +13,13 @@ pub struct KnownDeployment {
     pub last_at: Option<DateTime<Utc>>,
 }
 
+impl KnownDeployment {
+    /// Whether its beginning was told apart from how it ended.
+    pub fn has_start(&self) -> bool {
+        self.statuses.iter().any(|(word, _)| word == "in_progress")
+    }
+}
+
 /// What was told of these deployments of a source, by the sender's id; those that nobody told of are left out.
 pub async fn deployments(
     conn: &mut PgConnection,

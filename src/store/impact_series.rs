@@ -67,7 +67,9 @@ pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sq
         r#"SELECT d.deployment_id, ds.service_id, e.environment_id,
                   coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.started_at AS "began_at?",
                   d.time_is_received,
-                  (ds.is_rollback OR d.kind = 'rollback') AS "is_rollback!", target.at AS "went_back_to?"
+                  -- Of several services one may have gone back, unless their sender says so of all.
+                  (ds.is_rollback OR d.kind_told IS NOT DISTINCT FROM 'rollback') AS "is_rollback!",
+                  target.at AS "went_back_to?"
            FROM deployment d
            JOIN deployment_service ds USING (deployment_id)
            JOIN environment e ON e.environment_id = d.environment_id AND e.kind <> 'preview'
@@ -75,9 +77,9 @@ pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sq
            LEFT JOIN LATERAL (
                SELECT o.finished_at AS at
                FROM deployment_service os JOIN deployment o ON o.deployment_id = os.deployment_id
-               WHERE (ds.is_rollback OR d.kind = 'rollback') AND os.service_id = ds.service_id
-                 AND o.environment_id = d.environment_id AND o.status IN ('succeeded', 'superseded')
-                 AND o.finished_at < d.finished_at
+               WHERE (ds.is_rollback OR d.kind_told IS NOT DISTINCT FROM 'rollback')
+                 AND os.service_id = ds.service_id AND o.environment_id = d.environment_id
+                 AND o.status IN ('succeeded', 'superseded') AND o.finished_at < d.finished_at
                  -- A version may be the name of a branch.
                  AND coalesce(o.version = d.version, is_same_commit(o.sha, d.sha), o.artifact = d.artifact)
                  AND is_same_commit(o.sha, d.sha) IS NOT FALSE

@@ -18,7 +18,7 @@ pub struct LiveDeployment {
     pub environment_id: i64,
     /// When it went live.
     pub at: DateTime<Utc>,
-    /// An earlier version came back.
+    /// An earlier version came back, or its sender says so.
     pub is_rollback: bool,
     /// The version was live already.
     pub is_noop: bool,
@@ -41,7 +41,9 @@ pub async fn in_production(
                   l.is_noop AS "is_noop!", l.committed_at
            FROM (
              SELECT d.deployment_id, ds.service_id, d.environment_id, d.event_source_id, d.external_id,
-                 coalesce(d.finished_at, d.started_at, d.created_at) AS at, ds.is_rollback, ds.is_noop,
+                 coalesce(d.finished_at, d.started_at, d.created_at) AS at, ds.is_noop,
+                 -- Its sender may know better than its neighbors: an older version than any that was told of here.
+                 ds.is_rollback OR d.kind_told IS NOT DISTINCT FROM 'rollback' AS is_rollback,
                  -- Of several repositories those wait that the service did not have here before.
                  (SELECT coalesce(min(c.happened_at) FILTER (WHERE NOT EXISTS (
                              SELECT FROM deployment_commit bk JOIN deployment b USING (deployment_id)

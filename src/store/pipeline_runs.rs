@@ -108,7 +108,8 @@ pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64, limit: i
         ListedRun,
         r#"SELECT p.name, p.status, p.attempt::text AS "attempt!",
                   coalesce(p.finished_at, p.started_at, p.received_at) AS "at!",
-                  (extract(epoch FROM p.finished_at - p.started_at) / 60)::bigint AS minutes, p.url
+                  (coalesce((p.facts ->> 'seconds')::numeric, extract(epoch FROM p.finished_at - p.started_at))
+                      / 60)::bigint AS minutes, p.url
            FROM pipeline_run p
            WHERE NOT (coalesce(p.facts -> 'attributes' ? 'job', false) AND p.facts -> 'environment' IS NULL)
              AND p.pipeline_run_id IN (SELECT r.pipeline_run_id FROM deployment_commit k

@@ -25,6 +25,9 @@ struct Answer {
     status: String,
     #[serde(default)]
     error: String,
+    /// Of a cluster of VictoriaMetrics: some of its stores did not answer.
+    #[serde(default)]
+    is_partial: bool,
     data: Option<Data>,
 }
 
@@ -49,6 +52,10 @@ pub fn hours(body: &[u8]) -> Result<Vec<Series>, String> {
         .map_err(|error| format!("The answer is not that of a Prometheus: {error}. Check the address."))?;
     if answer.status != "success" {
         return Err(format!("Prometheus refuses the query: {}", short(&answer.error)));
+    }
+    // Sums of a part are too small, and what another store has would look as if it were gone.
+    if answer.is_partial {
+        return Err("The answer is of a part of the stores only. The next pull asks again for these hours.".into());
     }
     let data = answer.data.filter(|data| data.result_type == "matrix");
     let data = data.ok_or("The query gives no series over time: it has to be an instant vector or a number.")?;
@@ -108,6 +115,10 @@ mod tests {
     fn what_is_refused_is_told() {
         let refused = br#"{"status": "error", "errorType": "bad_data", "error": "parse error at char 5"}"#;
         assert!(hours(refused).unwrap_err().contains("parse error at char 5"));
+        let partial = br#"{"status": "success", "isPartial": true, "data": {"resultType": "matrix", "result": []}}"#;
+        assert!(hours(partial).unwrap_err().contains("a part of the stores"));
+        let whole = br#"{"status": "success", "isPartial": false, "data": {"resultType": "matrix", "result": []}}"#;
+        assert_eq!(hours(whole), Ok(Vec::new()));
         assert!(hours(b"<html>").unwrap_err().contains("Check the address"));
         let scalar = br#"{"status": "success", "data": {"resultType": "scalar", "result": [1, "1"]}}"#;
         assert!(hours(scalar).unwrap_err().contains("no series"));

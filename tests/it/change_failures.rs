@@ -124,6 +124,28 @@ async fn pages_tell_the_same(pool: &PgPool) {
     );
 }
 
+/// Of two services one goes back; then both do, by their sender's word, to what was never told of.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn who_went_back_is_known_by_service_and_by_the_senders_word(pool: PgPool) {
+    let app = app(pool.clone()).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    deploy(&app, &token, "a", 0, json!({"version": "1"})).await;
+    deploy(&app, &token, "b", 5, json!({"version": "7", "service": "search"})).await;
+    deploy(&app, &token, "c", 10, json!({"version": "2"})).await;
+    deploy(&app, &token, "d", 20, json!({"version": "1", "services": ["search"]})).await;
+    assert_eq!(failures(&pool).await, ["production 10 rollback 20"], "version 1 is new to the other service");
+    deploy(&app, &token, "e", 30, json!({"version": "0", "services": ["search"], "kind": "rollback"})).await;
+    let all = ["production 10 rollback 20", "production 20 rollback 30", "production 20 rollback 30"];
+    assert_eq!(failures(&pool).await, all);
+    // Figures of delivery count the same ones, and none of these as a change.
+    let mut conn = pool.acquire().await.unwrap();
+    let day = minute(0).parse::<DateTime<Utc>>().unwrap().date_naive();
+    let live = live_deployments::in_production(&mut conn, None, None, day).await.unwrap();
+    let back = live.iter().filter(|one| one.is_rollback).map(|one| one.at.to_rfc3339());
+    let [twenty, thirty] = [20, 30].map(|at| minute(at).parse::<DateTime<Utc>>().unwrap().to_rfc3339());
+    assert_eq!(back.collect::<Vec<_>>(), [twenty, thirty.clone(), thirty]);
+}
+
 /// A branch's name as the version, as the snippet for GitHub Actions sends it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn commits_tell_deployments_of_a_branch_apart(pool: PgPool) {
@@ -221,6 +243,23 @@ async fn reverts_are_known_by_title_and_by_commit(pool: PgPool) {
     tell(&github, &pool, &told).await;
     let all = [1, 2, 4, 5].map(|at| format!("production 0{at} revert"));
     assert_eq!(failures(&pool).await, all);
+}
+
+/// The buttons of senders name what they revert by its number; people change the title. Numbers are of one repository.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn reverts_are_known_by_the_number_of_the_request(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    let told = [
+        ("pull_request", request(51, "Cache prices", 0, json!({}))),
+        ("deployment_status", live(51, "production", 1)),
+        ("pull_request", request(52, "Cache names", 5, json!({}))),
+        ("deployment_status", live(52, "production", 10)),
+        ("pull_request", request(53, "Fresh prices", 20, json!({"body": "Too stale.\r\n\r\nReverts acme/shop#51"}))),
+        ("pull_request", request(54, "Port a fix", 21, json!({"body": "Reverts other/shop#52"}))),
+        ("push", push(55, "Reverts #99", 22)),
+    ];
+    tell(&github, &pool, &told).await;
+    assert_eq!(failures(&pool).await, ["production 01 revert"]);
 }
 
 /// What took the place of a deployment to production was labelled as mending it.

@@ -1,10 +1,12 @@
 //! Several environments of production, as regions have: each has a history of its own, delivery is counted over all.
 
 use crate::support::{TestApp, app, count};
+use crate::webhooks::{Github, minute, repository};
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use costwake::store::Role;
+use costwake::rollup::events::read_new;
 use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, live_deployments};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -80,4 +82,34 @@ async fn each_production_has_its_own_history_and_delivery_counts_both(pool: PgPo
     let row = |name: &str| page.split(name).nth(1).unwrap_or_else(|| panic!("{name}: {page}")).split("</tr>").next();
     assert!(row("Deployment frequency").is_some_and(|row| row.contains("5, 1.2 a week")), "{page}");
     assert!(row("Change failure rate").is_some_and(|row| row.contains(", 2 of 5")), "{page}");
+}
+
+/// An environment for each customer: its name says nothing, the sender says what it is for.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_sender_says_what_an_environment_is_for_where_its_name_does_not(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    let told = [
+        ("customer-a", true, false),
+        ("customer-b", true, false),
+        ("login-form", false, true),
+        ("lab", false, false),
+        ("staging-eu", true, false),
+    ];
+    for (number, (environment, is_production, is_transient)) in told.iter().enumerate() {
+        let body = json!({"repository": repository(),
+            "deployment": {"id": number, "environment": environment, "sha": format!("{:040x}", number + 1),
+                "created_at": minute(number as i64), "payload": {"service": "checkout"},
+                "production_environment": is_production, "transient_environment": is_transient},
+            "deployment_status": {"id": number, "state": "success", "created_at": minute(number as i64)}});
+        github.signed("deployment_status", &number.to_string(), &body).await;
+    }
+    assert_eq!(read_new(&pool).await.unwrap().failed, 0);
+    let kinds = "SELECT name || ' ' || kind FROM environment ORDER BY name";
+    assert_eq!(
+        lines(&pool, kinds).await,
+        ["customer-a production", "customer-b production", "lab other", "login-form preview", "staging-eu staging"]
+    );
+    let mut conn = pool.acquire().await.unwrap();
+    let day = minute(0).parse::<DateTime<Utc>>().unwrap().date_naive();
+    assert_eq!(live_deployments::in_production(&mut conn, None, None, day).await.unwrap().len(), 2);
 }

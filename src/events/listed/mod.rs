@@ -238,7 +238,8 @@ impl Api {
         row.pointer(pointer).and_then(time)
     }
 
-    /// When a listed deployment changed last: where a status of that time is known, there is nothing to ask for.
+    /// When a listed deployment changed last: where a status of that time is known, and its start, there is nothing to ask
+    /// for.
     pub fn changed_at(self, row: &Value) -> Option<DateTime<Utc>> {
         row.get("updated_at").and_then(time).filter(|_| self == Self::GitHub)
     }

@@ -137,7 +137,9 @@ impl Asking<'_> {
     fn refused(&self, path: &str, answer: &Answer, now: DateTime<Utc>) -> Problem {
         let (host, status, rights) = (self.listing.host(), answer.status, self.api.token_rights());
         if answer.is_limited() {
-            let told = answer.budget.wait_until.or(answer.budget.resets_at);
+            // Where some are left, it is another limit than the one whose end is told.
+            let Budget { remaining, resets_at, wait_until, .. } = answer.budget;
+            let told = wait_until.or(resets_at.filter(|_| remaining.is_none_or(|remaining| remaining <= 0)));
             return self.limited(now, told.unwrap_or(now + WAIT_UNTOLD), "the limit is used up");
         }
         let path = path.split('?').next().unwrap_or_default();

@@ -182,7 +182,8 @@ async fn take_deployment(
 ) -> Result<(), Stop> {
     let (mut statuses, mut marks) = (Vec::new(), Vec::new());
     if let Some(first) = asking.api.statuses_path(path_name, row) {
-        let last_at = known.as_ref().and_then(|known| known.last_at);
+        // One whose last status came and whose start was lost is asked about too.
+        let last_at = known.as_ref().filter(|known| known.has_start()).and_then(|known| known.last_at);
         let is_told = last_at.zip(asking.api.changed_at(row)).is_some_and(|(last, row)| last + SAME_MOMENT >= row);
         if is_told {
             return Ok(());

@@ -15,6 +15,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Numbers below are seconds from now, above seconds since 1970.
 const EPOCH_SECONDS_MIN: i64 = 1_000_000_000;
+/// Of an answer that refuses, so much is looked at.
+const REASON_BYTES_MAX: usize = 2_000;
 
 /// What a server lets its client still do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,10 +52,16 @@ impl Answer {
         self.status == 304
     }
 
-    /// The request was refused because there were too many.
+    /// The request was refused because there were too many. GitHub says so of its second limit, on requests at once, in
+    /// words alone: of the first limit some are left.
     pub fn is_limited(&self) -> bool {
         let is_used_up = self.budget.remaining == Some(0) || self.budget.wait_until.is_some();
-        self.status == 429 || (self.status == 403 && is_used_up)
+        self.status == 429 || (self.status == 403 && (is_used_up || self.says_so()))
+    }
+
+    fn says_so(&self) -> bool {
+        let said = self.body.get(..REASON_BYTES_MAX).unwrap_or(&self.body);
+        String::from_utf8_lossy(said).to_ascii_lowercase().contains("rate limit")
     }
 }
 
@@ -215,6 +223,18 @@ mod tests {
         assert_eq!(dated.wait_until, Some(minute));
         assert_eq!(budget(&HeaderMap::new(), now), Budget::default());
         assert_eq!(budget(&headers(&[("retry-after", "soon"), ("x-ratelimit-reset", "-1")]), now).wait_until, None);
+    }
+
+    #[test]
+    fn a_limit_is_told_from_what_may_not_be_read() {
+        let limited = |status: u16, body: &str, remaining: Option<i64>| {
+            let budget = Budget { remaining, ..Budget::default() };
+            Answer { status, body: body.into(), etag: None, next: None, budget }.is_limited()
+        };
+        let second = r#"{"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}"#;
+        assert!(limited(429, "", None) && limited(403, "", Some(0)) && limited(403, second, Some(4000)));
+        let forbidden = r#"{"message": "Resource not accessible by personal access token"}"#;
+        assert!(!limited(403, forbidden, Some(4000)) && !limited(404, second, None) && !limited(200, second, None));
     }
 
     #[test]

@@ -63,8 +63,8 @@ impl DetailValues {
         })
     }
 
-    /// Keeps them of a service; `is_other` where its row was changed too. What came from a description is a person's from
-    /// then on: the description does not change it any more, and what it says differently is listed.
+    /// Keeps them of a service; `is_other` where its row was added or changed too. What a person wrote is theirs from then
+    /// on, also where no details are among it: no description changes it, and what one says differently is listed.
     pub async fn keep(
         &self,
         conn: &mut PgConnection,
@@ -74,7 +74,7 @@ impl DetailValues {
         now: DateTime<Utc>,
     ) -> Result<()> {
         let before = service_details::get(&mut *conn, service_id).await?;
-        if Self::of(&before) == *self && !(is_other && before.described_by.is_some()) {
+        if Self::of(&before) == *self && !is_other {
             return Ok(());
         }
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());

@@ -149,10 +149,11 @@ pub(super) async fn take_in(
         let known = catalogue_import::known(change.conn()).await?;
         let plan = form.plan(&known).map_err(|faults| Error::Invalid(faults.join(" ")))?;
         let (by, now) = (change.actor().to_owned(), change.now());
-        let importer = Importer { by: &by, source: form.source.trim(), now };
+        let takes_over = !form.takes_theirs.is_empty();
+        let importer = Importer { by: &by, source: form.source.trim(), now, takes_over };
         catalogue_import::apply(change.conn(), &plan, importer).await?;
         let details = json!({ "kind": form.kind, "changes": plan.changes.len(), "conflicts": plan.conflicts.len(),
-            "takes_theirs": !form.takes_theirs.is_empty() });
+            "takes_theirs": takes_over });
         change.audit("catalogue.imported", form.source.trim(), details).await?;
         change.finish().await
     });

@@ -74,7 +74,7 @@ pub(super) async fn add(
             let mut change = MappingChange::begin(&app, &principal, address).await?;
             let id = service::insert(change.conn(), &slug, &values, "user").await?;
             let (by, now) = (change.actor().to_owned(), change.now());
-            detail.keep(change.conn(), id, false, &by, now).await?;
+            detail.keep(change.conn(), id, true, &by, now).await?;
             let details = json!({ "values": values.details(), "more": detail.details() });
             change.audit("service.added", &slug, details).await?;
             change.finish().await

@@ -266,6 +266,33 @@ async fn what_nobody_read_is_read_where_it_is_found_again(pool: PgPool) {
     assert_eq!(place.deployments().await.len(), 3);
 }
 
+/// Of a deployment whose end came by a webhook the start is filled in; then nothing is asked about it any more.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_start_that_was_lost_is_filled_in(pool: PgPool) {
+    let place = Place::new(&pool, "github").await;
+    let (api, day, minute) = (FakeApi::start().await, day(), Duration::minutes(1));
+    api.put("/repos/acme/shop", repository());
+    api.put("/repos/acme/shop/deployments", json!([row(1, day, day + minute * 5)]));
+    let statuses = json!([status(11, "success", day + minute * 5), status(10, "in_progress", day + minute)]);
+    api.put("/repos/acme/shop/deployments/1/statuses", statuses);
+    for list in ["pulls", "commits"] {
+        api.put(&format!("/repos/acme/shop/{list}"), json!([]));
+    }
+    let body = json!({ "deployment": row(1, day, day), "deployment_status": status(11, "success", day + minute * 5),
+        "repository": repository() });
+    place.webhook("deployment_status", &body).await;
+    let started = "SELECT extract(epoch FROM started_at)::bigint FROM deployment";
+    assert_eq!(count(&pool, started).await, day.timestamp());
+    place.set_up(&api, "acme/shop", TOKEN).await;
+    for _ in 0..2 {
+        place.read().await;
+        assert_eq!(count(&pool, started).await, (day + minute).timestamp(), "{}", place.last("error").await);
+    }
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment_status").await, 2);
+    let asked = api.taken();
+    assert_eq!(asked.iter().filter(|(path, ..)| path.contains("/1/statuses")).count(), 1, "{asked:?}");
+}
+
 /// A webhook that comes after all, late, changes nothing that the read filled in.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_late_webhook_doubles_nothing(pool: PgPool) {

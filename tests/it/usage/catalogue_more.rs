@@ -307,6 +307,20 @@ async fn runs_of_pipelines_become_usage(pool: PgPool) {
     assert!(page.body.contains("pipeline_runs"), "{}", page.body);
 }
 
+/// A run of which a job was tried again two days later worked no longer for that: its sender says for how long.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_run_took_as_long_as_its_sender_says(pool: PgPool) {
+    let _app = shop(&pool).await;
+    let now: DateTime<Utc> = "2026-11-02T08:00:00Z".parse().unwrap();
+    run(&pool, "1", "acme/search", "2026-10-31T10:00:00Z", 172_800, json!({})).await;
+    run(&pool, "2", "acme/search", "2026-10-31T11:00:00Z", 60, json!({})).await;
+    sqlx::query("UPDATE pipeline_run SET received_at = '2026-11-01T12:00:00Z'").execute(&pool).await.unwrap();
+    let told = r#"UPDATE pipeline_run SET facts = facts || '{"seconds": 90}' WHERE external_id = '1'"#;
+    sqlx::query(told).execute(&pool).await.unwrap();
+    pipeline_usage::count(&pools(&pool), now).await.unwrap();
+    assert_eq!(values(&pool).await, ["search pipeline_minutes 2026-10-31 2.5", "search pipeline_runs 2026-10-31 2"]);
+}
+
 /// A pipeline with two jobs ran once.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn jobs_are_no_runs_of_the_queue(pool: PgPool) {

@@ -100,6 +100,59 @@ async fn a_description_is_fetched_every_night(pool: PgPool) {
     assert_eq!(count(&pool, "SELECT count(*) FROM catalogue_source").await, 0);
 }
 
+/// A service that a person added or changed without details is theirs too, whatever a description fills in; and one that a
+/// description made follows that one, whatever another fills in.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn who_fills_in_takes_nothing_over(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = shop(&pool).await;
+    let config = std::sync::Arc::new(support::config(&["--data-dir", folder.path().to_str().unwrap()]));
+    app.state = app.state.with(|parts| parts.config = config);
+    app.router = costwake::web::router(app.state.clone());
+    let admin = app.browser(Role::Admin, true, &[]).await;
+    let teams = "INSERT INTO team (slug, name) VALUES ('data', 'Data'), ('retail', 'Retail'), ('web', 'Web')";
+    sqlx::query(teams).execute(&pool).await.unwrap();
+    let added = app.post_form("/catalogue/add-service", &[("name", "ledger"), ("team", "data")]).await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.body);
+    let fields = [("name", "search"), ("slug", "search"), ("lifecycle", "production"), ("team", "data")];
+    let changed = app.post_form("/catalogue/services/search", &fields).await;
+    assert_eq!(changed.status, StatusCode::SEE_OTHER, "{}", changed.body);
+
+    let api = FakeApi::start().await;
+    let address = format!("{}/catalog-info.yaml", api.address);
+    let fields = [("kind", "backstage"), ("name", "acme"), ("address", address.as_str()), ("token", TOKEN)];
+    assert_eq!(admin.post_form("/catalogue/refreshes", &fields).await.status, StatusCode::SEE_OTHER);
+    let owned_by = |owner: &str| {
+        let of = |name: &str| {
+            let mut described = component(name, "production");
+            described["metadata"]["annotations"] = json!({ "github.com/project-slug": format!("acme/{name}") });
+            described["spec"]["owner"] = json!(owner);
+            described
+        };
+        api.put("/catalog-info.yaml", json!([of("ledger"), of("search"), of("shop")]));
+    };
+    let owners = || async {
+        let owners = "SELECT s.slug || ' ' || t.slug FROM service s JOIN team t USING (team_id) ORDER BY 1";
+        sqlx::query_scalar::<_, String>(owners).fetch_all(&pool).await.unwrap()
+    };
+    for (owner, shop) in [("web", "shop web"), ("retail", "shop retail")] {
+        owned_by(owner);
+        fetch(&pool, folder.path(), "127.0.0.0/8").await;
+        assert_eq!(owners().await, ["ledger data", "search data", shop]);
+        let filled = "SELECT count(*) FROM service_detail WHERE repositories <> '{}'";
+        assert_eq!(count(&pool, filled).await, 3, "{}", page(&admin).await);
+    }
+    let conflict = "ledger, team: data here, retail there";
+    assert!(page(&admin).await.contains(conflict), "{}", page(&admin).await);
+    let table = "service,product\nshop,Storefront\n";
+    let fields = [("kind", "table"), ("source", "list.csv"), ("repository", ""), ("text", table)];
+    let taken = app.post_form("/catalogue/import/take-in", &fields).await;
+    assert_eq!(taken.status, StatusCode::SEE_OTHER, "{}", taken.body);
+    owned_by("web");
+    fetch(&pool, folder.path(), "127.0.0.0/8").await;
+    assert_eq!(owners().await, ["ledger data", "search data", "shop web"]);
+}
+
 /// A rule that the description says no longer goes on deciding, and is listed with a button that takes it away; what a
 /// person changed is theirs.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
