@@ -42,7 +42,9 @@ pub async fn list(
 ) -> sqlx::Result<Vec<MatchedEvent>> {
     let rows = sqlx::query!(
         r#"SELECT o.operational_event_id AS "operational_event_id!", o.kind AS "kind!", o.status AS "status!", o.severity,
-                  o.title AS "title!", o.started_at AS "started_at!", o.ended_at, lost.at AS "last_mention_at?",
+                  o.title AS "title!", o.started_at AS "started_at!", o.ended_at,
+                  CASE WHEN o.ended_at IS NULL AND o.kind = 'incident'
+                       THEN (SELECT lost.at FROM lost_ends(o.operational_event_id, $8) lost) END AS "last_mention_at?",
                   o.time_is_received AS "time_is_received!", o.url, s.name AS "source_name!",
                   e.name AS "environment_name?", o.service_rule_id, sr.note AS "service_rule_note?",
                   o.environment_rule_id, er.note AS "environment_rule_note?", p.pinned_by AS "pinned_by?",
@@ -56,17 +58,16 @@ pub async fn list(
            LEFT JOIN mapping_rule er ON er.mapping_rule_id = o.environment_rule_id
            LEFT JOIN operational_event_pin p
                ON p.event_source_id = o.event_source_id AND p.external_id = o.external_id
-           -- Only incidents have one: of what else is open, as live environments are, nothing is looked up.
-           LEFT JOIN LATERAL (
-               SELECT known.at FROM lost_ends(o.operational_event_id, $8) known
-               WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
            WHERE ($1::bigint[] IS NULL
                   OR EXISTS (SELECT FROM operational_event_service os
                              WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
              AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
              -- Few days are found by the span, many by the time; the latter says the same once more.
              AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
-             AND ($3::timestamptz IS NULL OR lost.at IS NULL OR lost.at >= $3)
+             -- Of what began before these days it is asked whether it lasts, of each by itself: an alert that is mentioned no
+             -- more lasts no longer.
+             AND ($3::timestamptz IS NULL OR o.started_at >= $3 OR o.ended_at IS NOT NULL OR o.kind <> 'incident'
+                  OR coalesce((SELECT lost.at FROM lost_ends(o.operational_event_id, $8) lost), 'infinity') >= $3)
              AND ($4::timestamptz IS NULL OR o.started_at < $4)
              AND ($5::timestamptz IS NULL OR (o.started_at, o.operational_event_id) < ($5, $6::bigint))
            ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $7"#,
@@ -115,15 +116,13 @@ pub async fn count(conn: &mut PgConnection, filter: &ListFilter, count_max: i64)
     sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM (
                SELECT FROM operational_event o
-               LEFT JOIN LATERAL (
-                   SELECT known.at FROM lost_ends(o.operational_event_id, $6) known
-                   WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
                WHERE ($1::bigint[] IS NULL
                       OR EXISTS (SELECT FROM operational_event_service os
                                  WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
                  AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
                  AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
-                 AND ($3::timestamptz IS NULL OR lost.at IS NULL OR lost.at >= $3)
+                 AND ($3::timestamptz IS NULL OR o.started_at >= $3 OR o.ended_at IS NOT NULL OR o.kind <> 'incident'
+                      OR coalesce((SELECT lost.at FROM lost_ends(o.operational_event_id, $6) lost), 'infinity') >= $3)
                  AND ($4::timestamptz IS NULL OR o.started_at < $4)
                ORDER BY o.started_at DESC LIMIT $5) counted"#,
         filter.service_ids.as_deref(),
