@@ -108,9 +108,9 @@ async fn years(target: &Target, days_back: u64) -> anyhow::Result<(Vec<f64>, usi
     for back in days_back..days_back + YEAR_COUNT {
         let (first, last) = year(back)?;
         let url = format!("{}?period={first}..{last}", target.url);
-        let time;
-        (time, bytes) = opened(&Target { url, ..target.clone() }).await?;
+        let (time, page_bytes) = opened(&Target { url, ..target.clone() }).await?;
         times.push(time);
+        bytes = page_bytes;
     }
     Ok((times, bytes))
 }
