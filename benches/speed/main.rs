@@ -6,6 +6,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "times and ratios")]
 
+mod chart_events;
 mod effects;
 mod focus_file;
 mod history;

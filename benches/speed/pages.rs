@@ -1,9 +1,9 @@
 //! The service page: alone, with many viewers, and against the same page rendered without a database.
 
+use crate::chart_events::{self, ChartEvents};
 use crate::render_only::RenderOnly;
 use crate::server::Server;
 use anyhow::{Context, ensure};
-use chrono::{Days, NaiveDate};
 use reqwest::Client;
 use std::time::{Duration, Instant};
 
@@ -17,33 +17,6 @@ const VIEW_EVERY: Duration = Duration::from_secs(5);
 const VIEWS_EACH: u32 = 6;
 const RATE_CONNECTIONS: usize = 4;
 const RATE_FOR: Duration = Duration::from_secs(5);
-/// Years that nobody looked at before, each a day earlier than the one before.
-const YEAR_COUNT: u64 = 25;
-/// 6,000 events of the service, every 87 minutes of a year. Every tenth is an alert whose end was never told: since
-/// when it is mentioned no more is looked up for each page.
-const EVENTS: [&str; 5] = [
-    "INSERT INTO event_source (name, kind) VALUES ('bench-alerts', 'alertmanager')",
-    "INSERT INTO operational_event
-         (event_source_id, external_id, kind, status, title, started_at, ended_at, time_is_received)
-     SELECT s.event_source_id, 'bench-' || n, CASE WHEN is_alert THEN 'incident' ELSE 'marker' END,
-         CASE WHEN is_alert THEN 'firing' ELSE 'done' END, 'Event number ' || n, at,
-         CASE WHEN NOT is_alert THEN at END, false
-     FROM (SELECT n, n % 10 = 0 AS is_alert, '2025-11-01T00:00:00Z'::timestamptz + n * interval '87 minutes' AS at
-           FROM generate_series(0, 5999) n) x
-     JOIN event_source s ON s.name = CASE WHEN is_alert THEN 'bench-alerts' ELSE 'api' END",
-    "INSERT INTO event_delivery
-         (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, state, repeated_at)
-     SELECT event_source_id, external_id, 'firing', '{}', '', '', started_at, 'done', started_at + interval '4 hours'
-     FROM operational_event WHERE external_id LIKE 'bench-%' AND kind = 'incident'",
-    "INSERT INTO operational_event_status (operational_event_id, event_delivery_id, occurred_at, received_at, facts)
-     SELECT o.operational_event_id, d.event_delivery_id, o.started_at, d.received_at, '{}'
-     FROM operational_event o
-     JOIN event_delivery d ON d.event_source_id = o.event_source_id AND d.dedupe_key = o.external_id
-     WHERE o.external_id LIKE 'bench-%' AND o.kind = 'incident'",
-    "INSERT INTO operational_event_service (operational_event_id, service_id)
-     SELECT operational_event_id, service_id FROM operational_event, service
-     WHERE external_id LIKE 'bench-%' AND slug = 'app000'",
-];
 
 /// What was measured; times in milliseconds.
 pub struct Pages {
@@ -53,8 +26,8 @@ pub struct Pages {
     pub read_anew_p50_ms: f64,
     pub p99_with_viewers_ms: f64,
     pub rate_vs_render_only: f64,
-    /// What a year of events adds to a page that is read anew, from the database to the rendered marks.
-    pub events_on_chart_ms: f64,
+    /// A year of operational events on it.
+    pub chart_events: ChartEvents,
 }
 
 /// A page and what is needed to open it.
@@ -93,25 +66,6 @@ async fn read_anew(target: &Target) -> anyhow::Result<Vec<f64>> {
     Ok(times)
 }
 
-// The page of a year with all its events, less the page of a year without any.
-async fn events_on_chart(server: &Server, target: &Target) -> anyhow::Result<f64> {
-    let mut without = years(target, 0).await?;
-    server.psql(&EVENTS)?;
-    let mut with = years(target, YEAR_COUNT).await?;
-    Ok(percentile(&mut with, 50) - percentile(&mut without, 50))
-}
-
-async fn years(target: &Target, days_back: u64) -> anyhow::Result<Vec<f64>> {
-    let last = NaiveDate::from_ymd_opt(2026, 10, 31).context("no such day")?;
-    let mut times = Vec::new();
-    for back in days_back..days_back + YEAR_COUNT {
-        let first = last - Days::new(364 + back);
-        let url = format!("{}?period={first}..{last}", target.url);
-        times.push(open(&Target { url, ..target.clone() }).await?);
-    }
-    Ok(times)
-}
-
 /// Measures against the running server, once it has done what follows a bill.
 pub async fn measure(server: &Server) -> anyhow::Result<Pages> {
     server.idle().await?;
@@ -129,26 +83,31 @@ pub async fn measure(server: &Server) -> anyhow::Result<Pages> {
     let render_rate = self::rate(&render_only.target()).await?;
     eprintln!("{rate:.0} pages/s, {render_rate:.0} pages/s rendered without a database");
     // Last, so that no other figure has the events on its page.
-    let events_on_chart_ms = events_on_chart(server, &target).await?;
-    eprintln!("a year of 6,000 events adds {events_on_chart_ms:.2} ms");
+    let chart_events = chart_events::measure(server, &target).await?;
+    eprintln!("{chart_events}");
     Ok(Pages {
         p50_ms: percentile(&mut alone, 50),
         p99_ms: percentile(&mut alone, 99),
         read_anew_p50_ms,
         p99_with_viewers_ms: percentile(&mut viewed, 99),
         rate_vs_render_only: rate / render_rate,
-        events_on_chart_ms,
+        chart_events,
     })
 }
 
 /// Opens the page and reads it to its end; milliseconds.
 pub async fn open(target: &Target) -> anyhow::Result<f64> {
+    Ok(opened(target).await?.0)
+}
+
+/// The same, and the bytes of the page.
+pub async fn opened(target: &Target) -> anyhow::Result<(f64, usize)> {
     let start = Instant::now();
     let answer = target.client.get(&target.url).header("Cookie", &target.cookie).send().await?;
     let status = answer.status();
     let body = answer.bytes().await?;
     ensure!(status.is_success(), "{} answered {status}: {}", target.url, String::from_utf8_lossy(&body));
-    Ok(start.elapsed().as_secs_f64() * 1000.0)
+    Ok((start.elapsed().as_secs_f64() * 1000.0, body.len()))
 }
 
 async fn with_viewers(target: &Target) -> anyhow::Result<Vec<f64>> {

@@ -129,8 +129,10 @@ async fn write(conn: &mut PgConnection, one: &Move) -> sqlx::Result<()> {
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "INSERT INTO operational_event_service (operational_event_id, service_id)
-         SELECT $1, unnest($2::bigint[]) ON CONFLICT DO NOTHING",
+        "INSERT INTO operational_event_service (operational_event_id, service_id, started_at)
+         SELECT o.operational_event_id, named.service_id, o.started_at
+         FROM operational_event o CROSS JOIN unnest($2::bigint[]) AS named (service_id)
+         WHERE o.operational_event_id = $1 ON CONFLICT DO NOTHING",
         one.operational_event_id,
         &one.service_ids,
     )

@@ -109,16 +109,20 @@ pub async fn failures(
     .await?;
     let rows = sqlx::query_as!(
         LiveFailure,
-        r#"SELECT f.deployment_id AS "deployment_id!", f.service_id AS "service_id!",
-                  f.reason = 'incident' AS "is_incident!",
-                  coalesce(o.started_at, d.finished_at, d.created_at) AS "began_at!",
-                  CASE WHEN f.reason = 'incident' THEN o.ended_at ELSE f.replaced_at END AS ended_at,
-                  f.reason = 'incident' AND lost_end_of(o.operational_event_id, $4) IS NOT NULL AS "is_end_unknown!"
-           FROM change_failures_of($1, $2) f
-           JOIN deployment d ON d.deployment_id = f.deployment_id AND d.kind IN ('deploy', 'rollback')
-           JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
-           LEFT JOIN operational_event o ON o.operational_event_id = f.operational_event_id
-           WHERE f.reason <> 'rollback'
+        // Read whole before it is sorted: for the first rows alone, each deployment would be looked for among all failures.
+        r#"SELECT failed.deployment_id AS "deployment_id!", failed.service_id AS "service_id!",
+                  failed.is_incident AS "is_incident!", failed.began_at AS "began_at!", failed.ended_at,
+                  failed.is_end_unknown AS "is_end_unknown!"
+           FROM (
+               SELECT f.deployment_id, f.service_id, f.reason = 'incident' AS is_incident,
+                   coalesce(o.started_at, d.finished_at, d.created_at) AS began_at,
+                   CASE WHEN f.reason = 'incident' THEN o.ended_at ELSE f.replaced_at END AS ended_at,
+                   f.reason = 'incident' AND EXISTS (SELECT FROM lost_ends(o.operational_event_id, $4)) AS is_end_unknown
+               FROM change_failures_of($1, $2) f
+               JOIN deployment d ON d.deployment_id = f.deployment_id AND d.kind IN ('deploy', 'rollback')
+               JOIN environment e ON e.environment_id = d.environment_id AND e.kind = 'production'
+               LEFT JOIN operational_event o ON o.operational_event_id = f.operational_event_id
+               WHERE f.reason <> 'rollback' OFFSET 0) failed
            ORDER BY 1, 2, 4 LIMIT $3"#,
         &service_ids,
         since.and_time(NaiveTime::MIN).and_utc(),

@@ -87,6 +87,7 @@ pub mod moved_by_rules;
 pub mod moved_lines;
 pub mod operational_event_details;
 pub mod operational_event_lists;
+pub mod operational_event_marks;
 pub mod operational_event_pins;
 mod operational_event_rows;
 pub mod operational_events;

@@ -51,7 +51,10 @@ pub async fn list(
              AND ($3::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $3)
              -- Few days are found by the span, many by the time; the latter says the same once more.
              AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($4, $5)
-             AND ($4::timestamptz IS NULL OR lost.at IS NULL OR lost.at >= $4)
+             -- Of what began before these days it is asked whether it lasts, of each by itself: an alert that is mentioned no
+             -- more lasts no longer.
+             AND ($4::timestamptz IS NULL OR o.started_at >= $4 OR o.ended_at IS NOT NULL OR o.kind <> 'incident'
+                  OR coalesce((SELECT lost.at FROM lost_ends(o.operational_event_id, $1) lost), 'infinity') >= $4)
              AND ($5::timestamptz IS NULL OR o.started_at < $5)
              AND ($6::timestamptz IS NULL OR (o.started_at, o.operational_event_id) < ($6, $7::bigint))
            ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $8"#],
@@ -80,15 +83,13 @@ pub async fn count(conn: &mut PgConnection, filter: &ListFilter, count_max: i64)
     sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM (
                SELECT FROM operational_event o
-               LEFT JOIN LATERAL (
-                   SELECT known.at FROM lost_ends(o.operational_event_id, $6) known
-                   WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
                WHERE ($1::bigint[] IS NULL
                       OR EXISTS (SELECT FROM operational_event_service os
                                  WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
                  AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
                  AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
-                 AND ($3::timestamptz IS NULL OR lost.at IS NULL OR lost.at >= $3)
+                 AND ($3::timestamptz IS NULL OR o.started_at >= $3 OR o.ended_at IS NOT NULL OR o.kind <> 'incident'
+                      OR coalesce((SELECT lost.at FROM lost_ends(o.operational_event_id, $6) lost), 'infinity') >= $3)
                  AND ($4::timestamptz IS NULL OR o.started_at < $4)
                ORDER BY o.started_at DESC LIMIT $5) counted"#,
         filter.service_ids.as_deref(),

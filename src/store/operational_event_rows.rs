@@ -4,14 +4,16 @@
 //! these macros put what more is selected and the conditions to what all of them select, and make the same of their rows.
 
 /// A query of operational events, called `o`, with their source (`s`), environment (`e`), rules, pin, and when an alert
-/// whose end was never told was mentioned last (`lost`). The first argument is since when such an alert is silent; further
+/// whose end was never told was mentioned last: only incidents have that, and of nothing else it is looked up. The first argument is since when such an alert is silent; further
 /// ones begin with `$2`.
 macro_rules! select_matched {
     ([$more:tt], [$conditions:tt], $silent_since:expr $(, $argument:expr)* $(,)?) => {
         sqlx::query!(
             r#"SELECT o.operational_event_id AS "operational_event_id!", o.kind AS "kind!", o.status AS "status!",
                   o.severity, o.title AS "title!", o.started_at AS "started_at!", o.ended_at,
-                  lost.at AS "last_mention_at?", o.time_is_received AS "time_is_received!", o.url,
+                  CASE WHEN o.ended_at IS NULL AND o.kind = 'incident'
+                       THEN (SELECT lost.at FROM lost_ends(o.operational_event_id, $1) lost) END AS "last_mention_at?",
+                  o.time_is_received AS "time_is_received!", o.url,
                   s.name AS "source_name!", e.name AS "environment_name?", o.service_rule_id,
                   sr.note AS "service_rule_note?", o.environment_rule_id, er.note AS "environment_rule_note?",
                   p.pinned_by AS "pinned_by?", p.pinned_at AS "pinned_at?", "#
@@ -23,10 +25,6 @@ macro_rules! select_matched {
            LEFT JOIN mapping_rule er ON er.mapping_rule_id = o.environment_rule_id
            LEFT JOIN operational_event_pin p
                ON p.event_source_id = o.event_source_id AND p.external_id = o.external_id
-           -- Only incidents have one: of what else is open, as live environments are, nothing is looked up.
-           LEFT JOIN LATERAL (
-               SELECT known.at FROM lost_ends(o.operational_event_id, $1) known
-               WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
            WHERE "#
                 + $conditions,
             $silent_since

@@ -223,21 +223,16 @@ pub fn kind_in_words(kind: &str) -> &'static str {
 pub async fn list(conn: &mut PgConnection, filter: &Filter<'_>, limit: i64) -> sqlx::Result<Vec<Listed>> {
     sqlx::query_as!(
         Listed,
-        r#"SELECT o.operational_event_id, o.kind, o.status, o.severity, o.title, o.started_at, o.ended_at,
-                  lost.at AS "last_mention_at?", o.time_is_received, o.url, s.name AS source_name,
-                  e.name AS "environment_name?"
-           FROM operational_event o JOIN event_source s USING (event_source_id)
-           LEFT JOIN environment e USING (environment_id)
-           LEFT JOIN LATERAL (
-               SELECT known.at FROM lost_ends(o.operational_event_id, $6) known
-               WHERE o.ended_at IS NULL AND o.kind = 'incident') lost ON true
-           WHERE ($1::bigint[] IS NULL
-                  OR EXISTS (SELECT FROM operational_event_service os
-                             WHERE os.operational_event_id = o.operational_event_id AND os.service_id = ANY($1)))
-             AND ($2::bigint IS NULL OR o.environment_id IS NULL OR o.environment_id = $2)
-             AND tstzrange(o.started_at, o.ended_at, '[]') && tstzrange($3, $4)
-             AND o.started_at < $4 AND coalesce(o.ended_at, lost.at, 'infinity') >= $3
-           ORDER BY o.started_at DESC, o.operational_event_id DESC LIMIT $5"#,
+        r#"SELECT o.operational_event_id AS "operational_event_id!", o.kind AS "kind!", o.status AS "status!", o.severity,
+                  o.title AS "title!", o.started_at AS "started_at!", o.ended_at,
+                  CASE WHEN o.ended_at IS NULL AND o.kind = 'incident'
+                       THEN (SELECT lost.at FROM lost_ends(o.operational_event_id, $6) lost) END AS "last_mention_at?",
+                  o.time_is_received AS "time_is_received!", o.url, s.name AS "source_name!", e.name AS "environment_name?"
+           FROM operational_events_of($1, $2, $3, $4, $6, $5) own
+           JOIN operational_event o ON o.operational_event_id = own.operational_event_id
+           JOIN event_source s ON s.event_source_id = o.event_source_id
+           LEFT JOIN environment e ON e.environment_id = o.environment_id
+           ORDER BY o.started_at DESC, o.operational_event_id DESC"#,
         filter.service_ids,
         filter.environment_id,
         filter.from,

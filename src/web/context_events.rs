@@ -1,22 +1,23 @@
 //! Operational events on charts and in lists: what else happened beside deployments and cost.
 
-use super::charts::{Buckets, Event, Leads, of_days};
+use super::charts::{Buckets, Event, Leads, NAMED_MAX, of_days};
 use super::daily::Daily;
 use super::deployment::safe_url;
 use super::filters::grouped;
 use super::query::{DAY_COUNT_MAX, Span, VALUE_BYTES_MAX};
 use crate::focus::DateRange;
 use crate::store::operational_event_lists;
-use crate::store::operational_events::{self, Filter, Listed};
+use crate::store::operational_event_marks::{self, CountedEvents, EventCounts, NamedEvent, Steps};
+use crate::store::operational_events::{self, Filter, Listed, kind_in_words};
 use askama::Template;
 use bigdecimal::BigDecimal;
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 /// The list of all.
 pub(super) const PATH: &str = "/events";
-/// Shown on one chart.
-const EVENT_COUNT_MAX: usize = 10_000;
+/// Counted on one chart.
+const EVENT_COUNT_MAX: i64 = 10_000;
 /// Listed below it.
 const ROW_COUNT_MAX: usize = 50;
 
@@ -90,30 +91,39 @@ impl askama::filters::HtmlSafe for ContextSection {}
 /// The operational events of services in some days.
 #[derive(Debug, Clone, Default)]
 pub struct ContextEvents {
+    /// The newest.
     listed: Vec<Listed>,
-    /// There are older ones that are not read.
-    is_cut: bool,
+    /// All of them, by the bars of the chart.
+    counts: EventCounts,
     list_href: String,
     days: Option<DateRange>,
 }
 
 impl ContextEvents {
-    /// Reads those of these services, in this environment or in none that is known.
+    /// Reads those of these services, in this environment or in none that is known; `chart` are the bars that
+    /// [`Self::on_chart`] is asked for.
     pub async fn read(
         conn: &mut PgConnection,
         whose: &Whose<'_>,
         days: DateRange,
+        chart: Option<&Buckets>,
         now: DateTime<Utc>,
     ) -> sqlx::Result<Self> {
         let Whose { service_ids, environment_id, .. } = *whose;
         if service_ids.is_some_and(<[i64]>::is_empty) {
             return Ok(Self::default());
         }
-        let (from, until) =
-            (days.start().and_time(NaiveTime::MIN).and_utc(), days.end().and_time(NaiveTime::MIN).and_utc());
-        let filter = Filter { service_ids, environment_id, from, until, now };
-        let listed = operational_events::list(conn, &filter, EVENT_COUNT_MAX as i64 + 1).await?;
-        Ok(Self::of(listed, whose.list_href(), days))
+        let filter =
+            Filter { service_ids, environment_id, from: midnight(days.start()), until: midnight(days.end()), now };
+        let listed = operational_events::list(&mut *conn, &filter, ROW_COUNT_MAX as i64 + 1).await?;
+        // Few are marked as they are listed; of many, only those are read that a mark names.
+        let counts = if listed.len() > ROW_COUNT_MAX {
+            let steps = steps(chart, days);
+            operational_event_marks::counts(conn, &filter, steps, EVENT_COUNT_MAX, NAMED_MAX as i32).await?
+        } else {
+            one_by_one(&listed)
+        };
+        Ok(Self { listed, counts, list_href: whose.list_href(), days: Some(days) })
     }
 
     /// Reads those of a team's services, in an environment or in any.
@@ -122,6 +132,7 @@ impl ContextEvents {
         team_id: i64,
         (environment_id, environment_slug): (Option<i64>, &str),
         days: DateRange,
+        chart: Option<&Buckets>,
         now: DateTime<Utc>,
     ) -> sqlx::Result<Self> {
         let services = operational_event_lists::services_of_team(&mut *conn, team_id).await?;
@@ -129,36 +140,31 @@ impl ContextEvents {
         let slugs: Vec<&str> = services.iter().map(|one| one.slug.as_str()).collect();
         let service_ids = Some(ids.as_slice());
         let whose = Whose { service_ids, service_slugs: &slugs, environment_id, environment_slug };
-        Self::read(conn, &whose, days, now).await
-    }
-
-    // Of one more than are shown, the oldest only says that there is one.
-    fn of(mut listed: Vec<Listed>, list_href: String, days: DateRange) -> Self {
-        let is_cut = listed.len() > EVENT_COUNT_MAX;
-        listed.truncate(EVENT_COUNT_MAX);
-        Self { listed, is_cut, list_href, days: Some(days) }
+        Self::read(conn, &whose, days, chart, now).await
     }
 
     /// Marks for the lane below a chart, in order of time. Each leads to its page, several to the list of their days.
     pub fn on_chart(&self, buckets: &Buckets) -> Vec<Event> {
-        let event = |one: &Listed| {
-            let day = one.started_at.date_naive();
+        let event = |one: &CountedEvents| {
+            let (first, last) = (one.first_at.date_naive(), one.last_at.date_naive());
             Some(Event {
-                index: buckets.index_of(day)?,
+                index: buckets.index_of(first)?,
                 leads: Leads::Days {
                     list_href: self.list_href.clone(),
-                    day,
-                    own_href: page_of(one.operational_event_id),
+                    first,
+                    last,
+                    own_href: one.named.first().map(|named| page_of(named.operational_event_id)).unwrap_or_default(),
                 },
-                label: format!("{}, {}: {}", one.started_at.format("%-d %b %H:%M"), one.kind_in_words(), one.title),
+                count: one.count,
+                labels: one.named.iter().map(label).collect(),
             })
         };
-        self.listed.iter().rev().filter_map(event).collect()
+        self.counts.steps.iter().filter_map(event).collect()
     }
 
     /// Charts of daily cost with these marks below their bars.
     pub fn on_charts(&self, charts: Vec<Daily>, span: &Span) -> Vec<Daily> {
-        let events = self.on_chart(&Buckets::new(span.chart, span.complete_to));
+        let events = self.on_chart(&span.buckets());
         charts.into_iter().map(|chart| chart.with_events(&events, span)).collect()
     }
 
@@ -184,10 +190,10 @@ impl ContextEvents {
 
     /// What that list has beyond the newest, in a sentence.
     pub fn note(&self) -> String {
-        match self.listed.len() {
-            _ if self.is_cut => format!(
+        match self.counts.count() {
+            _ if self.counts.is_cut => format!(
                 "The chart shows the newest {}, the list {ROW_COUNT_MAX}: all of them, with the rules that placed each",
-                grouped(&BigDecimal::from(EVENT_COUNT_MAX as i64), 0)
+                grouped(&BigDecimal::from(EVENT_COUNT_MAX), 0)
             ),
             count if count > ROW_COUNT_MAX => {
                 format!("These are the newest {ROW_COUNT_MAX} of {count}: all of them, with the rules that placed each")
@@ -195,6 +201,45 @@ impl ContextEvents {
             _ => "By which rules each was placed".into(),
         }
     }
+}
+
+fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
+}
+
+// Where there are no bars nothing is on the chart, and all are counted as one.
+fn steps(chart: Option<&Buckets>, days: DateRange) -> Steps {
+    let bars = chart.and_then(|chart| Some((chart.ranges().first()?, chart.ranges().last()?, chart.steps()?)));
+    let (from, until, (origin, day_count)) = match bars {
+        Some((first, last, steps)) => (first.start(), last.end(), steps),
+        None => (days.start(), days.start(), (days.start(), 1)),
+    };
+    Steps {
+        from: midnight(from),
+        until: midnight(until),
+        origin: midnight(origin),
+        day_count: i32::try_from(day_count).unwrap_or(1),
+    }
+}
+
+// The oldest first.
+fn one_by_one(listed: &[Listed]) -> EventCounts {
+    let counted = |one: &Listed| CountedEvents {
+        count: 1,
+        first_at: one.started_at,
+        last_at: one.started_at,
+        named: vec![NamedEvent {
+            operational_event_id: one.operational_event_id,
+            kind: one.kind.clone(),
+            title: one.title.clone(),
+            started_at: one.started_at,
+        }],
+    };
+    EventCounts { steps: listed.iter().rev().map(counted).collect(), is_cut: false }
+}
+
+fn label(one: &NamedEvent) -> String {
+    format!("{}, {}: {}", one.started_at.format("%-d %b %H:%M"), kind_in_words(&one.kind), one.title)
 }
 
 /// An event in a list.
@@ -244,34 +289,54 @@ pub(super) fn duration(length: TimeDelta) -> String {
 mod tests {
     use super::*;
 
-    /// A chart without its oldest marks says so, and one that has all of them does not.
-    #[test]
-    fn what_the_chart_leaves_out_is_said() {
-        let one = Listed {
-            operational_event_id: 1,
+    fn listed(operational_event_id: i64, at: &str) -> Listed {
+        Listed {
+            operational_event_id,
             kind: "incident".into(),
             status: "resolved".into(),
             severity: None,
             title: "Orders fail".into(),
-            started_at: DateTime::UNIX_EPOCH,
+            started_at: at.parse().unwrap(),
             ended_at: None,
             last_mention_at: None,
             time_is_received: false,
             url: None,
             source_name: "pagerduty".into(),
             environment_name: None,
+        }
+    }
+
+    /// A chart without its oldest marks says so, and one that has all of them does not.
+    #[test]
+    fn what_the_chart_leaves_out_is_said() {
+        let one = listed(1, "2026-03-01T10:00:00Z");
+        let of = |count: usize, is_cut: bool| {
+            let mut counts = one_by_one(&[one.clone()]);
+            (counts.steps[0].count, counts.is_cut) = (count, is_cut);
+            ContextEvents { listed: vec![one.clone()], counts, ..ContextEvents::default() }.note()
         };
-        let of = |count: usize| {
-            let days = DateRange::days_to(DateTime::UNIX_EPOCH.date_naive(), 3);
-            let events = ContextEvents::of(vec![one.clone(); count], PATH.into(), days);
-            (events.note(), events.on_chart(&Buckets::new(days, days.last_day())).len())
-        };
-        let (note, shown) = of(10_001);
+        let note = of(10_000, true);
         assert!(note.starts_with("The chart shows the newest 10,000, the list 50: all"), "{note}");
-        assert_eq!(shown, 10_000);
-        let (note, shown) = of(10_000);
+        let note = of(10_000, false);
         assert!(note.starts_with("These are the newest 50 of 10000: all"), "{note}");
-        assert_eq!((shown, of(2).0.as_str()), (10_000, "By which rules each was placed"));
+        assert_eq!(of(2, false), "By which rules each was placed");
+    }
+
+    /// The earlier first, each on its day and leading to its own page; what began before the chart has no mark.
+    #[test]
+    fn few_events_are_marked_one_by_one() {
+        let days = DateRange::days_to("2026-03-03".parse().unwrap(), 3);
+        let at = ["2026-03-03T09:00:00Z", "2026-03-01T10:00:00Z", "2026-02-27T10:00:00Z"];
+        let listed: Vec<Listed> = at.iter().zip(7..).map(|(at, id)| listed(id, at)).collect();
+        let events = ContextEvents { counts: one_by_one(&listed), listed, list_href: PATH.into(), days: Some(days) };
+        let marks = events.on_chart(&Buckets::new(days, days.last_day()));
+        let told: Vec<(usize, usize, &str)> =
+            marks.iter().map(|one| (one.index, one.count, one.labels[0].as_str())).collect();
+        let expected = [(0, 1, "1 Mar 10:00, incident: Orders fail"), (2, 1, "3 Mar 09:00, incident: Orders fail")];
+        assert_eq!(told, expected);
+        let day = "2026-03-01".parse().unwrap();
+        let leads = Leads::Days { list_href: PATH.into(), first: day, last: day, own_href: "/events/8".into() };
+        assert_eq!(marks[0].leads, leads);
     }
 
     #[test]

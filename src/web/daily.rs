@@ -110,7 +110,7 @@ impl askama::filters::HtmlSafe for Daily {}
 impl Daily {
     /// Adds a lane below the axis with what else happened.
     pub fn with_events(mut self, events: &[Event], span: &Span) -> Self {
-        self.chart = self.chart.with_events(events, &Buckets::new(span.chart, span.complete_to));
+        self.chart = self.chart.with_events(events, &span.buckets());
         self
     }
 
@@ -217,7 +217,7 @@ fn chart(
     several: bool,
 ) -> Daily {
     let span = setting.span;
-    let buckets = Buckets::new(span.chart, span.complete_to);
+    let buckets = span.buckets();
     // A series without cost in this currency has no row.
     let kept: Vec<usize> =
         (0..all_series.len()).filter(|series| points.iter().any(|point| point.series == *series)).collect();

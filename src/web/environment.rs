@@ -1,6 +1,6 @@
 //! `/environments/{slug}`: what one environment costs, for which services, and whether it is still there.
 
-use super::charts::{Buckets, Marker, ranked_class};
+use super::charts::{Marker, ranked_class};
 use super::context_events::{self, ContextEvents, ContextSection};
 use super::csv::{self, Cell, Table};
 use super::daily::{self, Daily, Point, Series, Setting};
@@ -121,7 +121,8 @@ async fn show(
             let (environment_id, environment_slug) = (Some(id), environment.slug.as_str());
             let whose =
                 context_events::Whose { service_ids: None, service_slugs: &[], environment_id, environment_slug };
-            ContextEvents::read(&mut snapshot, &whose, days, page.now).await?
+            let buckets = span.as_ref().map(Span::buckets);
+            ContextEvents::read(&mut snapshot, &whose, days, buckets.as_ref(), page.now).await?
         }
         None => ContextEvents::default(),
     };
@@ -317,7 +318,7 @@ fn one_series(
 }
 
 fn markers(span: &Span, environment: &ListedEnvironment, marked: &[MarkedDeployment]) -> Vec<Marker> {
-    let buckets = Buckets::new(span.chart, span.complete_to);
+    let buckets = span.buckets();
     let list_href = format!("{LIST}?env={}", environment.slug);
     let marker = |one: &MarkedDeployment| {
         let details = format!("{}, {}", one.service_names.join(", "), when(one));

@@ -1,7 +1,7 @@
 //! `/teams/{slug}`: what a team pays for, which of its services moved, and what it deployed.
 
 use super::anomalies::InboxRow;
-use super::charts::{Buckets, Marker, SparkBars, position, ranked_class};
+use super::charts::{Marker, SparkBars, position, ranked_class};
 use super::context_events::{ContextEvents, ContextSection};
 use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
@@ -77,7 +77,8 @@ async fn show(
     // Deployments are there before the first bill is, and open to everyone.
     let (asked, listed) = asked(&team, span.as_ref(), &page);
     let deployed = Deployed::read(&mut snapshot, asked).await?;
-    let context = ContextEvents::of_team(&mut snapshot, team.team_id, environment, listed, page.now).await?;
+    let (id, buckets) = (team.team_id, span.as_ref().map(Span::buckets));
+    let context = ContextEvents::of_team(&mut snapshot, id, environment, listed, buckets.as_ref(), page.now).await?;
     let live_count = match &span {
         Some(span) => deployment_marks::count(&mut snapshot, whose(&team), Some(span.days)).await?.live,
         None => 0,
@@ -424,7 +425,7 @@ fn charts(
 }
 
 fn markers(team: &TeamHead, span: &Span, marked: &[MarkedDeployment]) -> Vec<Marker> {
-    let buckets = Buckets::new(span.chart, span.complete_to);
+    let buckets = span.buckets();
     let list_href = format!("{LIST}?team={}", team.slug);
     let marker = |one: &MarkedDeployment| {
         let name = format!("{} {}", one.service_names.join(", "), one.label());

@@ -41,9 +41,9 @@ async fn incident(pool: &PgPool, at: i64) {
         "WITH o AS (INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at,
                         time_is_received)
                     SELECT min(event_source_id), $1, 'incident', 'triggered', 'Orders fail', $1::timestamptz, false
-                    FROM event_source RETURNING operational_event_id)
-         INSERT INTO operational_event_service
-         SELECT operational_event_id, service_id FROM o, service WHERE slug = 'checkout'",
+                    FROM event_source RETURNING operational_event_id, started_at)
+         INSERT INTO operational_event_service (operational_event_id, service_id, started_at)
+         SELECT operational_event_id, service_id, started_at FROM o, service WHERE slug = 'checkout'",
     )
     .bind(minute(at))
     .execute(pool)

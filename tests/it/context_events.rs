@@ -90,8 +90,8 @@ async fn all_events_of_some_days_are_listed_page_by_page(pool: PgPool) {
                 '2026-03-01T00:00:00Z'::timestamptz + n * interval '3 hours',
                 '2026-03-01T00:00:00Z'::timestamptz + n * interval '3 hours', false
          FROM generate_series(1, 120) n",
-        "INSERT INTO operational_event_service (operational_event_id, service_id)
-         SELECT operational_event_id, service_id FROM operational_event, service WHERE slug = 'checkout'",
+        "INSERT INTO operational_event_service (operational_event_id, service_id, started_at)
+         SELECT operational_event_id, service_id, started_at FROM operational_event, service WHERE slug = 'checkout'",
         "WITH rule AS (
              INSERT INTO mapping_rule (position, applies_to, conditions, service_id, note, created_by)
              SELECT (SELECT max(position) + 1 FROM mapping_rule), 'deployments', '[]', service_id, 'Markers by hand', 'test'

@@ -104,9 +104,9 @@ async fn an_alert_that_is_mentioned_no_more_is_over(pool: PgPool) {
                     SELECT event_source_id, 'live', 'environment', 'live', 'Preview', started_at - interval '1 minute',
                            false
                     FROM operational_event WHERE title = 'High latency'
-                    RETURNING operational_event_id)
-                INSERT INTO operational_event_service (operational_event_id, service_id)
-                SELECT operational_event_id, service_id FROM live CROSS JOIN service WHERE slug = 'checkout'";
+                    RETURNING operational_event_id, started_at)
+                INSERT INTO operational_event_service (operational_event_id, service_id, started_at)
+                SELECT operational_event_id, service_id, started_at FROM live CROSS JOIN service WHERE slug = 'checkout'";
     sqlx::query(live).execute(&pool).await.unwrap();
     let all = [title("High latency", Some(last)), title("Preview", None), title("Orders fail", None)];
     assert_eq!(lasting(&pool, [2, 6], silent).await, all);

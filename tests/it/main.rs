@@ -26,6 +26,7 @@ mod effects;
 mod effects_hourly;
 mod embedded;
 mod event_intake;
+mod event_marks;
 mod event_pins;
 mod event_reading;
 mod event_reads;

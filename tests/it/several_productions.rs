@@ -65,9 +65,9 @@ async fn each_production_has_its_own_history_and_delivery_counts_both(pool: PgPo
                         time_is_received, environment_id)
                     SELECT (SELECT min(event_source_id) FROM event_source), 'i', 'incident', 'triggered',
                         'Orders fail', $1, false, environment_id
-                    FROM environment WHERE slug = 'prod-us' RETURNING operational_event_id)
-         INSERT INTO operational_event_service
-         SELECT operational_event_id, service_id FROM o, service WHERE slug = 'checkout'",
+                    FROM environment WHERE slug = 'prod-us' RETURNING operational_event_id, started_at)
+         INSERT INTO operational_event_service (operational_event_id, service_id, started_at)
+         SELECT operational_event_id, service_id, started_at FROM o, service WHERE slug = 'checkout'",
     )
     .bind(days_ago(3, 9))
     .execute(&pool)

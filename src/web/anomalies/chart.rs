@@ -59,6 +59,12 @@ pub struct DayRow {
     pub side: &'static str,
 }
 
+/// The bars of the chart. `None` where no days are kept.
+pub fn buckets(days: &[Day]) -> Option<Buckets> {
+    let (first, last) = (days.first()?.day, days.last()?.day);
+    Some(Buckets::new(DateRange::new(first, last + Days::new(1))?, last))
+}
+
 /// Draws the days. `None` where none are kept.
 pub fn chart(
     one: &ListedAnomaly,
@@ -68,8 +74,7 @@ pub fn chart(
     lines_href: &str,
 ) -> Option<AnomalyChart> {
     let (first, last) = (days.first()?.day, days.last()?.day);
-    let shown_days = DateRange::new(first, last + Days::new(1))?;
-    let buckets = Buckets::new(shown_days, last);
+    let buckets = buckets(days)?;
     let is_own = |day: NaiveDate| one.start_date <= day && day <= one.end_date;
     let mut before = BarSeries { class: "f-before".into(), values: vec![0.0; buckets.len()] };
     let mut usual = BarSeries { class: "f-production".into(), values: vec![0.0; buckets.len()] };

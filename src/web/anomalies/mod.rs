@@ -70,11 +70,9 @@ pub fn events_on_chart(anomalies: &[ListedAnomaly], buckets: &Buckets) -> Vec<Ev
     let is_withdrawn = |one: &ListedAnomaly| one.state == "closed" && one.close_reason.as_deref() == Some("withdrawn");
     let is_told = |one: &&ListedAnomaly| one.state != "false-alarm" && !is_withdrawn(one);
     let event = |one: &ListedAnomaly| {
-        Some(Event {
-            index: buckets.index_of(one.start_date)?,
-            leads: Leads::To(format!("/anomalies/{}", one.anomaly_id)),
-            label: format!("{}, {}: {}", words::number(one), one.start_date.format("%-d %b"), words::sentence(one)),
-        })
+        let label = format!("{}, {}: {}", words::number(one), one.start_date.format("%-d %b"), words::sentence(one));
+        let leads = Leads::To(format!("/anomalies/{}", one.anomaly_id));
+        Some(Event::single(buckets.index_of(one.start_date)?, leads, label))
     };
     anomalies.iter().filter(is_told).filter_map(event).collect()
 }

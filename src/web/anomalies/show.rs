@@ -104,7 +104,7 @@ async fn show(
             environment_id: one.environment_id,
             environment_slug: &environment_slug,
         };
-        context = ContextEvents::read(&mut snapshot, &whose, window, page.now).await?;
+        context = ContextEvents::read(&mut snapshot, &whose, window, chart::buckets(&days).as_ref(), page.now).await?;
         let ids: Vec<i64> = marked.iter().map(|deployment| deployment.deployment_id).collect();
         estimates = effects::briefs(&mut snapshot, &scope, &ids, Some(service_id)).await?;
     }

@@ -3,6 +3,7 @@ use chrono::{Datelike, Days, NaiveDate, Weekday};
 
 /// Longer ranges have a bar a week.
 const DAY_BAR_COUNT_MAX: u32 = 130;
+const WEEK_DAYS: u32 = 7;
 
 /// The bars of a time axis: a day each, or a week each on long ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,18 @@ impl Buckets {
         self.provisional_from
     }
 
+    /// Where a step begins and how many days it has, where time is cut into steps of one length: a bar is a step, the part of
+    /// one that a chart begins within, or several that are still arriving. None where there is no bar.
+    pub fn steps(&self) -> Option<(NaiveDate, u32)> {
+        let first = self.ranges.first()?;
+        match (self.is_weekly, self.provisional_from) {
+            (false, _) => Some((first.start(), 1)),
+            (true, 0) => Some((first.start(), WEEK_DAYS)),
+            // The first week may be a part of one; its end is the end of one.
+            (true, _) => Some((first.end() - Days::new(WEEK_DAYS.into()), WEEK_DAYS)),
+        }
+    }
+
     /// The bar of a day.
     pub fn index_of(&self, day: NaiveDate) -> Option<usize> {
         let index = self.ranges.partition_point(|range| range.end() <= day);
@@ -116,7 +129,7 @@ fn weeks_back_from(end: NaiveDate, start: NaiveDate) -> Vec<DateRange> {
     let mut weeks = Vec::new();
     let mut week_end = end;
     while week_end > start {
-        let week_start = (week_end - Days::new(7)).max(start);
+        let week_start = (week_end - Days::new(WEEK_DAYS.into())).max(start);
         weeks.extend(DateRange::new(week_start, week_end));
         week_end = week_start;
     }
@@ -143,5 +156,29 @@ mod tests {
         assert_eq!(days, year.day_count());
         assert_eq!(buckets.index_of(day("2026-11-22")), Some(buckets.len() - 1));
         assert_eq!(buckets.index_of(day("2026-11-23")), None);
+    }
+
+    /// No step lies on two bars, whatever day the chart begins on and however far days are complete.
+    #[test]
+    fn steps_end_where_bars_end() {
+        for (start, complete_to) in [
+            ("2026-11-01", "2026-11-20"),
+            ("2025-11-21", "2026-11-20"),
+            ("2025-11-22", "2026-11-20"),
+            ("2025-11-22", "2026-11-23"),
+            ("2025-11-22", "2025-11-02"),
+        ] {
+            let shown = DateRange::new(day(start), day("2026-11-23")).unwrap();
+            let buckets = Buckets::new(shown, day(complete_to));
+            let (origin, day_count) = buckets.steps().unwrap();
+            assert!(origin <= shown.start(), "{start} to {complete_to}");
+            let step_of = |day: NaiveDate| (day - origin).num_days() / i64::from(day_count);
+            for (left, right) in shown.days().zip(shown.days().skip(1)) {
+                let is_one_step = step_of(left) == step_of(right);
+                let is_one_bar = buckets.index_of(left) == buckets.index_of(right);
+                assert!(is_one_bar || !is_one_step, "{start} to {complete_to}: {left}");
+            }
+        }
+        assert_eq!(Buckets { ranges: Vec::new(), is_weekly: false, provisional_from: 0 }.steps(), None);
     }
 }

@@ -6,7 +6,7 @@ const PLOT_WIDTH_MIN: f64 = 520.0;
 /// Nearer than this, markers become one with a count: each has a target of this size.
 const TARGET_SIZE: f64 = 24.0;
 /// How many of a cluster are named; the others are counted.
-const NAMED_MAX: usize = 5;
+pub const NAMED_MAX: usize = 5;
 
 /// What a marker's shape says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +46,24 @@ pub struct Marker {
     pub shape: Shape,
 }
 
-/// Something else on the time axis: a restated bill, a changed rule.
+/// Something else on the time axis: a restated bill, a changed rule. Or several of one bar that were only counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The bar it belongs to.
     pub index: usize,
     /// Where it leads.
     pub leads: Leads,
-    /// The sentence for those who cannot see it.
-    pub label: String,
+    /// How many there are.
+    pub count: usize,
+    /// The sentence of each for those who cannot see it; of more than [`NAMED_MAX`], of the first so many.
+    pub labels: Vec<String>,
+}
+
+impl Event {
+    /// A single one.
+    pub fn single(index: usize, leads: Leads, label: String) -> Self {
+        Self { index, leads, count: 1, labels: vec![label] }
+    }
 }
 
 /// Where an event leads.
@@ -66,9 +75,11 @@ pub enum Leads {
     Days {
         /// The list's address without its days.
         list_href: String,
-        /// When the event was.
-        day: NaiveDate,
-        /// Its own page.
+        /// When the event was, or the first of several.
+        first: NaiveDate,
+        /// When the last of several was.
+        last: NaiveDate,
+        /// The page of a single one.
         own_href: String,
     },
 }
@@ -200,37 +211,39 @@ pub(super) fn place_events(events: &[Event], bar_count: usize) -> Vec<PlacedEven
 }
 
 fn placed_event(group: &[&Event], bar_count: usize) -> PlacedEvent {
-    let middle = group.iter().map(|event| center(event.index)).sum::<f64>() / group.len() as f64;
-    let named: Vec<&str> = group.iter().take(NAMED_MAX).map(|event| event.label.as_str()).collect();
-    let label = match (group, group.len().saturating_sub(NAMED_MAX)) {
-        ([single], _) => single.label.clone(),
-        (_, 0) => format!("{} events: {}", group.len(), named.join("; ")),
-        (_, more) => format!("{} events: {}; and {more} more", group.len(), named.join("; ")),
+    let count: usize = group.iter().map(|event| event.count).sum();
+    let middle = group.iter().map(|event| center(event.index) * event.count as f64).sum::<f64>() / count as f64;
+    let all = group.iter().flat_map(|event| &event.labels);
+    let named: Vec<&str> = all.take(NAMED_MAX).map(String::as_str).collect();
+    let label = match (count, count.saturating_sub(named.len())) {
+        (1, _) => named.concat(),
+        (_, 0) => format!("{count} events: {}", named.join("; ")),
+        (_, more) => format!("{count} events: {}; and {more} more", named.join("; ")),
     };
     PlacedEvent {
         x: format!("{}%", short(100.0 * middle / bar_count as f64)),
-        href: address(group),
+        href: address(group, count),
         label,
-        count: group.len(),
+        count,
     }
 }
 
 // Where one of them leads to a list, the list has what the mark stands for.
-fn address(group: &[&Event]) -> String {
-    if let [Event { leads: Leads::Days { own_href, .. }, .. }] = group {
+fn address(group: &[&Event], count: usize) -> String {
+    if let ([Event { leads: Leads::Days { own_href, .. }, .. }], 1) = (group, count) {
         return own_href.clone();
     }
     let mut listed: Option<(&str, NaiveDate, NaiveDate)> = None;
     for event in group {
-        if let Leads::Days { list_href, day, .. } = &event.leads {
-            let (href, first, last) = listed.unwrap_or((list_href.as_str(), *day, *day));
-            listed = Some((href, first.min(*day), last.max(*day)));
+        if let Leads::Days { list_href, first, last, .. } = &event.leads {
+            let (href, earliest, latest) = listed.unwrap_or((list_href.as_str(), *first, *last));
+            listed = Some((href, earliest.min(*first), latest.max(*last)));
         }
     }
     match (listed, &group[0].leads) {
         (Some((list_href, first, last)), _) => of_days(list_href, first, last),
         (None, Leads::To(href)) => href.clone(),
-        (None, Leads::Days { list_href, day, .. }) => of_days(list_href, *day, *day),
+        (None, Leads::Days { list_href, first, last, .. }) => of_days(list_href, *first, *last),
     }
 }
 
@@ -283,22 +296,30 @@ mod tests {
 
     #[test]
     fn a_mark_leads_to_the_days_of_all_that_it_stands_for() {
-        let event = |index: usize, leads: Leads| Event { index, leads, label: String::new() };
-        let on = |day: &str| Leads::Days {
+        let event = |index: usize, leads: Leads| Event::single(index, leads, String::new());
+        let between = |first: &str, last: &str| Leads::Days {
             list_href: "/events?env=a".into(),
-            day: day.parse().unwrap(),
-            own_href: format!("/events/{day}"),
+            first: first.parse().unwrap(),
+            last: last.parse().unwrap(),
+            own_href: format!("/events/{first}"),
         };
+        let on = |day: &str| between(day, day);
         let to = Leads::To("/deliveries/1".into());
         let events = [
             event(0, on("2026-03-03")),
             event(1, to.clone()),
             event(2, on("2026-03-01")),
             event(50, on("2026-03-09")),
+            Event { count: 2, ..event(70, between("2026-03-11", "2026-03-12")) },
             event(90, to),
         ];
         let hrefs: Vec<String> = place_events(&events, 100).into_iter().map(|one| one.href).collect();
-        let expected = ["/events?env=a&period=2026-03-01..2026-03-03", "/events/2026-03-09", "/deliveries/1"];
+        let expected = [
+            "/events?env=a&period=2026-03-01..2026-03-03",
+            "/events/2026-03-09",
+            "/events?env=a&period=2026-03-11..2026-03-12",
+            "/deliveries/1",
+        ];
         assert_eq!(hrefs, expected);
         let day = "2026-03-09".parse().unwrap();
         assert_eq!(of_days("/events", day, day), "/events?period=2026-03-09..2026-03-09");
@@ -306,11 +327,8 @@ mod tests {
 
     #[test]
     fn a_year_of_events_is_some_dozen_marks_and_none_is_lost() {
-        let event = |number: usize| Event {
-            index: number % 365,
-            leads: Leads::To("#context".into()),
-            label: format!("event {number}"),
-        };
+        let event =
+            |number: usize| Event::single(number % 365, Leads::To("#context".into()), format!("event {number}"));
         let events: Vec<Event> = (0..6_000).map(event).collect();
         let start = std::time::Instant::now();
         let placed = place_events(&events, 365);
@@ -320,5 +338,31 @@ mod tests {
         assert!(took.as_millis() < 50, "{took:?}");
         assert!(placed[0].label.contains("and") && placed[0].label.len() < 300, "{}", placed[0].label);
         assert_eq!(place_events(&events[..1], 365)[0].label, "event 0");
+    }
+
+    /// Events that were counted bar by bar come to the marks that they would come to one by one.
+    #[test]
+    fn counted_events_are_marked_as_each_would_be() {
+        let numbers = [0, 0, 0, 1, 1, 7, 7, 7, 7, 7, 7, 7, 20, 31, 33, 33, 59];
+        let leads = |first: usize, last: usize, own: usize| {
+            let day = |index: usize| NaiveDate::default() + chrono::Days::new(index as u64);
+            Leads::Days { list_href: "/events".into(), first: day(first), last: day(last), own_href: own.to_string() }
+        };
+        let label = |number: usize| format!("event {number}");
+        let each: Vec<Event> = numbers
+            .iter()
+            .enumerate()
+            .map(|(number, index)| Event::single(*index, leads(*index, *index, number), label(number)))
+            .collect();
+        let counted: Vec<Event> = each
+            .chunk_by(|left, right| left.index == right.index)
+            .map(|bar| Event {
+                count: bar.len(),
+                labels: bar.iter().flat_map(|one| one.labels.clone()).take(NAMED_MAX).collect(),
+                ..bar[0].clone()
+            })
+            .collect();
+        assert_eq!(counted.len(), 7);
+        assert_eq!(place_events(&counted, 60), place_events(&each, 60));
     }
 }

@@ -19,7 +19,7 @@ mod spark;
 pub use bars::{BandPoint, BarSeries, DayBars, Level};
 pub use cells::{CellBars, ChangeBar, DayCells, DayState, ShareBar};
 pub use days::Buckets;
-pub use markers::{Event, Leads, Marker, Shape, of_days};
+pub use markers::{Event, Leads, Marker, NAMED_MAX, Shape, of_days};
 pub use months::{MonthBar, MonthBars};
 pub use pareto::Pareto;
 pub use series::{Series, environment_class, ranked_class};

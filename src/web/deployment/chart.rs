@@ -71,6 +71,19 @@ pub fn side(around: &Around, day: NaiveDate) -> &'static str {
     }
 }
 
+/// The bars of the charts.
+pub fn buckets(around: &Around, bills: &Freshness) -> Buckets {
+    Buckets::new(shown(around, bills), bills.complete_to().unwrap_or(around.day))
+}
+
+// As far as bills go.
+fn shown(around: &Around, bills: &Freshness) -> DateRange {
+    let complete_to = bills.complete_to().unwrap_or(around.day);
+    let last = bills.last_charge_date().unwrap_or(complete_to).max(around.day);
+    let whole = around.whole();
+    DateRange::new(whole.start(), whole.end().min(last + Days::new(1))).unwrap_or(whole)
+}
+
 /// One chart a currency.
 pub fn charts(days: &[ServiceDayCost], setting: &Setting) -> Vec<BeforeAfter> {
     let mut by_currency: BTreeMap<&str, BTreeMap<NaiveDate, BigDecimal>> = BTreeMap::new();
@@ -83,11 +96,8 @@ pub fn charts(days: &[ServiceDayCost], setting: &Setting) -> Vec<BeforeAfter> {
 #[expect(clippy::float_arithmetic, reason = "positions on a screen")]
 fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Setting) -> BeforeAfter {
     let around = setting.around;
-    let complete_to = setting.bills.complete_to().unwrap_or(around.day);
-    let last = setting.bills.last_charge_date().unwrap_or(complete_to).max(around.day);
-    let whole = around.whole();
-    let shown = DateRange::new(whole.start(), whole.end().min(last + Days::new(1))).unwrap_or(whole);
-    let buckets = Buckets::new(shown, complete_to);
+    let shown = shown(around, setting.bills);
+    let buckets = buckets(around, setting.bills);
     let value = |day: NaiveDate| costs.get(&day).map(position).unwrap_or_default();
     let series = |class: &str, keep: &[&str]| BarSeries {
         class: class.into(),
@@ -215,18 +225,13 @@ fn markers(setting: &Setting, buckets: &Buckets) -> Vec<Marker> {
 
 fn events(setting: &Setting, buckets: &Buckets) -> Vec<Event> {
     let event = |change: &FigureChange| {
-        Some(Event {
-            index: buckets.index_of(change.published_at.date_naive())?,
-            leads: Leads::To(match change.delivery_id.filter(|_| setting.shows_bills) {
-                Some(id) => format!("/deliveries/{id}"),
-                None => "#h-else".into(),
-            }),
-            label: format!(
-                "Context, {}: {}",
-                change.published_at.format("%-d %b"),
-                super::figure_changes::sentence(change)
-            ),
-        })
+        let leads = Leads::To(match change.delivery_id.filter(|_| setting.shows_bills) {
+            Some(id) => format!("/deliveries/{id}"),
+            None => "#h-else".into(),
+        });
+        let (at, sentence) = (change.published_at, super::figure_changes::sentence(change));
+        let label = format!("Context, {}: {sentence}", at.format("%-d %b"));
+        Some(Event::single(buckets.index_of(at.date_naive())?, leads, label))
     };
     let context = setting.context.on_chart(buckets);
     setting.figure_changes.iter().filter_map(event).chain(context).collect()

@@ -164,7 +164,8 @@ async fn show(
     let slugs: Vec<&str> = services.iter().map(|service| service.slug.as_str()).collect();
     let service_ids = Some(context_ids.as_slice());
     let whose = Whose { service_ids, service_slugs: &slugs, environment_id, environment_slug: env };
-    let context = ContextEvents::read(&mut snapshot, &whose, around.whole(), page.now).await?;
+    let buckets = chart::buckets(&around, &page.bills);
+    let context = ContextEvents::read(&mut snapshot, &whose, around.whole(), Some(&buckets), page.now).await?;
     let mut days = Vec::new();
     if complete_to.is_some() && !ids.is_empty() {
         days = deployment_costs::days(&mut snapshot, &scope, &ids, environment_id, around.whole(), view.basis).await?;

@@ -197,7 +197,8 @@ impl Readings {
             environment_id: days.environment_id,
             environment_slug: view.field("env"),
         };
-        let context = ContextEvents::read(snapshot, &whose, listed, page.now).await?;
+        let buckets = span.as_ref().map(Span::buckets);
+        let context = ContextEvents::read(snapshot, &whose, listed, buckets.as_ref(), page.now).await?;
         Ok(Self {
             service,
             shows_cost,

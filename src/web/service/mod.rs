@@ -15,7 +15,6 @@ pub(super) mod unit_chart;
 pub(super) mod usage;
 
 use super::anomalies;
-use super::charts::Buckets;
 use super::context_events::ContextRow;
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
@@ -153,7 +152,7 @@ impl Material {
         let (forecast, unusual, reach) = (readings.forecast, readings.anomalies, readings.reach);
         let cost = span.as_ref().zip(bought).map(|(span, bought)| {
             let made = cost_view(&service, &view, span, &days, &deployed, (&bought, &moved, usage.main()));
-            let buckets = Buckets::new(span.chart, span.complete_to);
+            let buckets = span.buckets();
             let mut events = context.on_chart(&buckets);
             events.extend(anomalies::events_on_chart(&unusual, &buckets));
             events.sort_by_key(|event| event.index);

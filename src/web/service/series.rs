@@ -1,4 +1,4 @@
-use super::super::charts::{Buckets, Marker, Shape, environment_class, ranked_class};
+use super::super::charts::{Marker, Shape, environment_class, ranked_class};
 use super::super::comparison::{Around, WEEK, rollout_from};
 use super::super::daily::Series;
 use super::super::deployment_marker::{LIST, deployment_marker};
@@ -88,7 +88,7 @@ fn environment_series(days: &Loaded) -> (Vec<Series>, SeriesOf<'_>) {
 
 /// Deployments that went live, on the bars of the chart.
 pub(super) fn markers(service: &ServiceHead, span: &Span, days: &Loaded, deployed: &Deployed) -> Vec<Marker> {
-    let buckets = Buckets::new(span.chart, span.complete_to);
+    let buckets = span.buckets();
     let list_href = format!("{LIST}?service={}", service.slug);
     let mut effects: HashMap<i64, Vec<&EffectBrief>> = HashMap::new();
     for effect in &deployed.effects {

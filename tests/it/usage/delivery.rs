@@ -48,8 +48,9 @@ async fn the_four_figures_stand_beside_cost(pool: PgPool) {
         "WITH o AS (INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at, ended_at,
                         time_is_received)
                     SELECT min(event_source_id), 'i', 'incident', 'resolved', 'Orders fail', '2026-10-31T13:00:00Z'::timestamptz,
-                        '2026-10-31T13:30:00Z'::timestamptz, false FROM event_source RETURNING operational_event_id)
-         INSERT INTO operational_event_service SELECT operational_event_id, service_id FROM o, service WHERE slug = 'shop'",
+                        '2026-10-31T13:30:00Z'::timestamptz, false FROM event_source RETURNING operational_event_id, started_at)
+         INSERT INTO operational_event_service (operational_event_id, service_id, started_at)
+         SELECT operational_event_id, service_id, started_at FROM o, service WHERE slug = 'shop'",
     )
     .execute(&pool)
     .await
