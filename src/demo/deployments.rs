@@ -126,7 +126,7 @@ fn plan_service(
     let mut pull_request = random.random_range(400..2200);
     let mut version_number = (first_day.year(), first_day.month(), 0);
     // The release that the tour of the demo opens: recent, clear, with days enough after it.
-    let showcase = (service.slug == "checkout-api").then(|| working_day_before(last_day - Days::new(13)));
+    let showcase = (service.slug == "checkout-api").then(|| showcase_day(last_day));
     for day in first_day.iter_days().take_while(|day| *day <= last_day) {
         let is_showcase = showcase == Some(day);
         let chance = service.releases_a_month / 21.0;
@@ -150,6 +150,11 @@ fn plan_service(
         releases.push(release);
     }
     releases
+}
+
+/// The day of the release that the tour of the demo opens.
+pub fn showcase_day(last_day: NaiveDate) -> NaiveDate {
+    working_day_before(last_day - Days::new(13))
 }
 
 fn working_day_before(mut day: NaiveDate) -> NaiveDate {

@@ -1,7 +1,7 @@
 //! The demo organisation: a made-up shop whose bills and webhooks go in by the front door.
 //!
-//! Everything is written to files: FOCUS bills, GitHub payloads, traffic, and the truth about which deployment
-//! changed which cost, for tests that compare findings with it. The same seed gives the same bytes.
+//! Everything is written to files: FOCUS bills, GitHub payloads, payloads of what else happened, traffic, and the truth
+//! about which deployment changed which cost, for tests that compare findings with it. The same seed gives the same bytes.
 //! Floats appear here only to make up quantities; every cost is an exact product of a quantity and a price.
 
 #![expect(clippy::float_arithmetic, reason = "made-up quantities; costs are exact products")]
@@ -13,6 +13,7 @@ mod cost_model;
 mod deployments;
 mod finance;
 mod focus_file;
+mod operations;
 mod organisation;
 mod payloads;
 mod random;
@@ -33,10 +34,16 @@ const MONTH_COUNT: u32 = 13;
 pub struct DemoFiles {
     /// Bills; a month that appears twice was restated.
     pub bills: Vec<DemoBill>,
-    /// Webhook requests in time order, one JSON object a line: `{"headers": {…}, "body": "…"}`.
+    /// Webhook requests of GitHub in time order, one JSON object a line: `{"sender": "…", "headers": {…}, "body": "…"}`.
     pub events: PathBuf,
-    /// Number of webhook requests.
+    /// Number of these requests.
     pub event_count: usize,
+    /// The same of senders that tell what else happened: incidents, flags, autoscaling.
+    pub operations: PathBuf,
+    /// Number of these requests.
+    pub operation_count: usize,
+    /// Operational events that somebody pinned.
+    pub pins: Vec<DemoPin>,
     /// What is true of deployments and anomalies, for later tests of findings.
     pub truth: PathBuf,
     /// `date,service,requests`.
@@ -115,16 +122,29 @@ pub struct DemoEnvironment {
     pub kind: String,
 }
 
+/// An operational event that belongs elsewhere than rules say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DemoPin {
+    /// Its title, which no other has.
+    pub title: String,
+    /// Where it belongs.
+    pub service_slug: String,
+    /// In which environment.
+    pub environment_slug: String,
+}
+
 /// A mapping rule on one attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DemoRule {
+    /// `charges`, or `deployments` and what stands beside them.
+    pub applies_to: String,
     /// Attribute that the rule looks at.
     pub attribute: String,
     /// `equals`, `prefix`, `glob`, `one-of` or `present`.
     pub operator: String,
     /// What it compares with.
     pub value: String,
-    /// The service that the charges go to.
+    /// The service that they go to.
     pub service_slug: Option<String>,
     /// The environment.
     pub environment_slug: Option<String>,
@@ -154,6 +174,8 @@ fn write(
     let invoices = finance::invoices(&bills, last_day);
     let events = folder.join("events.jsonl");
     let event_count = payloads::write(&events, releases, seed)?;
+    let operations = folder.join("operations.jsonl");
+    let operation_count = operations::write(&operations, releases, &anomalies, last_day)?;
     let truth = folder.join("truth.json");
     deployments::write_truth(&truth, releases, &anomalies)?;
     let traffic = folder.join("traffic.csv");
@@ -164,6 +186,9 @@ fn write(
         bills,
         events,
         event_count,
+        operations,
+        operation_count,
+        pins: operations::pins(),
         truth,
         traffic,
         utilization,

@@ -1,3 +1,4 @@
+use super::operations::{FLAG_PROJECT, PAYMENTS_PAGER};
 use super::{DemoEnvironment, DemoRule, DemoService, DemoSplit, DemoTeam};
 
 /// What kind of work a service does: decides what it buys.
@@ -130,12 +131,18 @@ pub fn environments() -> Vec<DemoEnvironment> {
 
 pub fn rules() -> Vec<DemoRule> {
     let rule = |attribute: &str, operator: &str, value: &str, service: &str, note: &str| DemoRule {
+        applies_to: "charges".into(),
         attribute: attribute.into(),
         operator: operator.into(),
         value: value.into(),
         service_slug: Some(service.into()),
         environment_slug: Some("production".into()),
         note: note.into(),
+    };
+    let of_events = |attribute: &str, value: &str, service: &str, note: &str, environment: Option<&str>| DemoRule {
+        applies_to: "deployments".into(),
+        environment_slug: environment.map(str::to_owned),
+        ..rule(attribute, "equals", value, service, note)
     };
     vec![
         rule(
@@ -158,6 +165,20 @@ pub fn rules() -> Vec<DemoRule> {
             "AWS Support (Enterprise On-Ramp)",
             SHARED_SUPPORT,
             "Support is for everything that runs on AWS; it is divided under shared costs.",
+        ),
+        of_events(
+            "tag:service_id",
+            PAYMENTS_PAGER,
+            "payment-gateway",
+            "Whoever is paged for payments is paged for the gateway in production.",
+            Some("production"),
+        ),
+        of_events(
+            "tag:project",
+            FLAG_PROJECT,
+            "checkout-api",
+            "Flags of the storefront are those of the checkout.",
+            None,
         ),
     ]
 }

@@ -35,7 +35,8 @@ pub fn write(path: &Path, releases: &[Release], seed: u64) -> anyhow::Result<usi
             "User-Agent": "GitHub-Hookshot/demo",
             "Content-Type": "application/json",
         });
-        writeln!(file, "{}", json!({ "headers": headers, "body": delivery.body.to_string() }))?;
+        let line = json!({ "sender": "github", "headers": headers, "body": delivery.body.to_string() });
+        writeln!(file, "{line}")?;
     }
     file.flush()?;
     Ok(deliveries.len())

@@ -34,8 +34,9 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     };
     event.status = Some(status);
     event.status_raw = clean::text(&format!("{phase} {health}"));
-    let mut images: Vec<String> = fields.list("/images").take(IMAGES_MAX).filter_map(|image| image.text("")).collect();
-    images.sort();
+    // Why a sync failed; what one says that went through is nothing that its status does not say.
+    event.title = fields.first_line("/message").filter(|_| status_of(phase) == Status::Failed);
+    let images = images(&fields);
     event.version = version(&images, &app, &event.services[0]);
     event.artifact = (!images.is_empty()).then(|| images.join(" "));
     // What runs nothing, an application of applications say, has the same images at each sync: none.
@@ -63,6 +64,21 @@ fn first_of(fields: &Fields<'_>, pointers: &[&str]) -> Option<String> {
     pointers.iter().find_map(|pointer| fields.text(pointer))
 }
 
+// What runs, by its pods, of which those of the version before may still be ending: of a repository that the sync brought
+// an image of, that one counts. A sync may bring a part of an application only, so that it does not tell the others.
+fn images(fields: &Fields<'_>) -> Vec<String> {
+    let list = |pointer: &str| -> Vec<String> {
+        fields.list(pointer).take(IMAGES_MAX).filter_map(|image| image.text("")).collect()
+    };
+    let (running, synced) = (list("/images"), list("/synced"));
+    let is_among = |image: &String, all: &[String]| all.iter().any(|one| repository(one) == repository(image));
+    let mut images: Vec<String> = running.iter().filter(|image| !is_among(image, &synced)).cloned().collect();
+    images.extend(synced.into_iter().filter(|image| running.is_empty() || is_among(image, &running)));
+    images.sort();
+    images.dedup();
+    images
+}
+
 // The tag of the image that is named like the service; of the only one; else all of them.
 fn version(images: &[String], app: &str, service: &str) -> Option<String> {
     let is_own = |image: &&String| [app, service].contains(&name_and_tag(image).0);
@@ -88,6 +104,15 @@ fn name_and_tag(image: &str) -> (&str, &str) {
         Some((name, tag)) => (name, tag),
         None if digest.is_empty() => (last, "latest"),
         None => (last, digest),
+    }
+}
+
+// `registry:5000/team/checkout:1.4@sha256:…` is `registry:5000/team/checkout`.
+fn repository(image: &str) -> &str {
+    let (plain, _) = image.split_once('@').unwrap_or((image, ""));
+    match plain.rsplit_once(':') {
+        Some((before, tag)) if !tag.contains('/') => before,
+        _ => plain,
     }
 }
 
@@ -119,6 +144,53 @@ mod tests {
             (Some(Status::Succeeded), Some("u1/2026-03-01T10:00:00Z"))
         );
         assert_eq!(event.attributes["namespace"], "checkout");
+    }
+
+    /// Pods of the version before are still ending when the sync is told.
+    #[test]
+    fn of_two_versions_that_run_the_one_that_the_sync_brought_counts() {
+        let of = |running: &[&str], synced: Value| {
+            let mut told = body();
+            (told["images"], told["synced"]) = (json!(running), synced);
+            let event = read_one(&told);
+            (event.version.unwrap_or_default(), event.artifact.unwrap_or_default())
+        };
+        let both = ["r:5000/shop/checkout:1.4", "r:5000/shop/checkout:1.5", "r:5000/shop/sidecar:2"];
+        for (tag, other) in [("1.5", "1.4"), ("1.4", "1.5")] {
+            let own = format!("r:5000/shop/checkout:{tag}");
+            let expected = (tag.to_owned(), format!("{own} r:5000/shop/sidecar:2"));
+            assert_eq!(of(&both, json!([own, "r:5000/shop/nightly:7"])), expected);
+            // What runs may also be told too early.
+            let before = format!("r:5000/shop/checkout:{other}");
+            assert_eq!(of(&[before.as_str(), both[2]], json!([own])), expected);
+        }
+        // One that changed nothing of them, and an Argo CD that does not tell what a sync brought.
+        for synced in [json!([]), Value::Null] {
+            assert_eq!(of(&both[1..], synced), ("1.5".to_owned(), both[1..].join(" ")));
+        }
+        // Nothing runs yet.
+        assert_eq!(of(&[], json!([both[1]])), ("1.5".to_owned(), both[1].to_owned()));
+        for (image, expected) in
+            [("a:5/b/c:1", "a:5/b/c"), ("a:5/b/c", "a:5/b/c"), ("c@sha256:0", "c"), ("c:1@sha256:0", "c")]
+        {
+            assert_eq!(repository(image), expected);
+        }
+    }
+
+    #[test]
+    fn a_sync_that_failed_says_why() {
+        let title = |phase: &str, health: &str| {
+            let mut told = body();
+            told["message"] = json!("one \"object\" failed\nand more");
+            (told["phase"], told["health"]) = (json!(phase), json!(health));
+            read_one(&told).title
+        };
+        for phase in ["Failed", "Error"] {
+            assert_eq!(title(phase, "Missing").as_deref(), Some("one \"object\" failed"));
+        }
+        for health in ["Healthy", "Degraded"] {
+            assert_eq!(title("Succeeded", health), None);
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! these macros put what more is selected and the conditions to what all of them select, and make the same of their rows.
 
 /// A query of operational events, called `o`, with their source (`s`), environment (`e`), rules, pin, and when an alert
-/// whose end was never told was mentioned last: only incidents have that, and of nothing else it is looked up. The first argument is since when such an alert is silent; further
-/// ones begin with `$2`.
+/// whose end was never told was mentioned last: only incidents have that, and of nothing else it is looked up. The first
+/// argument is since when such an alert is silent; further ones begin with `$2`.
 macro_rules! select_matched {
     ([$more:tt], [$conditions:tt], $silent_since:expr $(, $argument:expr)* $(,)?) => {
         sqlx::query!(

@@ -211,9 +211,9 @@ fn secret_for(sender: &Sender, given: &str) -> Result<String> {
     Ok(given.to_owned())
 }
 
-/// Adds a GitHub source; gives the name as it is kept, and the secret, which nothing else tells.
-pub async fn add(app: &AppState, actor: &str, from: &str, name: &str) -> Result<(String, String)> {
-    let sender = Sender::of("github").ok_or(Error::NotFound)?;
+/// Adds a source of this kind; gives the name as it is kept, and the secret, which nothing else tells.
+pub async fn add(app: &AppState, actor: &str, from: &str, name: &str, kind: &str) -> Result<(String, String)> {
+    let sender = Sender::of(kind).ok_or(Error::NotFound)?;
     let secret = secret_for(sender, "")?;
     Ok((add_with(app, actor, from, name, sender, &secret).await?, secret))
 }

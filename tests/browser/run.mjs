@@ -10,5 +10,6 @@ import "./layout.test.mjs";
 import "./no-script.test.mjs";
 import "./keyboard.test.mjs";
 import "./anomalies.test.mjs";
+import "./events.test.mjs";
 // Last: it adds to what the pages show.
 import "./hostile-names.test.mjs";

@@ -176,9 +176,14 @@ const DETAILS = [
   { name: "catalogue entry", from: "/catalogue", link: "main a[href^='/catalogue/services/']" },
   { name: "rule", from: "/rules", link: "main a[href^='/rules/']:not([href='/rules/new']):not([href$='/history'])" },
   { name: "history of a rule", from: "/rules", link: "main a[href$='/history']" },
+  { name: "event", from: "/events", link: "main tr:not(:has-text('not mapped')):not(:has-text('Pinned by')) th a[href^='/events/']", key: true },
+  { name: "pinned event", from: "/events", link: "main tr:has-text('Pinned by') th a[href^='/events/']", key: true },
+  { name: "event that is not mapped", from: "/events", link: "main tr:has-text('not mapped') th a[href^='/events/']", key: true },
   { name: "user", from: "/settings/users", link: "main a[href^='/settings/users/']" },
 ];
 const OTHERS = [
+  { name: "events", path: "/events", key: true },
+  { name: "events of some days", path: "/events?service=checkout-api&env=production&period=90d" },
   { name: "upload", path: "/upload" },
   { name: "kinds of sources", path: "/sources/add" },
   { name: "source form", path: "/sources/add?kind=s3" },

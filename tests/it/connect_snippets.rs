@@ -1,7 +1,6 @@
 //! The snippets of `docs/connect`, run as they stand there against a running server.
 
 use crate::support::{self, TestApp};
-use costwake::events::{self, Headers, Status};
 use costwake::rollup::events::read_new;
 use costwake::store::Role;
 use costwake::store::event_sources;
@@ -15,15 +14,18 @@ use std::process::Output;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-struct Server {
-    app: TestApp,
+/// The service on an address of its own, with a token for sending.
+pub struct Server {
+    /// The service.
+    pub app: TestApp,
     address: String,
     token: String,
     folder: tempfile::TempDir,
 }
 
 impl Server {
-    async fn new(pool: &PgPool) -> Self {
+    /// The service as it starts.
+    pub async fn new(pool: &PgPool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key_file = folder.path().join("key");
         let app = support::app_with(pool.clone(), support::config(&["--key-file", key_file.to_str().unwrap()])).await;
@@ -33,6 +35,14 @@ impl Server {
         let stop = app.state.draining.clone().cancelled_owned();
         tokio::spawn(server::serve_with(app.state.clone(), listener, stop, Limits::default()));
         Self { app, address, token, folder }
+    }
+
+    /// Adds an event source.
+    pub async fn add_source(&self, name: &str, kind: &str, secret: &str) {
+        let key = Key::load_or_create(&self.folder.path().join("key")).unwrap();
+        let mut conn = self.app.state.pools.web.acquire().await.unwrap();
+        let created = event_sources::create(&mut conn, &key, name, kind, secret, chrono::Utc::now()).await.unwrap();
+        assert!(created.is_some(), "{name}");
     }
 
     // Runs a script as a CI system does, with nothing but its variables.
@@ -62,13 +72,14 @@ fn has(tool: &str) -> bool {
     found
 }
 
-fn page(name: &str) -> String {
+/// A page of `docs/connect`.
+pub fn page(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/connect").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The blocks of a language, without the indentation that a list gives them.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -81,14 +92,6 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     }
     assert!(!found.is_empty(), "no {language} block");
     found
-}
-
-/// A block scalar of YAML: the lines below the one that ends in `|`, without their indentation.
-fn scalar(yaml: &str, key: &str) -> String {
-    let mut lines = yaml.lines().skip_while(|line| line.trim() != key).skip(1).peekable();
-    let indent = lines.peek().map_or(0, |line| line.len() - line.trim_start().len());
-    let is_inside = |line: &&str| line.trim().is_empty() || line.len() - line.trim_start().len() >= indent;
-    lines.take_while(is_inside).map(|line| line.get(indent..).unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -386,35 +389,13 @@ async fn the_stage_of_spinnaker_as_it_stands(pool: PgPool) {
     assert!(listener.contains("/webhooks/spinnaker/") && listener.contains("Authorization: Bearer"), "{listener}");
 }
 
-// The provider of Flux signs as its source asks, and sends to an address of its kind.
-#[test]
-fn the_provider_of_flux_is_what_is_proven() {
-    let yaml = &blocks(&page("flux.md"), "yaml")[0];
-    let sender = costwake::events::Sender::of("flux").unwrap();
-    assert!(
-        matches!(sender.proof, costwake::events::Proof::NamedAlgorithm(name) if name.eq_ignore_ascii_case("x-signature"))
-    );
-    for text in [
-        "type: generic-hmac",
-        "/webhooks/flux/",
-        "name: costwake",
-        "kind: Kustomization",
-        "kind: HelmRelease",
-        "env: production",
-    ] {
-        assert!(yaml.contains(text), "{text}: {yaml}");
-    }
-}
-
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_page_of_bitbucket_s_api_as_it_stands(pool: PgPool) {
     if !has("curl") || !has("openssl") {
         return;
     }
     let server = Server::new(&pool).await;
-    let key = Key::load_or_create(&server.folder.path().join("key")).unwrap();
-    let mut conn = pool.acquire().await.unwrap();
-    event_sources::create(&mut conn, &key, "shop", "bitbucket", "s3cret-of-shop", chrono::Utc::now()).await.unwrap();
+    server.add_source("shop", "bitbucket", "s3cret-of-shop").await;
     // What the API answers, from a folder: curl reads it like an address.
     let listed = json!({"pagelen": 100, "values": [{"type": "deployment", "uuid": "{1}", "environment": {"name": "Production"},
         "release": {"name": "#7", "url": "https://bitbucket.org/acme/shop/addon/x",
@@ -444,78 +425,4 @@ async fn a_page_of_bitbucket_s_api_as_it_stands(pool: PgPool) {
     let told: (String, String) =
         sqlx::query_as("SELECT repo, environment_raw FROM deployment").fetch_one(&pool).await.unwrap();
     assert_eq!(told, ("acme/shop".to_owned(), "Production".to_owned()));
-}
-
-/// A template filled in as Argo CD's engine does for `{{.path}}`, `{{toJson .path}}` and `{{if .path}}…{{else}}…{{end}}`.
-fn filled(template: &str, app: &Value) -> String {
-    let value = |path: &str| app.pointer(&path.trim().replace('.', "/")).cloned().unwrap_or(Value::Null);
-    let mut text = String::new();
-    let mut rest = template;
-    // Whether the branch that is read counts.
-    let mut counts = true;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (action, after) = after.split_once("}}").unwrap();
-        if counts {
-            text.push_str(before);
-        }
-        match action.trim().split_once(' ') {
-            Some(("toJson", path)) if counts => text.push_str(&value(path).to_string()),
-            Some(("toJson", _)) => {}
-            Some(("if", path)) => counts = value(path).as_str().is_some_and(|text| !text.is_empty()),
-            None if action.trim() == "else" => counts = !counts,
-            None if action.trim() == "end" => counts = true,
-            None if action.trim().starts_with('.') => {
-                if counts {
-                    text.push_str(value(action).as_str().unwrap_or("<no value>"));
-                }
-            }
-            _ => panic!("{action} is not known here"),
-        }
-        rest = after;
-    }
-    text + rest
-}
-
-// The template of Argo CD, filled in, is what the adapter reads; a destination has an address or a name.
-#[test]
-fn the_argo_cd_template_is_what_is_read() {
-    let yaml = &blocks(&page("argocd.md"), "yaml")[0];
-    let body = scalar(yaml, "body: |");
-    let context: Value = serde_saphyr::from_str(&scalar(yaml, "context: |")).unwrap();
-    for (destination, cluster) in [
-        (
-            json!({"namespace": "checkout", "server": "https://kubernetes.default.svc"}),
-            "https://kubernetes.default.svc",
-        ),
-        (json!({"namespace": "checkout", "server": "", "name": "eu-1"}), "eu-1"),
-        (json!({"namespace": "checkout", "name": "eu-1"}), "eu-1"),
-    ] {
-        let app = json!({"context": context, "app": {
-            "metadata": {"name": "checkout-eu", "namespace": "argocd", "uid": "u-1", "labels": {"app.kubernetes.io/name": "checkout", "env": "production"}},
-            "spec": {"project": "shop", "destination": destination},
-            "status": {"health": {"status": "Healthy"}, "summary": {"images": ["registry/checkout:1.4"]},
-                "operationState": {"phase": "Succeeded", "startedAt": "2026-03-01T10:00:00Z", "finishedAt": "2026-03-01T10:01:00Z",
-                    "syncResult": {"revision": "abc"}, "operation": {"initiatedBy": {"username": "ada"}}}}}});
-        let filled = filled(&body, &app);
-        let read = events::read("argocd", &Headers::default(), filled.as_bytes(), chrono::Utc::now()).unwrap();
-        assert_eq!((read[0].services[0].as_str(), read[0].version.as_deref()), ("checkout", Some("1.4")));
-        assert_eq!((read[0].status, read[0].environment.as_deref()), (Some(Status::Succeeded), Some("production")));
-        assert_eq!((read[0].actor.as_deref(), read[0].attributes["cluster"].as_str()), (Some("ada"), cluster));
-        assert_eq!(read[0].url.as_deref(), Some("https://argocd.example.com/applications/argocd/checkout-eu"));
-        // Nobody said where Argo CD is.
-        let mut without = app.clone();
-        without["context"] = json!({});
-        let filled = self::filled(&body, &without);
-        let read = events::read("argocd", &Headers::default(), filled.as_bytes(), chrono::Utc::now()).unwrap();
-        assert_eq!((read[0].status, read[0].url.as_deref()), (Some(Status::Succeeded), None));
-    }
-}
-
-// What was told as degraded is told again once it is healthy: both the sync and its health make it another notification.
-#[test]
-fn the_argo_cd_trigger_tells_a_sync_again_when_its_health_is_another() {
-    let yaml = &blocks(&page("argocd.md"), "yaml")[0];
-    let once_per = yaml.lines().find_map(|line| line.trim().strip_prefix("oncePer: ")).unwrap();
-    let parts: Vec<&str> = once_per.split(" + ").collect();
-    assert_eq!(parts, ["app.status?.operationState.finishedAt", "'/'", "app.status.health.status"]);
 }

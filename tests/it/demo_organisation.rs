@@ -106,6 +106,7 @@ fn every_webhook_is_read_and_tells_of_the_deployments_of_the_truth() {
     let mut last = None;
     for line in std::fs::read_to_string(&files.events).unwrap().lines() {
         let request: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(request["sender"], "github");
         let headers = request["headers"].as_object().unwrap();
         let headers = Headers::redacted(headers.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())));
         let body = request["body"].as_str().unwrap();
@@ -129,4 +130,45 @@ fn every_webhook_is_read_and_tells_of_the_deployments_of_the_truth() {
         assert_eq!(environment, deployment["environment"].as_str().unwrap());
     }
     assert!(last > received_at.checked_sub_days(chrono::Days::new(14)), "the last deployment is old: {last:?}");
+}
+
+/// Each is read, lies in the past and beside what the demo has, and belongs where a rule or a pin can put it.
+#[test]
+fn every_operational_event_is_read_and_one_service_is_not_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let today = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+    let files = costwake::demo::generate(folder.path(), today, 1).unwrap();
+    let received_at = today.and_hms_opt(0, 0, 0).unwrap().and_utc();
+    let (mut kinds, mut keys) = (BTreeMap::new(), BTreeSet::new());
+    let (mut titles, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+    let text = std::fs::read_to_string(&files.operations).unwrap();
+    assert_eq!(text.lines().count(), files.operation_count);
+    for line in text.lines() {
+        let request: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (sender, body) = (request["sender"].as_str().unwrap(), request["body"].as_str().unwrap());
+        for event in events::read(sender, &Headers::default(), body.as_bytes(), received_at).unwrap() {
+            assert!(event.kind.is_context(), "{:?}: {body}", event.kind);
+            assert!(!event.time_is_received && event.occurred_at < Some(received_at), "{body}");
+            // Of a plan, forecasts would know.
+            assert!(!matches!(event.status_raw.as_deref(), Some("launch" | "redesign" | "release-window")), "{body}");
+            keys.insert(format!("{sender} {}", event.key().unwrap()));
+            kinds.insert(event.kind.as_str(), sender.to_owned());
+            titles.insert(event.title.clone().unwrap(), event.environment.clone());
+            let named = event.services.iter().chain(&event.service_hint);
+            let is_known = |name: &String| files.services.iter().any(|service| service.slug == *name);
+            let is_ruled = files.rules.iter().any(|rule| {
+                let tag = rule.attribute.strip_prefix("tag:").and_then(|name| event.attributes.get(name));
+                rule.applies_to == "deployments" && tag == Some(&rule.value)
+            });
+            unknown.extend(named.filter(|name| !is_known(name) && !is_ruled).cloned());
+        }
+    }
+    let told: Vec<&str> = kinds.keys().copied().collect();
+    assert_eq!(told, ["feature_flag", "incident", "infra_change", "marker", "scale"]);
+    assert!((15..40).contains(&keys.len()), "{} events", keys.len());
+    assert_eq!(unknown, BTreeSet::from(["storefront-legacy".to_owned()]));
+    for pin in &files.pins {
+        assert_eq!(titles.get(&pin.title), Some(&Some(pin.environment_slug.clone())), "{}", pin.title);
+        assert!(files.services.iter().any(|service| service.slug == pin.service_slug), "{pin:?}");
+    }
 }

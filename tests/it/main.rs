@@ -9,6 +9,7 @@ mod change_failures;
 mod charges_focus;
 mod cluster_reports;
 mod clusters;
+mod connect_gitops;
 mod connect_snippets;
 mod context_events;
 mod copy_binary;

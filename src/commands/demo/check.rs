@@ -105,22 +105,36 @@ async fn look_at_navigation(caller: &Caller, cookie: &str) -> anyhow::Result<usi
     let statement = statements.iter().find(is_month).context("/finance/statements names no month")?;
     ensure!(has_total(&open(statement).await?), "{statement} has no total, or one of nothing");
     look_at_finance(&open).await?;
+    look_at_events(&open).await?;
     Ok(paths.len())
 }
 
 /// What finance did: divided costs, compared invoices, closed months, and figures in the reporting currency.
 async fn look_at_finance(open: &impl AsyncFn(&str) -> anyhow::Result<String>) -> anyhow::Result<()> {
-    let shows = async |path: &str, words: &str| {
-        let page = open(path).await?;
-        ensure!(page.contains(words), "{path} does not show {words:?}");
-        Ok(())
-    };
-    shows("/splits", "id=\"split-").await?;
-    shows("/finance/invoices?state=differs", "class=\"total\"").await?;
-    shows("/finance/invoices?state=within-tolerance", "class=\"total\"").await?;
-    shows("/finance/statements", "Closed").await?;
-    shows("/finance/rates", "entered").await?;
-    shows("/savings", "of the capacity is used, by utilization").await
+    shows(open, "/splits", "id=\"split-").await?;
+    shows(open, "/finance/invoices?state=differs", "class=\"total\"").await?;
+    shows(open, "/finance/invoices?state=within-tolerance", "class=\"total\"").await?;
+    shows(open, "/finance/statements", "Closed").await?;
+    shows(open, "/finance/rates", "entered").await?;
+    shows(open, "/savings", "of the capacity is used, by utilization").await
+}
+
+/// What else happened: an event that rules placed, one that is pinned, and one that waits for a rule.
+async fn look_at_events(open: &impl AsyncFn(&str) -> anyhow::Result<String>) -> anyhow::Result<()> {
+    for words in ["Service by", "Pinned by", "not mapped"] {
+        shows(open, "/events", words).await?;
+    }
+    shows(open, "/unmapped?show=events", "/events/").await?;
+    let is_event = |path: &&String| path.strip_prefix("/events/").is_some_and(|id| id.parse::<i64>().is_ok());
+    let listed = links(&open("/events").await?);
+    let newest = listed.iter().find(is_event).context("/events leads to no event")?;
+    shows(open, newest, "How it was matched").await
+}
+
+async fn shows(open: &impl AsyncFn(&str) -> anyhow::Result<String>, path: &str, words: &str) -> anyhow::Result<()> {
+    let page = open(path).await?;
+    ensure!(page.contains(words), "{path} does not show {words:?}");
+    Ok(())
 }
 
 /// By the button of its page, which shows nothing before.

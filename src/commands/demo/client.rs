@@ -28,7 +28,12 @@ impl Caller {
 
     /// Posts JSON to the API and expects success.
     pub async fn post_json(&self, path: &str, token: &str, body: &Value) -> anyhow::Result<()> {
-        let response = self.request(Method::POST, path).bearer_auth(token).json(body).send().await?;
+        self.send_json(Method::POST, path, token, body).await
+    }
+
+    /// The same by another method.
+    pub async fn send_json(&self, method: Method, path: &str, token: &str, body: &Value) -> anyhow::Result<()> {
+        let response = self.request(method, path).bearer_auth(token).json(body).send().await?;
         succeeded(response, path).await.map(drop)
     }
 }

@@ -1,36 +1,27 @@
 //! Takes the demo organisation in as users do: catalogue, usage, shared costs, rates, invoices and closed months by API,
 //! bills by import, events by signed webhooks.
 
-use super::client::{Caller, succeeded};
-use super::step;
+use super::client::Caller;
+use super::{events, step};
 use crate::commands::running::Running;
 use crate::demo::{DemoFiles, REPORTING_CURRENCY};
 use crate::jobs::{anomalies, effects, forecasts};
 use crate::patience::Patience;
 use crate::rollup::{ImportRequest, import_file};
 use crate::store::tokens::TokenScope;
-use crate::store::{Pools, Role, accounts, event_deliveries};
+use crate::store::{Pools, Role, accounts};
 use crate::web::account_changes::By;
-use crate::web::event_sources;
 use crate::web::tokens::{self, Wanted};
-use anyhow::{Context, bail, ensure};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use hmac::{Hmac, KeyInit, Mac};
-use reqwest::Method;
-use serde::Deserialize;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use sha2::Sha256;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Who the audit log says it was.
-const ACTOR: &str = "demo";
-const EVENT_SOURCE: &str = "acme-shop";
-const REQUESTS_AT_ONCE: usize = 8;
+pub const ACTOR: &str = "demo";
 /// Values of a metric in one request.
 const POINTS_AT_ONCE: usize = 5000;
-const PROGRESS_EVERY: Duration = Duration::from_secs(2);
-const EVENTS_WAIT_MAX: Duration = Duration::from_secs(300);
+/// Between two lines of progress.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Everything, in the order in which an installation is set up.
 pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> anyhow::Result<()> {
@@ -48,8 +39,9 @@ pub async fn take_in(running: &Running, pools: &Pools, files: &DemoFiles) -> any
     send_traffic(&caller, &token.secret, files).await?;
     send_utilization(&caller, &token.secret, files).await?;
     settle(&caller, &token.secret, files).await?;
+    events::send(running, pools, &caller, files).await?;
+    events::pin(running, pools, (&caller, &token.secret), files).await?;
     tokens::end(app, by(), None, token.api_token_id).await?;
-    send_events(running, pools, &caller, files).await?;
     step(format_args!("Working out what each release did to cost"));
     let patience = Patience::shown("still working out what releases did");
     let settled = effects::settle(pools, running.app().now()).await?;
@@ -119,7 +111,7 @@ async fn fill_catalogue(caller: &Caller, secret: &str, files: &DemoFiles) -> any
     for rule in &files.rules {
         let condition = json!({"attribute": rule.attribute, "operator": rule.operator, "value": rule.value});
         let body = json!({
-            "applies_to": "charges", "conditions": [condition], "service": rule.service_slug,
+            "applies_to": rule.applies_to, "conditions": [condition], "service": rule.service_slug,
             "environment": rule.environment_slug, "note": rule.note,
         });
         post("/api/v1/rules", body).await?;
@@ -185,51 +177,4 @@ async fn take_bills(running: &Running, pools: &Pools, files: &DemoFiles) -> anyh
         }
     }
     Ok(())
-}
-
-#[derive(Deserialize)]
-struct Sent {
-    headers: BTreeMap<String, String>,
-    body: String,
-}
-
-async fn send_events(running: &Running, pools: &Pools, caller: &Caller, files: &DemoFiles) -> anyhow::Result<()> {
-    step(format_args!("Sending {} webhooks", files.event_count));
-    let (_, secret) = event_sources::add(running.app(), ACTOR, "", EVENT_SOURCE).await?;
-    let mut conn = pools.jobs.acquire().await?;
-    let text = tokio::fs::read_to_string(&files.events).await?;
-    let secret = &secret;
-    stream::iter(text.lines())
-        .map(|line| async move { send(caller, secret, &serde_json::from_str(line)?).await })
-        .buffered(REQUESTS_AT_ONCE)
-        .try_for_each(|()| async { Ok(()) })
-        .await?;
-    let (began, mut told) = (Instant::now(), Instant::now());
-    loop {
-        let unread = event_deliveries::counts(&mut conn).await?.unread;
-        if unread == 0 {
-            return Ok(());
-        }
-        if began.elapsed() > EVENTS_WAIT_MAX {
-            bail!("{unread} webhooks were still unread after {} s", EVENTS_WAIT_MAX.as_secs());
-        }
-        if told.elapsed() >= PROGRESS_EVERY {
-            step(format_args!("  {unread} webhooks are still to be read"));
-            told = Instant::now();
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-async fn send(caller: &Caller, secret: &str, sent: &Sent) -> anyhow::Result<()> {
-    let path = format!("/webhooks/github/{EVENT_SOURCE}");
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
-    mac.update(sent.body.as_bytes());
-    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
-    let mut request = caller.request(Method::POST, &path).header("X-Hub-Signature-256", signature);
-    for (name, value) in &sent.headers {
-        request = request.header(name, value);
-    }
-    let response = request.body(sent.body.clone()).send().await?;
-    succeeded(response, &path).await.map(drop)
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod events;
 mod fill;
 mod fresh;
 
