@@ -311,7 +311,7 @@ mod tests {
     fn what_the_chart_leaves_out_is_said() {
         let one = listed(1, "2026-03-01T10:00:00Z");
         let of = |count: usize, is_cut: bool| {
-            let mut counts = one_by_one(&[one.clone()]);
+            let mut counts = one_by_one(std::slice::from_ref(&one));
             (counts.steps[0].count, counts.is_cut) = (count, is_cut);
             ContextEvents { listed: vec![one.clone()], counts, ..ContextEvents::default() }.note()
         };
