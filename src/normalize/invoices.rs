@@ -238,7 +238,8 @@ impl Row<'_> {
         let Some(text) = self.columns.get(self.record, column) else { return Ok(None) };
         let (first, last) = BillingPeriod::supported();
         let month = text.parse::<BillingPeriod>().map(BillingPeriod::first_day).ok();
-        let day = month.or_else(|| timestamp::read_label(text).map(|at| at.date_naive()));
+        let read = if column == "BillingPeriodStart" { timestamp::read_bound } else { timestamp::read_label };
+        let day = month.or_else(|| read(text).map(|at| at.date_naive()));
         day.filter(|day| (first.first_day()..last.next().first_day()).contains(day))
             .map(Some)
             .ok_or_else(|| self.wrong(column, text, "is not a day like 2026-11-03"))
@@ -270,13 +271,15 @@ mod tests {
         let text = "InvoiceDetailId,InvoiceId,InvoiceIssuerName,BillingCurrency,BilledCost,BillingPeriodStart,BillingPeriodEnd,InvoiceIssueDate,PaymentDueDate,InvoiceIssueStatus\n\
             1,INV-1,Cloud One,USD,100.005,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-11-03T00:00:00Z,NULL,Issued\n\
             2,INV-1,Cloud One,USD,-0.0000001,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-11-03T00:00:00Z,2026-12-03T00:00:00Z,Issued\n\
-            1,INV-2,Cloud One,EUR,7,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,,,Voided\n";
+            1,INV-2,Cloud One,EUR,7,2026-09-30T16:00:00Z,2026-10-31T16:00:00Z,2026-10-31T16:00:00Z,,Voided\n";
         let totals = invoices(text.as_bytes()).unwrap();
         assert_eq!(totals.len(), 2);
         assert_eq!(totals[0].billed_cost.to_plain_string(), "100.0049999");
         assert_eq!((totals[0].month, totals[0].detail_count), ("2026-10".parse().ok(), Some(2)));
         assert_eq!(totals[0].due_date, "2026-12-03".parse().ok());
         assert_eq!(totals[1].issue_status, "Voided");
+        // A month that begins at midnight in Beijing; a day of issue stays as it is written.
+        assert_eq!((totals[1].month, totals[1].issue_date), ("2026-10".parse().ok(), "2026-10-31".parse().ok()));
     }
 
     #[test]
