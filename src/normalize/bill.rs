@@ -87,7 +87,7 @@ fn understood(names: &[String], format: Option<Format>, in_order: bool) -> Resul
             _ => BillError::NotABill { looks_like },
         })?,
     };
-    Ok(match Native::of(format, names, in_order) {
+    Ok(match Native::of(format, names, in_order)? {
         Some((native, header)) => Understood { format, header, native: Some(native) },
         None => Understood { format, header: Header::of(names)?, native: None },
     })
