@@ -193,6 +193,11 @@ impl Bill {
         &self.header.names
     }
 
+    /// Whether the file itself says what its columns are; lines of JSON do not.
+    pub fn has_column_names(&self) -> bool {
+        !matches!(self.rows, Rows::JsonLines(_))
+    }
+
     /// Columns that FOCUS does not know, `x_` and others. Their values are attributes or measures of a charge.
     pub fn extra_columns(&self) -> &[String] {
         &self.header.extra_columns

@@ -71,7 +71,11 @@ pub(super) fn sides(paths: &[PathBuf], format: Option<Format>) -> Result<Option<
     }
     let mut sides = Vec::with_capacity(paths.len());
     for path in paths {
-        let mut bill = normalize::open_as(path, format)?;
+        let mut bill = match normalize::open_as(path, format) {
+            // Whether it may be is for whoever reads all of them.
+            Err(BillError::Empty) => return Ok(None),
+            opened => opened?,
+        };
         if bill.kind() != Format::AzureExport {
             return Ok(None);
         }
