@@ -47,6 +47,9 @@ pub enum InvoicesError {
         "This is no list of invoices: it needs the columns InvoiceId, BillingCurrency and BilledCost, and has {0}."
     )]
     Columns(String),
+    /// Nobody can tell which of the two is meant.
+    #[error("The column {0} stands in it twice. Nothing was imported; take one away and import the file again.")]
+    ColumnTwice(&'static str),
     /// A cell cannot be read.
     #[error(
         "Line {line}, {column}: {value:?} {reason}. Nothing was imported; mend the line and import the file again."
@@ -96,8 +99,10 @@ impl Columns {
     fn of(header: &csv::StringRecord) -> Result<Self, InvoicesError> {
         let mut columns = Self::default();
         for (index, name) in header.iter().enumerate() {
-            if let Some(known) = NAMES.iter().find(|known| known.eq_ignore_ascii_case(name)) {
-                columns.places.entry(known).or_insert(index);
+            if let Some(known) = NAMES.iter().find(|known| known.eq_ignore_ascii_case(name))
+                && columns.places.insert(known, index).is_some()
+            {
+                return Err(InvoicesError::ColumnTwice(known));
             }
         }
         let needed = ["InvoiceId", "BillingCurrency", "BilledCost"];
@@ -301,6 +306,7 @@ mod tests {
             (&format!("{head},InvoiceIssueDate\nA,USD,1,3 Nov\n"), "Line 2, InvoiceIssueDate: \"3 Nov\" is not a day"),
             (&format!("{head},InvoiceIssueStatus\nA,USD,1,Paid\n"), "is not one of Open, Issued and Voided"),
             (&format!("{head},InvoiceDetailId\nA,USD,1,7\nA,USD,1,7\n"), "Line 3, InvoiceDetailId: \"7\" stands twice"),
+            (&format!("{head},billedcost\nA,USD,1,2\n"), "The column BilledCost stands in it twice"),
             (&format!("{head}\n"), "no invoice in it"),
         ] {
             let error = invoices(text.as_bytes()).unwrap_err().to_string();
