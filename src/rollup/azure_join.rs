@@ -11,6 +11,7 @@ use super::import::ImportError;
 use super::json;
 use crate::focus::Decimal;
 use crate::normalize::{self, BillError, Charge, Format, Row};
+use crate::sources::senders_name;
 use anyhow::Context;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -90,7 +91,7 @@ pub(super) fn sides(paths: &[PathBuf], format: Option<Format>) -> Result<Option<
         Some(path) => Err(BillError::OutOfBounds(format!(
             "actual and amortized cost are to be joined, and {} may be either: no row of it has a commitment. Put \
              the word actual or amortized into its name",
-            path.file_name().unwrap_or_default().to_string_lossy()
+            senders_name(path)
         ))),
     }
 }
@@ -182,7 +183,7 @@ impl Tells {
 }
 
 fn side_by_name(path: &Path) -> Option<Side> {
-    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let name = senders_name(path).to_lowercase();
     match (name.contains("actual"), name.contains("amortized") || name.contains("amortised")) {
         (true, false) => Some(Side::Actual),
         (false, true) => Some(Side::Amortized),

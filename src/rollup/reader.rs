@@ -13,6 +13,7 @@ use super::key_attributes::KeyAttributes;
 use super::scopes::Scopes;
 use crate::focus::Decimal;
 use crate::normalize::{self, Bill, BillError, Charge, Format, Rejection, Row};
+use crate::sources::senders_name;
 use crate::store::copy_binary::CopyBuffer;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -180,8 +181,7 @@ fn read_files(reader: &mut Reader) -> Result<(), ImportError> {
 
 // Of no lines of JSON nothing is written. Any other file begins with column names, and one without them broke off.
 fn check_empty(found: &mut Found, empty: &[PathBuf], have_column_names: bool) -> Result<(), ImportError> {
-    let Some(first) = empty.first().and_then(|path| path.file_name()) else { return Ok(()) };
-    let first = first.to_string_lossy();
+    let Some(first) = empty.first().map(|path| senders_name(path)) else { return Ok(()) };
     if found.format.is_empty() {
         return Err(BillError::Empty.into());
     }
@@ -219,7 +219,7 @@ impl Reader {
     }
 
     fn file(&mut self, path: &Path, bill: &mut Bill, bytes_before: u64, bytes_total: u64) -> Result<(), ImportError> {
-        self.part = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.part = senders_name(path);
         let extra_before = self.found.extra_columns.clone();
         if !self.is_beside {
             self.describe(bill);
