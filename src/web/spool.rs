@@ -74,7 +74,7 @@ pub async fn receive_body(folder: &Path, name: &str, body: Body) -> Result<(Spoo
 }
 
 async fn create(folder: &Path, file_name: String) -> Result<(Spooled, fs::File)> {
-    let path = folder.join(spooled_name(&super::secret::random(), &file_name));
+    let path = folder.join(spooled_name(&crate::store::seal::random(), &file_name));
     let (folder, to) = (folder.to_owned(), path.clone());
     let made = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(folder)?;
