@@ -1,5 +1,7 @@
 //! The column names of a native file, found whatever their spelling.
 
+use std::cell::Cell;
+
 /// The position of a column that the file lacks; its cells are empty.
 pub(in crate::normalize) const ABSENT: usize = usize::MAX;
 
@@ -8,6 +10,8 @@ pub(in crate::normalize) struct Columns {
     /// Each has a name of its own.
     pub names: Vec<String>,
     keys: Vec<String>,
+    /// Those that were found, and so are read.
+    found: Vec<Cell<bool>>,
     /// Those of a name that an earlier one has.
     repeated: Vec<Repeated>,
 }
@@ -24,7 +28,12 @@ pub(in crate::normalize) struct Repeated {
 
 impl Columns {
     pub fn new(names: &[String]) -> Self {
-        let mut columns = Self { names: Vec::with_capacity(names.len()), keys: Vec::new(), repeated: Vec::new() };
+        let mut columns = Self {
+            names: Vec::with_capacity(names.len()),
+            keys: Vec::new(),
+            found: vec![Cell::new(false); names.len()],
+            repeated: Vec::new(),
+        };
         for (column, name) in names.iter().enumerate() {
             let name = match name.trim() {
                 "" => format!("column_{}", column + 1),
@@ -56,7 +65,16 @@ impl Columns {
 
     /// The first column that has one of these keys, the first key before the others.
     pub fn find(&self, keys: &[&str]) -> usize {
-        keys.iter().find_map(|wanted| self.keys.iter().position(|key| key == wanted)).unwrap_or(ABSENT)
+        let column = keys.iter().find_map(|wanted| self.keys.iter().position(|key| key == wanted)).unwrap_or(ABSENT);
+        if let Some(found) = self.found.get(column) {
+            found.set(true);
+        }
+        column
+    }
+
+    /// Whether anything is read from a column under the name that its format gives it.
+    pub fn is_found(&self, column: usize) -> bool {
+        self.found.get(column).is_some_and(Cell::get)
     }
 }
 
@@ -97,6 +115,7 @@ mod tests {
         let columns = Columns::new(&["cost", "a", "cost ", "a#2", "a", "A", ""].map(str::to_owned));
         assert_eq!(columns.names, ["cost", "a", "cost#2", "a#2", "a#3", "A", "column_7"]);
         assert_eq!((columns.find(&["cost"]), columns.key(2)), (0, "cost"));
+        assert_eq!([0, 1, 2, 7].map(|column| columns.is_found(column)), [true, false, false, false]);
         let repeated: Vec<_> =
             columns.repeated().iter().map(|one| (one.name.as_str(), one.first, one.column)).collect();
         assert_eq!(repeated, [("cost", 0, 2), ("a", 1, 4)]);

@@ -118,10 +118,11 @@ impl Plan {
     }
 
     /// Keeps the other columns of the file under their own names, and makes the header. Those that differ from line
-    /// to line are measures, by their keys. Of two columns that say the same FOCUS column nobody can tell which is
-    /// right.
+    /// to line are measures, by their keys. Of two columns of one name that a FOCUS column is made of nobody can tell
+    /// which is right.
     pub fn finish(mut self, is_measure: impl Fn(&str) -> bool) -> Result<Layout, BillError> {
-        let in_doubt = |one: &&Repeated| self.is_used[one.first] && !self.is_used[one.column];
+        let is_read = |column: usize| self.is_used[column] || self.native.is_found(column);
+        let in_doubt = |one: &&Repeated| is_read(one.first) && !is_read(one.column);
         if let Some(one) = self.native.repeated().iter().find(in_doubt) {
             return Err(BillError::Malformed(format!("column {} stands in it twice", one.name)));
         }
