@@ -16,7 +16,7 @@ pub enum InvoiceState {
     WithinTolerance,
     /// They are the same, to the last digit.
     Tied,
-    /// The invoice does not count.
+    /// The invoice does not count, and no line says that it does.
     Voided,
 }
 
@@ -60,7 +60,7 @@ impl InvoiceState {
 pub struct Comparison {
     /// What became of it.
     pub state: InvoiceState,
-    /// Lines less invoice; exact. `None` where one side is missing or does not count.
+    /// Lines less invoice; exact. `None` where one side is missing.
     pub difference: Option<BigDecimal>,
     /// By how much rounding may make them differ.
     pub tolerance: BigDecimal,
@@ -68,7 +68,8 @@ pub struct Comparison {
 
 /// Compares what an invoice says with Σ `BilledCost` of its lines.
 ///
-/// FOCUS: they may differ by `max(100 · minor unit, √rows · 0.5 · minor unit)`.
+/// FOCUS: they may differ by `max(100 · minor unit, √rows · 0.5 · minor unit)`. A voided invoice asks for nothing:
+/// lines that name it all the same differ by all that they cost.
 pub fn compare(
     invoiced: Option<&BigDecimal>,
     is_voided: bool,
@@ -78,10 +79,10 @@ pub fn compare(
 ) -> Comparison {
     let tolerance = tolerance(charge_count, currency);
     let state = |state| Comparison { state, difference: None, tolerance: tolerance.clone() };
-    match (invoiced, billed) {
-        (Some(_), _) if is_voided => state(InvoiceState::Voided),
+    match (invoiced, billed.filter(|billed| !is_voided || !billed.is_zero())) {
+        (Some(_), None) if is_voided => state(InvoiceState::Voided),
         (Some(invoiced), Some(billed)) => {
-            let difference = billed - invoiced;
+            let difference = if is_voided { billed.clone() } else { billed - invoiced };
             let state = if difference.is_zero() {
                 InvoiceState::Tied
             } else if difference.abs() <= tolerance {
@@ -135,6 +136,10 @@ mod tests {
         let compared = compare(Some(&decimal("100")), false, Some(&decimal("99.9999999")), 1, "USD");
         assert_eq!(compared.difference, Some(decimal("-0.0000001")));
         assert_eq!(compare(Some(&decimal("1")), true, None, 0, "USD").state, InvoiceState::Voided);
+        let voided = |billed: &str| compare(Some(&decimal("99")), true, Some(&decimal(billed)), 1, "USD");
+        assert_eq!((voided("0.0").state, voided("0.0").difference), (InvoiceState::Voided, None));
+        assert_eq!((voided("99").state, voided("99").difference), (InvoiceState::Differs, Some(decimal("99"))));
+        assert_eq!(voided("-0.5").state, InvoiceState::WithinTolerance);
         assert_eq!(compare(Some(&decimal("1")), false, None, 0, "USD").state, InvoiceState::MissingBill);
         assert_eq!(compare(None, false, Some(&decimal("1")), 1, "USD").state, InvoiceState::MissingInvoice);
     }

@@ -170,7 +170,7 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response> {
     let folder = app.config.data_dir().join("spool");
-    let (file, _) = spool::receive_body(&folder, body).await?;
+    let (file, _) = spool::receive_body(&folder, &name, body).await?;
     let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
     let work = async move {
         let (now, from) = (app.now(), address.to_string());

@@ -56,7 +56,7 @@ pub struct InvoiceBody {
     pub total: Option<String>,
     /// Σ `BilledCost` of the lines of current bills that name it; `null` without a line.
     pub billed_cost: Option<String>,
-    /// Lines less invoice; `null` where one side is missing or does not count.
+    /// Lines less invoice; `null` where one side is missing. A voided invoice asks for nothing.
     pub difference: Option<String>,
     /// By how much rounding may make them differ (FOCUS).
     pub tolerance: String,

@@ -191,7 +191,7 @@ pub async fn put(
         .ok_or_else(|| Error::Unprocessable("Say the SHA-256 of the body in hexadecimal: …?sha256=9f86d0…".into()))?;
     allowed(&app, &source, &delivery, number, &sha256).await?;
     let folder = app.config.data_dir().join("spool");
-    let (spooled, found) = spool::receive_body(&folder, body).await?;
+    let (spooled, found) = spool::receive_body(&folder, &format!("{delivery}-{number}"), body).await?;
     if found != sha256 {
         return Err(Error::Unprocessable(format!(
             "The body has the SHA-256 {found}, not {sha256}: nothing of it was kept. Send the part again."

@@ -69,7 +69,7 @@ impl Contents {
         let spooled: Vec<Member> = members.into_iter().filter(|member| member.name.starts_with(SPOOL)).collect();
         for member in &spooled {
             let name = &member.name[SPOOL.len()..];
-            let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+            let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
             ensure!(is_plain && !name.starts_with('.') && !name.is_empty(), "the backup is damaged: {}", member.name);
         }
         Ok(Self { file, key, dump, spooled })

@@ -87,7 +87,7 @@ fn understood(names: &[String], format: Option<Format>, in_order: bool) -> Resul
             _ => BillError::NotABill { looks_like },
         })?,
     };
-    Ok(match Native::of(format, names, in_order) {
+    Ok(match Native::of(format, names, in_order)? {
         Some((native, header)) => Understood { format, header, native: Some(native) },
         None => Understood { format, header: Header::of(names)?, native: None },
     })
@@ -191,6 +191,11 @@ impl Bill {
     /// All columns in the file's order, under their FOCUS names where they have one.
     pub fn columns(&self) -> &[String] {
         &self.header.names
+    }
+
+    /// Whether the file itself says what its columns are; lines of JSON do not.
+    pub fn has_column_names(&self) -> bool {
+        !matches!(self.rows, Rows::JsonLines(_))
     }
 
     /// Columns that FOCUS does not know, `x_` and others. Their values are attributes or measures of a charge.

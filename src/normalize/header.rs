@@ -1,6 +1,7 @@
 use super::cells::{Cells, present, trimmed};
 use super::charge::Rejection;
 use super::error::BillError;
+use super::native::columns::numbered;
 use crate::focus::columns::{self, Version};
 
 /// Most columns that a file may have.
@@ -380,12 +381,7 @@ fn canonical_names(file_names: &[String]) -> Result<(Vec<String>, Vec<Repeated>)
             continue;
         }
         // The values of both are kept, so each needs a name of its own.
-        let mut number = 2;
-        let mut own = format!("{name}#{number}");
-        while names.contains(&own) || has(&own) {
-            number += 1;
-            own = format!("{name}#{number}");
-        }
+        let own = numbered(&name, |own| names.iter().any(|known| known == own) || has(own));
         repeated.push(Repeated { name, own: own.clone() });
         names.push(own);
     }

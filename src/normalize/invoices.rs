@@ -47,6 +47,9 @@ pub enum InvoicesError {
         "This is no list of invoices: it needs the columns InvoiceId, BillingCurrency and BilledCost, and has {0}."
     )]
     Columns(String),
+    /// Nobody can tell which of the two is meant.
+    #[error("The column {0} stands in it twice. Nothing was imported; take one away and import the file again.")]
+    ColumnTwice(&'static str),
     /// A cell cannot be read.
     #[error(
         "Line {line}, {column}: {value:?} {reason}. Nothing was imported; mend the line and import the file again."
@@ -96,8 +99,10 @@ impl Columns {
     fn of(header: &csv::StringRecord) -> Result<Self, InvoicesError> {
         let mut columns = Self::default();
         for (index, name) in header.iter().enumerate() {
-            if let Some(known) = NAMES.iter().find(|known| known.eq_ignore_ascii_case(name)) {
-                columns.places.entry(known).or_insert(index);
+            if let Some(known) = NAMES.iter().find(|known| known.eq_ignore_ascii_case(name))
+                && columns.places.insert(known, index).is_some()
+            {
+                return Err(InvoicesError::ColumnTwice(known));
             }
         }
         let needed = ["InvoiceId", "BillingCurrency", "BilledCost"];
@@ -238,7 +243,8 @@ impl Row<'_> {
         let Some(text) = self.columns.get(self.record, column) else { return Ok(None) };
         let (first, last) = BillingPeriod::supported();
         let month = text.parse::<BillingPeriod>().map(BillingPeriod::first_day).ok();
-        let day = month.or_else(|| timestamp::read_label(text).map(|at| at.date_naive()));
+        let read = if column == "BillingPeriodStart" { timestamp::read_bound } else { timestamp::read_label };
+        let day = month.or_else(|| read(text).map(|at| at.date_naive()));
         day.filter(|day| (first.first_day()..last.next().first_day()).contains(day))
             .map(Some)
             .ok_or_else(|| self.wrong(column, text, "is not a day like 2026-11-03"))
@@ -270,13 +276,15 @@ mod tests {
         let text = "InvoiceDetailId,InvoiceId,InvoiceIssuerName,BillingCurrency,BilledCost,BillingPeriodStart,BillingPeriodEnd,InvoiceIssueDate,PaymentDueDate,InvoiceIssueStatus\n\
             1,INV-1,Cloud One,USD,100.005,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-11-03T00:00:00Z,NULL,Issued\n\
             2,INV-1,Cloud One,USD,-0.0000001,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-11-03T00:00:00Z,2026-12-03T00:00:00Z,Issued\n\
-            1,INV-2,Cloud One,EUR,7,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,,,Voided\n";
+            1,INV-2,Cloud One,EUR,7,2026-09-30T16:00:00Z,2026-10-31T16:00:00Z,2026-10-31T16:00:00Z,,Voided\n";
         let totals = invoices(text.as_bytes()).unwrap();
         assert_eq!(totals.len(), 2);
         assert_eq!(totals[0].billed_cost.to_plain_string(), "100.0049999");
         assert_eq!((totals[0].month, totals[0].detail_count), ("2026-10".parse().ok(), Some(2)));
         assert_eq!(totals[0].due_date, "2026-12-03".parse().ok());
         assert_eq!(totals[1].issue_status, "Voided");
+        // A month that begins at midnight in Beijing; a day of issue stays as it is written.
+        assert_eq!((totals[1].month, totals[1].issue_date), ("2026-10".parse().ok(), "2026-10-31".parse().ok()));
     }
 
     #[test]
@@ -298,6 +306,7 @@ mod tests {
             (&format!("{head},InvoiceIssueDate\nA,USD,1,3 Nov\n"), "Line 2, InvoiceIssueDate: \"3 Nov\" is not a day"),
             (&format!("{head},InvoiceIssueStatus\nA,USD,1,Paid\n"), "is not one of Open, Issued and Voided"),
             (&format!("{head},InvoiceDetailId\nA,USD,1,7\nA,USD,1,7\n"), "Line 3, InvoiceDetailId: \"7\" stands twice"),
+            (&format!("{head},billedcost\nA,USD,1,2\n"), "The column BilledCost stands in it twice"),
             (&format!("{head}\n"), "no invoice in it"),
         ] {
             let error = invoices(text.as_bytes()).unwrap_err().to_string();

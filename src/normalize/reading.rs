@@ -115,8 +115,8 @@ impl Reading {
         if !slot.is_absent() && !cell.is_empty() && cell == last.text {
             return Ok(Some(last.read));
         }
-        // A billing period is the provider's label: the day that it writes, whatever the zone.
-        let read_text = if column.starts_with("Billing") { timestamp::read_label } else { timestamp::read };
+        // A billing period is the provider's label: the month that it means, whatever the zone.
+        let read_text = if column.starts_with("Billing") { timestamp::read_bound } else { timestamp::read };
         let read = row.required(slot, column, |text| {
             read_text(trimmed(text)).ok_or_else(|| "is not a moment like 2026-10-01T00:00:00Z".to_owned())
         })?;

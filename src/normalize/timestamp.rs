@@ -1,4 +1,7 @@
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike, Utc};
+
+/// No zone lies further east than this hour of the day before: its midnight is 14 hours before that of UTC.
+const EASTERN_MIDNIGHT_HOUR: u32 = 10;
 
 /// Other years are placeholders such as 0001-01-01, not periods of a bill.
 const YEARS: std::ops::RangeInclusive<u32> = 1970..=2199;
@@ -16,6 +19,18 @@ pub(super) fn read(text: &str) -> Option<DateTime<Utc>> {
 /// The same without the offset: the date and time as they are written.
 pub(super) fn read_label(text: &str) -> Option<DateTime<Utc>> {
     parse(text).map(|(moment, _)| Utc.from_utc_datetime(&moment))
+}
+
+/// A first or last moment of a billing period: as it is written, but for the last hours before the first of a month. A
+/// midnight east of Greenwich lies there where it is told in UTC, and so does a last second that belongs to its period:
+/// both stand for the first itself.
+pub(super) fn read_bound(text: &str) -> Option<DateTime<Utc>> {
+    let written = read_label(text)?;
+    let next_day = written.date_naive().succ_opt().filter(|day| day.day() == 1);
+    Some(match next_day {
+        Some(first) if written.hour() >= EASTERN_MIDNIGHT_HOUR => first.and_time(NaiveTime::MIN).and_utc(),
+        _ => written,
+    })
 }
 
 fn parse(text: &str) -> Option<(NaiveDateTime, FixedOffset)> {
@@ -157,6 +172,27 @@ mod tests {
         assert_eq!(label.to_rfc3339(), "2026-10-01T00:00:00+00:00");
         assert_eq!(read("2026-10-01T00:00:00+02:00").unwrap().to_rfc3339(), "2026-09-30T22:00:00+00:00");
         assert_eq!(read_label("2026-10-01T00:00:00+99:00"), None);
+    }
+
+    /// The bill of October of a provider in Beijing, in Sydney in summer, in Los Angeles; one that ends with its last
+    /// second; and periods from the middle of a month on, which stay.
+    #[test]
+    fn a_billing_period_begins_with_the_month_that_it_is_called_after() {
+        for (text, expected) in [
+            ("2026-09-30T16:00:00Z", "2026-10-01T00:00:00+00:00"),
+            ("2026-09-30 13:00:00", "2026-10-01T00:00:00+00:00"),
+            ("2026-09-30T10:00:00Z", "2026-10-01T00:00:00+00:00"),
+            ("2026-10-31T23:59:59.999Z", "2026-11-01T00:00:00+00:00"),
+            ("2026-12-31T16:00:00Z", "2027-01-01T00:00:00+00:00"),
+            ("2028-02-28T16:00:00Z", "2028-02-28T16:00:00+00:00"),
+            ("2026-10-01T07:00:00Z", "2026-10-01T07:00:00+00:00"),
+            ("2026-10-01T00:00:00+08:00", "2026-10-01T00:00:00+00:00"),
+            ("2026-09-30T09:59:59Z", "2026-09-30T09:59:59+00:00"),
+            ("2026-09-14T16:00:00Z", "2026-09-14T16:00:00+00:00"),
+        ] {
+            assert_eq!(read_bound(text).unwrap().to_rfc3339(), expected, "{text}");
+        }
+        assert_eq!(read_bound("October"), None);
     }
 
     #[test]

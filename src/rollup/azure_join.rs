@@ -11,6 +11,7 @@ use super::import::ImportError;
 use super::json;
 use crate::focus::Decimal;
 use crate::normalize::{self, BillError, Charge, Format, Row};
+use crate::sources::senders_name;
 use anyhow::Context;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -71,7 +72,11 @@ pub(super) fn sides(paths: &[PathBuf], format: Option<Format>) -> Result<Option<
     }
     let mut sides = Vec::with_capacity(paths.len());
     for path in paths {
-        let mut bill = normalize::open_as(path, format)?;
+        let mut bill = match normalize::open_as(path, format) {
+            // Whether it may be is for whoever reads all of them.
+            Err(BillError::Empty) => return Ok(None),
+            opened => opened?,
+        };
         if bill.kind() != Format::AzureExport {
             return Ok(None);
         }
@@ -86,7 +91,7 @@ pub(super) fn sides(paths: &[PathBuf], format: Option<Format>) -> Result<Option<
         Some(path) => Err(BillError::OutOfBounds(format!(
             "actual and amortized cost are to be joined, and {} may be either: no row of it has a commitment. Put \
              the word actual or amortized into its name",
-            path.file_name().unwrap_or_default().to_string_lossy()
+            senders_name(path)
         ))),
     }
 }
@@ -178,7 +183,7 @@ impl Tells {
 }
 
 fn side_by_name(path: &Path) -> Option<Side> {
-    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let name = senders_name(path).to_lowercase();
     match (name.contains("actual"), name.contains("amortized") || name.contains("amortised")) {
         (true, false) => Some(Side::Actual),
         (false, true) => Some(Side::Amortized),

@@ -30,9 +30,17 @@ impl ControlTotals {
         self.billed_cost.iter().find_map(wrong)
     }
 
-    /// What the files hold otherwise, a sentence each.
-    pub(super) fn differences(&self, row_count: i64, billed_cost: &BTreeMap<String, BigDecimal>) -> Vec<String> {
+    /// What the files hold otherwise than these say, or than the rows that a manifest promises; a sentence each.
+    pub(super) fn differences(
+        &self,
+        promised_rows: Option<i64>,
+        row_count: i64,
+        billed_cost: &BTreeMap<String, BigDecimal>,
+    ) -> Vec<String> {
         let mut differences = Vec::new();
+        if let Some(rows) = promised_rows.filter(|rows| *rows != row_count) {
+            differences.push(format!("The manifest says {rows} rows, and the files hold {row_count}."));
+        }
         if let Some(rows) = self.rows.filter(|rows| *rows != row_count) {
             differences.push(format!("{rows} rows were announced, and the files hold {row_count}."));
         }
@@ -73,9 +81,9 @@ mod tests {
             billed_cost: cost.iter().map(|(currency, cost)| ((*currency).to_owned(), (*cost).to_owned())).collect(),
         };
         let found = BTreeMap::from([("USD".to_owned(), "12.50".parse::<BigDecimal>().unwrap())]);
-        assert!(announced(None, &[]).differences(3, &found).is_empty());
-        assert!(announced(Some(3), &[("USD", "12.5")]).differences(3, &found).is_empty());
-        let differences = announced(Some(4), &[("USD", "12.51"), ("EUR", "1")]).differences(3, &found);
+        assert!(announced(None, &[]).differences(None, 3, &found).is_empty());
+        assert!(announced(Some(3), &[("USD", "12.5")]).differences(Some(3), 3, &found).is_empty());
+        let differences = announced(Some(4), &[("USD", "12.51"), ("EUR", "1")]).differences(None, 3, &found);
         assert_eq!(
             differences,
             [
@@ -85,8 +93,11 @@ mod tests {
             ]
         );
         assert_eq!(
-            announced(None, &[("EUR", "0")]).differences(3, &found),
-            ["No BilledCost in USD was announced, and the files hold 12.50."]
+            announced(None, &[("EUR", "0")]).differences(Some(5), 3, &found),
+            [
+                "The manifest says 5 rows, and the files hold 3.",
+                "No BilledCost in USD was announced, and the files hold 12.50.",
+            ]
         );
         assert!(announced(Some(-1), &[]).fault().is_some() && announced(None, &[("USD", "1,5")]).fault().is_some());
         assert_eq!(announced(Some(1), &[("USD", "1e3")]).fault(), None);

@@ -1,6 +1,6 @@
 //! A line of the ledger as a row of a FOCUS file, and what such rows add up to.
 
-use crate::focus::columns::{self, Version};
+use crate::focus::columns::Version;
 use crate::store::focus_export::{ExportTotal, ExportedCharge, ExtraColumns};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
@@ -20,7 +20,12 @@ struct Column {
     name: String,
     /// Where the value stands in a line's attributes or measures, for what has no field of its own.
     stored_as: String,
+    /// Whether a line may have a field of its own for it: that of an attribute of such a name is another value.
+    has_field: bool,
 }
+
+/// Where a file names the provider by both of its columns, the newer one is the provider and this an attribute.
+const OLDER_PROVIDER: &str = "ProviderName";
 
 impl Columns {
     /// What FOCUS has no name for is named as FOCUS wants it: `x_` columns.
@@ -34,23 +39,26 @@ impl Columns {
     }
 
     fn named(extra: &ExtraColumns, own_name: impl Fn(&str) -> String) -> Self {
-        let focus = Version::V1_2.columns().into_iter().filter(|name| match *name {
+        let known = Version::V1_2.columns();
+        let focus = known.iter().filter(|name| match **name {
             "ListCost" => extra.has_list_cost,
             "ContractedCost" => extra.has_contracted_cost,
             _ => true,
         });
-        let mut all: Vec<Column> =
-            focus.map(|name| Column { name: name.to_owned(), stored_as: name.to_owned() }).collect();
+        let mut all: Vec<Column> = focus
+            .map(|name| Column { name: (*name).to_owned(), stored_as: (*name).to_owned(), has_field: true })
+            .collect();
         all.sort_by(|left, right| left.name.cmp(&right.name));
         for stored_as in &extra.names {
-            if columns::canonical(stored_as).is_some_and(|name| Version::V1_2.columns().contains(&name)) {
+            // By its own name: what a file has under an old name beside the newer one is a value of its own.
+            if known.contains(&stored_as.as_str()) && stored_as != OLDER_PROVIDER {
                 continue;
             }
             let mut name = own_name(stored_as);
             while all.iter().any(|column| column.name.eq_ignore_ascii_case(&name)) {
                 name.push('_');
             }
-            all.push(Column { name, stored_as: stored_as.clone() });
+            all.push(Column { name, stored_as: stored_as.clone(), has_field: false });
         }
         Self { columns: all, derives: false }
     }
@@ -68,7 +76,7 @@ impl Columns {
         };
         row.clear();
         row.extend(self.columns.iter().map(|column| {
-            let own = field(charge, &column.stored_as);
+            let own = if column.has_field { field(charge, &column.stored_as) } else { None };
             let cell = own.unwrap_or_else(|| other(&charge.attributes, &measures, &column.stored_as));
             if cell.is_empty() && self.derives && column.stored_as == "PricingCurrencyEffectiveCost" {
                 return if is_priced_as_billed(charge) { charge.effective_cost.clone() } else { cell };
@@ -197,6 +205,22 @@ mod tests {
         assert_eq!(header.len(), 56 + 4, "ContractedCost is left out, InvoiceId stands where it belongs");
         assert_eq!(header[56..], ["x_Id", "x_Id_", "x_ServiceProviderName", "x_Team"]);
         assert!(header[..56].is_sorted() && header.contains(&"ListCost") && !header.contains(&"ContractedCost"));
+    }
+
+    /// `Region` beside `RegionId`, and `ProviderName` beside `ServiceProviderName`: both values are in the file.
+    #[test]
+    fn what_stands_under_an_old_name_beside_the_newer_one_is_kept() {
+        let columns = Columns::new(&extra(&["InvoiceId", "ProviderName", "Region"]));
+        let header: Vec<&str> = columns.header().collect();
+        assert_eq!(header[56..], ["x_ProviderName", "x_Region"]);
+        let mut charge = charge("USD", None);
+        (charge.provider_name, charge.region_id) = (Some("New".into()), Some("eu-1".into()));
+        charge.attributes = serde_json::json!({"ProviderName": "Old", "Region": "Europe", "InvoiceId": "I-1"});
+        let mut row = Vec::new();
+        columns.row(&charge, &mut row).unwrap();
+        let cell = |name: &str| row[header.iter().position(|own| *own == name).unwrap()].as_str();
+        assert_eq!(["ProviderName", "x_ProviderName"].map(cell), ["New", "Old"]);
+        assert_eq!(["RegionId", "x_Region", "InvoiceId"].map(cell), ["eu-1", "Europe", "I-1"]);
     }
 
     fn charge(pricing_currency: &str, measures: Option<&str>) -> ExportedCharge {

@@ -388,7 +388,10 @@ impl Import<'_> {
             return Ok(false);
         };
         deliveries::copy_content(&mut transaction, earlier, self.begun.delivery_id).await?;
-        let reason = decision::same_bytes(earlier);
+        // They were not announced so: what counts is what they hold, and the receipt says what is different.
+        let (rows, billed_cost) = deliveries::held(&mut transaction, self.begun.delivery_id).await?;
+        let differences = self.options.control.differences(self.options.expected_rows, rows, &billed_cost);
+        let reason = [vec![decision::same_bytes(earlier)], differences].concat().join(" ");
         generations::renew_delivery(&mut *transaction, earlier, self.begun.version_at).await?;
         joined_exports::renew(&mut *transaction, sha256, self.begun.version_at).await?;
         let now = self.clock.now();

@@ -282,10 +282,7 @@ fn quarantine_reason(found: &Found, expected_rows: Option<i64>, control: &Contro
         let currency = found.scopes.currency_name(*currency).to_owned();
         *billed_cost.entry(currency).or_default() += sums.costs[0].to_big_decimal();
     }
-    let mut reasons = control.differences(found.row_count, &billed_cost);
-    if let Some(expected) = expected_rows.filter(|expected| *expected != found.row_count) {
-        reasons.push(format!("The manifest says {expected} rows, and the files hold {}.", found.row_count));
-    }
+    let mut reasons = control.differences(expected_rows, found.row_count, &billed_cost);
     if !found.missing_columns.is_empty() {
         reasons.push(format!("The file lacks {}.", found.missing_columns.join(", ")));
     }

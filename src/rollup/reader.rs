@@ -13,6 +13,7 @@ use super::key_attributes::KeyAttributes;
 use super::scopes::Scopes;
 use crate::focus::Decimal;
 use crate::normalize::{self, Bill, BillError, Charge, Format, Rejection, Row};
+use crate::sources::senders_name;
 use crate::store::copy_binary::CopyBuffer;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -160,13 +161,37 @@ fn read_files(reader: &mut Reader) -> Result<(), ImportError> {
         reader.found.has_both_exports = true;
         return joined::read_parts(reader, &sides, bytes_total);
     }
-    let mut bytes_before = 0;
+    let (mut bytes_before, mut empty, mut have_column_names) = (0, Vec::new(), false);
     for path in reader.plan.paths.clone() {
-        let mut bill = normalize::open_as(&path, reader.plan.format)?;
+        let mut bill = match normalize::open_as(&path, reader.plan.format) {
+            // The other parts tell whether it may be.
+            Err(BillError::Empty) if reader.plan.paths.len() > 1 => {
+                empty.push(path);
+                continue;
+            }
+            opened => opened?,
+        };
         reader.file(&path, &mut bill, bytes_before, bytes_total)?;
         reader.found.warnings.extend(bill.warnings());
         bytes_before += bill.file_bytes();
+        have_column_names |= bill.has_column_names();
     }
+    check_empty(&mut reader.found, &empty, have_column_names)
+}
+
+// Of no lines of JSON nothing is written. Any other file begins with column names, and one without them broke off.
+fn check_empty(found: &mut Found, empty: &[PathBuf], have_column_names: bool) -> Result<(), ImportError> {
+    let Some(first) = empty.first().map(|path| senders_name(path)) else { return Ok(()) };
+    if found.format.is_empty() {
+        return Err(BillError::Empty.into());
+    }
+    if have_column_names {
+        return Err(BillError::Malformed(format!("{first} is empty: not even column names stand in it")).into());
+    }
+    found.warnings.push(match empty.len() {
+        1 => format!("{first} is empty, and so has no rows."),
+        count => format!("{first} and {} more of the files are empty, and so have no rows.", count - 1),
+    });
     Ok(())
 }
 
@@ -194,7 +219,7 @@ impl Reader {
     }
 
     fn file(&mut self, path: &Path, bill: &mut Bill, bytes_before: u64, bytes_total: u64) -> Result<(), ImportError> {
-        self.part = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.part = senders_name(path);
         let extra_before = self.found.extra_columns.clone();
         if !self.is_beside {
             self.describe(bill);

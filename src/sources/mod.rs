@@ -14,9 +14,11 @@ mod bounded;
 mod error;
 mod file;
 mod fingerprint;
+mod spooled;
 
 pub use archive::{ArchiveError, unpacked};
 pub use bounded::Limits;
 pub use error::SourceError;
 pub use file::{Progress, SourceFile};
 pub use fingerprint::Fingerprint;
+pub use spooled::{senders_name, spooled_name};

@@ -3,6 +3,7 @@
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgExecutor};
+use std::collections::BTreeMap;
 
 /// What is known of a file before it is read.
 #[derive(Debug)]
@@ -291,6 +292,21 @@ pub async fn copy_content(conn: &mut PgConnection, from: i64, to: i64) -> sqlx::
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The rows of a delivery, and by currency the BilledCost of those that could be read.
+pub async fn held(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<(i64, BTreeMap<String, BigDecimal>)> {
+    let row_count = sqlx::query_scalar!("SELECT row_count FROM delivery WHERE delivery_id = $1", delivery_id)
+        .fetch_one(&mut *conn)
+        .await?;
+    let totals = sqlx::query!(
+        r#"SELECT billing_currency, sum(billed_cost) AS "billed_cost!" FROM delivery_total
+           WHERE delivery_id = $1 GROUP BY billing_currency"#,
+        delivery_id
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok((row_count, totals.into_iter().map(|total| (total.billing_currency, total.billed_cost)).collect()))
 }
 
 /// What the readable rows of one scope and currency add up to.

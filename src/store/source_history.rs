@@ -121,15 +121,24 @@ pub struct Columns {
     pub received_at: DateTime<Utc>,
     /// Its columns under their FOCUS names.
     pub columns: Vec<String>,
+    /// What tells its export from others of the source; empty where all of them are one.
+    pub export: String,
+    /// First day of the newest billing period that it holds.
+    pub period: Option<NaiveDate>,
 }
 
 /// The columns of the last deliveries of a source, oldest first.
 pub async fn columns(db: impl PgExecutor<'_>, source_id: i64, limit: i64) -> sqlx::Result<Vec<Columns>> {
     let mut rows = sqlx::query_as!(
         Columns,
-        "SELECT delivery_id, received_at, columns FROM delivery
+        r#"SELECT delivery_id, received_at, columns,
+             CASE WHEN EXISTS (SELECT FROM source_setting t
+                               WHERE t.source_id = $1 AND t.restatement = 'append-by-object')
+                  THEN '' ELSE append_object END AS "export!",
+             (SELECT max(t.billing_period_start) FROM delivery_total t WHERE t.delivery_id = d.delivery_id) AS period
+         FROM delivery d
          WHERE source_id = $1 AND columns <> '{}' AND state NOT IN ('unchanged', 'failed')
-         ORDER BY delivery_id DESC LIMIT $2",
+         ORDER BY delivery_id DESC LIMIT $2"#,
         source_id,
         limit
     )

@@ -24,7 +24,7 @@ pub struct Compared {
 
 impl Compared {
     fn new(row: InvoiceRow, today: NaiveDate) -> Self {
-        let is_voided = row.issue_status.as_deref() == Some("Voided");
+        let is_voided = is_voided(&row);
         let (invoiced, billed) = (row.invoiced.as_ref(), row.billed.as_ref());
         let comparison = compare(invoiced, is_voided, billed, row.charge_count, &row.billing_currency);
         let since =
@@ -36,6 +36,11 @@ impl Compared {
     /// Its billing month, where one is known.
     pub fn month(&self) -> Option<BillingPeriod> {
         self.row.month.map(BillingPeriod::containing)
+    }
+
+    /// Whether lines name it though it is voided.
+    pub(super) fn is_voided_with_lines(&self) -> bool {
+        is_voided(&self.row) && self.comparison.state != InvoiceState::Voided
     }
 
     /// The page of its lines.
@@ -61,6 +66,10 @@ impl Compared {
         ];
         format!("/finance/invoices?{}#enter", serde_urlencoded::to_string(query).unwrap_or_default())
     }
+}
+
+fn is_voided(row: &InvoiceRow) -> bool {
+    row.issue_status.as_deref() == Some("Voided")
 }
 
 /// How the invoices of a month stand: for its statement.

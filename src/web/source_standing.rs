@@ -9,8 +9,8 @@ use crate::store::source_reads::{self, READ_SOURCE, ReadRow};
 use crate::store::source_settings::{self, SourceSetting};
 use crate::store::{Scope, Snapshot};
 use bigdecimal::BigDecimal;
-use chrono::TimeDelta;
-use std::collections::BTreeSet;
+use chrono::{NaiveDate, TimeDelta};
+use std::collections::{BTreeMap, BTreeSet};
 
 const READS_SHOWN: i64 = 10;
 /// Deliveries whose columns are compared.
@@ -193,27 +193,33 @@ impl TotalRow {
     }
 }
 
-// Between one delivery and the next; newest first.
+// Between a delivery and the one before it of the same export and billing period, or of the nearest earlier period: two
+// months that are restated in turn have columns of their own. Newest first.
 fn column_changes(deliveries: &[Columns]) -> Vec<ColumnChange> {
     let set = |columns: &Columns| -> BTreeSet<String> { columns.columns.iter().cloned().collect() };
-    let mut changes: Vec<ColumnChange> = deliveries
-        .windows(2)
-        .filter_map(|pair| {
-            let (before, after) = (set(&pair[0]), set(&pair[1]));
-            let named = |names: Vec<&String>| {
-                let more = names.len().saturating_sub(COLUMNS_NAMED);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                let names: Vec<&str> = names.into_iter().take(COLUMNS_NAMED).map(String::as_str).collect();
-                names.join(", ") + &more
-            };
-            (before != after).then(|| ColumnChange {
-                delivery_id: pair[1].delivery_id,
-                at: moments::moment(&pair[1].received_at),
-                added: named(after.difference(&before).collect()),
-                gone: named(before.difference(&after).collect()),
-            })
-        })
-        .collect();
+    let named = |names: Vec<&String>| {
+        let more = names.len().saturating_sub(COLUMNS_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names: Vec<&str> = names.into_iter().take(COLUMNS_NAMED).map(String::as_str).collect();
+        names.join(", ") + &more
+    };
+    let mut last: BTreeMap<&str, BTreeMap<Option<NaiveDate>, &Columns>> = BTreeMap::new();
+    let mut changes = Vec::new();
+    for delivery in deliveries {
+        let of_export = last.entry(&delivery.export).or_default();
+        if let Some((_, earlier)) = of_export.range(..=delivery.period).next_back() {
+            let (before, after) = (set(earlier), set(delivery));
+            if before != after {
+                changes.push(ColumnChange {
+                    delivery_id: delivery.delivery_id,
+                    at: moments::moment(&delivery.received_at),
+                    added: named(after.difference(&before).collect()),
+                    gone: named(before.difference(&after).collect()),
+                });
+            }
+        }
+        of_export.insert(delivery.period, delivery);
+    }
     changes.reverse();
     changes
 }
@@ -224,16 +230,33 @@ mod tests {
 
     #[test]
     fn columns_that_come_and_go_are_named() {
-        let columns = |delivery_id: i64, names: &str| Columns {
+        let of = |export: &str, period: &str, delivery_id: i64, names: &str| Columns {
             delivery_id,
             received_at: Default::default(),
             columns: names.split_whitespace().map(str::to_owned).collect(),
+            export: export.to_owned(),
+            period: period.parse().ok(),
         };
+        let columns = |delivery_id: i64, names: &str| of("", "", delivery_id, names);
         let found = column_changes(&[columns(1, "a b"), columns(2, "b a"), columns(3, "b c d"), columns(4, "b c d")]);
         assert_eq!(found.len(), 1, "their order is no change");
         assert_eq!((found[0].delivery_id, found[0].added.as_str(), found[0].gone.as_str()), (3, "c, d", "a"));
         let many: Vec<String> = (0..20).map(|number| format!("c{number:02}")).collect();
         let found = column_changes(&[columns(1, "a"), columns(2, &format!("a {}", many.join(" ")))]);
         assert!(found[0].added.ends_with("c11 and 8 more"), "{}", found[0].added);
+
+        // November has a column more, and both months are restated each day; another export lies beside them.
+        let (october, november) = ("2026-10-01", "2026-11-01");
+        let found = column_changes(&[
+            of("cur", october, 1, "a"),
+            of("cur", november, 2, "a b"),
+            of("focus", november, 3, "x"),
+            of("cur", october, 4, "a"),
+            of("cur", november, 5, "a b"),
+            of("cur", october, 6, "a c"),
+            of("focus", november, 7, "x"),
+        ]);
+        let told: Vec<_> = found.iter().map(|one| (one.delivery_id, one.added.as_str(), one.gone.as_str())).collect();
+        assert_eq!(told, [(6, "c", ""), (2, "b", "")]);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Error, Result};
 use crate::sources::held::Held;
+use crate::sources::spooled_name;
 use axum::body::Body;
 use axum::extract::multipart::Field;
 use axum::http::StatusCode;
@@ -11,8 +12,6 @@ use std::path::{Path, PathBuf};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 
-/// Endings that tell a reader what to expect; any other name gets none.
-const SUFFIXES: [&str; 7] = [".csv.gz", ".csv.zst", ".csv", ".parquet", ".gz", ".zst", ".json"];
 /// Longer names are cut.
 const NAME_CHARS_MAX: usize = 200;
 
@@ -58,9 +57,10 @@ pub async fn receive(folder: &Path, mut field: Field<'_>) -> Result<Spooled> {
     Ok(spooled)
 }
 
-/// Writes a body to disk, to the last byte and through to the platter. Gives its SHA-256 too, in hexadecimal.
-pub async fn receive_body(folder: &Path, body: Body) -> Result<(Spooled, String)> {
-    let (mut spooled, mut file) = create(folder, String::new()).await?;
+/// Writes a body, which its sender calls so, to disk, to the last byte and through to the platter. Gives its SHA-256 too,
+/// in hexadecimal.
+pub async fn receive_body(folder: &Path, name: &str, body: Body) -> Result<(Spooled, String)> {
+    let (mut spooled, mut file) = create(folder, clean_name(name)).await?;
     let mut hash = Sha256::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
@@ -74,7 +74,7 @@ pub async fn receive_body(folder: &Path, body: Body) -> Result<(Spooled, String)
 }
 
 async fn create(folder: &Path, file_name: String) -> Result<(Spooled, fs::File)> {
-    let path = folder.join(format!("{}{}", super::secret::random(), suffix(&file_name)));
+    let path = folder.join(spooled_name(&crate::store::seal::random(), &file_name));
     let (folder, to) = (folder.to_owned(), path.clone());
     let made = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(folder)?;
@@ -154,11 +154,6 @@ fn clean_name(name: &str) -> String {
     if clean.is_empty() { "upload".into() } else { clean.into() }
 }
 
-fn suffix(name: &str) -> &'static str {
-    let name = name.to_ascii_lowercase();
-    SUFFIXES.into_iter().find(|suffix| name.ends_with(suffix)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +163,5 @@ mod tests {
         assert_eq!(clean_name("../../etc/passwd"), "passwd");
         assert_eq!(clean_name("C:\\bills\\october.csv"), "october.csv");
         assert_eq!(clean_name("\u{0}\r\n"), "upload");
-        assert_eq!(suffix("Focus.CSV.GZ"), ".csv.gz");
-        assert_eq!(suffix("x.sh"), "");
     }
 }

@@ -1,6 +1,7 @@
 //! `costwake backup` and `restore`: what comes back is what was saved, and nothing is overwritten by accident.
 
 use crate::support::{costwake, said};
+use costwake::sources::spooled_name;
 use costwake::store::embedded::Cluster;
 use costwake::store::jobs;
 use serde_json::json;
@@ -270,7 +271,8 @@ async fn uploads_that_wait_are_in_the_backup() {
     assert!(costwake(&first, &["migrate"]).status.success());
     let spool = first.join("spool");
     fs::create_dir(&spool).unwrap();
-    let paths = ["aa11.csv.gz", "bb22.csv"].map(|name| spool.join(name));
+    let names = [spooled_name(&[0xaa; 16], "Kosten, actual.csv.gz"), spooled_name(&[0xbb; 16], &"x".repeat(300))];
+    let paths = [&names[0], &names[1]].map(|name| spool.join(name));
     for path in &paths {
         fs::write(path, format!("{} of a bill", path.display())).unwrap();
     }
@@ -291,7 +293,7 @@ async fn uploads_that_wait_are_in_the_backup() {
     assert!(said(&restored).contains("2 files that wait to be read are back"), "{}", said(&restored));
     let known =
         "SELECT concat_ws(' ', payload->>'path', payload->'more_parts'->>0) FROM job WHERE kind = 'import_upload'";
-    let there = ["aa11.csv.gz", "bb22.csv"].map(|name| second.join("spool").join(name));
+    let there = [&names[0], &names[1]].map(|name| second.join("spool").join(name));
     assert_eq!(rows(&second, known).await, [format!("{} {}", there[0].display(), there[1].display())]);
     for (path, from) in there.iter().zip(&paths) {
         assert_eq!(fs::read(path).unwrap(), fs::read(from).unwrap());

@@ -84,7 +84,12 @@ fn what_is_exported_is_the_same_bill_again() {
     assert!(costwake(&data, &["export", "focus", path, "--source", "own"]).status.success());
     let text = fs::read_to_string(&exported).unwrap();
     let header = text.lines().next().unwrap();
-    assert!(header.ends_with("Tags,x_Id,x_TaxCost") && !header.contains("ListCost"), "{header}");
+    assert!(header.ends_with("Tags,x_Id,x_ProviderName,x_TaxCost") && !header.contains("ListCost"), "{header}");
+    let providers: Vec<[String; 2]> = csv::Reader::from_reader(text.as_bytes())
+        .deserialize::<std::collections::HashMap<String, String>>()
+        .map(|row| row.map(|row| ["ProviderName", "x_ProviderName"].map(|name| row[name].clone())).unwrap())
+        .collect();
+    assert!(providers.contains(&["New", "Acme"].map(str::to_owned)), "both columns of the file: {providers:?}");
     assert!(text.contains(",0.000000000000000000000000000001,") && text.contains(",-5.250,00123,"), "{text}");
     assert!(said(&costwake(&data, &["export", "focus", path])).contains("exists: name another file"));
     let table = place.path().join("all.parquet");

@@ -200,6 +200,11 @@ fn read_table(content: impl Read, origin: Origin<'_>, report: &mut ClusterReport
             names.iter().take(4).cloned().collect::<Vec<_>>().join(", ")
         ),
     })?;
+    // Which of the two is meant nobody can tell.
+    let is_repeated = |name: &&String| names.iter().filter(|other| other == name).count() > 1;
+    if let Some(name) = table.columns().into_iter().map(|column| &names[column]).find(is_repeated) {
+        return Err(BillError::Malformed(format!("column {name}{place} stands in it twice")));
+    }
     while let Some(record) = records.next()? {
         report.row_count += 1;
         match record {
@@ -235,6 +240,15 @@ impl Table {
             return Some(Self::OpenCost(columns));
         }
         (has("report_period_start") && has("interval_start")).then_some(Self::Unused)
+    }
+
+    /// The columns that are read.
+    fn columns(&self) -> Vec<usize> {
+        match self {
+            Self::OpenShift(columns) => columns.all(),
+            Self::OpenCost(columns) => columns.all(),
+            Self::Unused => Vec::new(),
+        }
     }
 
     fn entry(&self, cells: Cells<'_>, origin: Origin<'_>) -> Result<Option<(UsageKey, Usage)>, String> {
@@ -339,5 +353,21 @@ mod tests {
             let error = read("odd", text).unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");
         }
+    }
+
+    /// The first of two was read, and the other passed over without a word.
+    #[test]
+    fn a_column_that_is_read_stands_in_a_table_once() {
+        let refused = |text: &str, says: &str| {
+            let error = read("odd.csv", text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        };
+        refused(
+            "Date,Namespace,Pod,TotalCost,totalcost\n2026-05-01,shop,a,1,2\n",
+            "column totalcost stands in it twice",
+        );
+        refused(&format!("{PODS}, Node\n"), "column node stands in it twice");
+        let other = "Date,Namespace,Pod,app,TotalCost,app\n2026-05-01,shop,a,x,1.5,y\n";
+        assert_eq!(read("odd.csv", other).unwrap().row_count, 1);
     }
 }

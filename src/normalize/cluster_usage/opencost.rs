@@ -30,6 +30,11 @@ impl Columns {
         Some(Self { date: find("date")?, namespace: find("namespace")?, total_cost: find("totalcost")? })
     }
 
+    /// Those that are read.
+    pub fn all(&self) -> Vec<usize> {
+        vec![self.date, self.namespace, self.total_cost]
+    }
+
     pub fn entry(&self, cells: Cells<'_>) -> Result<(UsageKey, Usage), String> {
         let start = moment(cells.get(self.date), "Date")?;
         let usage = quantity(cells.get(self.total_cost), "TotalCost")?;

@@ -66,6 +66,13 @@ impl Columns {
         })
     }
 
+    /// Those that are read.
+    pub fn all(&self) -> Vec<usize> {
+        let kept = [self.node, self.resource_id, self.capacity].into_iter().flatten();
+        let usage = self.usage.iter().map(|(column, _)| *column);
+        [self.interval_start, self.interval_end, self.namespace].into_iter().chain(kept).chain(usage).collect()
+    }
+
     pub fn entry(&self, cells: Cells<'_>, origin: Origin<'_>) -> Result<(UsageKey, Usage), String> {
         let cell = |column: Option<usize>| column.map(|column| cells.get(column)).unwrap_or_default();
         let mut usage = BigDecimal::default();

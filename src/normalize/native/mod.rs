@@ -5,7 +5,7 @@ mod aws_cur;
 mod azure_export;
 mod azure_prices;
 mod categories;
-mod columns;
+pub(super) mod columns;
 mod days;
 mod gcp_billing;
 mod oci_report;
@@ -18,6 +18,7 @@ mod text;
 
 use super::cells::{Cells, present};
 use super::charge::Rejection;
+use super::error::BillError;
 use super::format::Format;
 use super::header::Header;
 use super::reading::{ragged, rejection};
@@ -57,25 +58,25 @@ impl Native {
     /// Understands the columns of a native file, or has nothing to do as it is FOCUS. The header is that of the rows
     /// which [`Native::row`] makes. `in_order` says whether the cells of a record stand in its text in the order of
     /// the columns.
-    pub fn of(format: Format, names: &[String], in_order: bool) -> Option<(Self, Header)> {
+    pub fn of(format: Format, names: &[String], in_order: bool) -> Result<Option<(Self, Header)>, BillError> {
         let mut plan = Plan::new(names, in_order);
         let (adapter, layout) = match format {
-            Format::Focus => return None,
+            Format::Focus => return Ok(None),
             Format::AwsCur | Format::AwsCur2 => {
                 let adapter = AwsCur::of(&mut plan);
-                (Adapter::AwsCur(Box::new(adapter)), plan.finish(aws_cur::is_measure))
+                (Adapter::AwsCur(Box::new(adapter)), plan.finish(aws_cur::is_measure)?)
             }
             Format::AzureExport => {
                 let adapter = AzureExport::of(&mut plan);
-                (Adapter::AzureExport(Box::new(adapter)), plan.finish(azure_export::is_measure))
+                (Adapter::AzureExport(Box::new(adapter)), plan.finish(azure_export::is_measure)?)
             }
             Format::GcpBilling => {
                 let adapter = GcpBilling::of(&mut plan);
-                (Adapter::GcpBilling(adapter), plan.finish(gcp_billing::is_measure))
+                (Adapter::GcpBilling(adapter), plan.finish(gcp_billing::is_measure)?)
             }
             Format::OciReport => {
                 let adapter = OciReport::of(&mut plan);
-                (Adapter::OciReport(adapter), plan.finish(oci_report::is_measure))
+                (Adapter::OciReport(adapter), plan.finish(oci_report::is_measure)?)
             }
         };
         let Layout { mut header, computed_count, column_names } = layout;
@@ -87,7 +88,7 @@ impl Native {
             _ => {}
         }
         let row = MadeCells::behind(column_names.len(), computed_count);
-        Some((Self { adapter, column_names, row }, header))
+        Ok(Some((Self { adapter, column_names, row }, header)))
     }
 
     /// The FOCUS row of a record.

@@ -1,8 +1,9 @@
 //! Which columns a made row has, and where each cell comes from. Worked out once a file.
 
-use super::columns::{ABSENT, Columns};
+use super::columns::{ABSENT, Columns, Repeated};
 use super::row::Place;
 use crate::focus::columns as focus;
+use crate::normalize::error::BillError;
 use crate::normalize::header::{Header, Places};
 
 /// A column of the made rows.
@@ -117,8 +118,14 @@ impl Plan {
     }
 
     /// Keeps the other columns of the file under their own names, and makes the header. Those that differ from line
-    /// to line are measures, by their keys.
-    pub fn finish(mut self, is_measure: impl Fn(&str) -> bool) -> Layout {
+    /// to line are measures, by their keys. Of two columns of one name that a FOCUS column is made of nobody can tell
+    /// which is right.
+    pub fn finish(mut self, is_measure: impl Fn(&str) -> bool) -> Result<Layout, BillError> {
+        let is_read = |column: usize| self.is_used[column] || self.native.is_found(column);
+        let in_doubt = |one: &&Repeated| is_read(one.first) && !is_read(one.column);
+        if let Some(one) = self.native.repeated().iter().find(in_doubt) {
+            return Err(BillError::Malformed(format!("column {} stands in it twice", one.name)));
+        }
         let focus_count = self.columns.len();
         for column in 0..self.native.names.len() {
             if self.is_used[column] {
@@ -147,8 +154,12 @@ impl Plan {
         };
         let mut header = Header::of_native(names, focus_count, &measures, &places);
         header.zeros_say_nothing = true;
+        header.warnings.extend(self.native.repeated().iter().map(|Repeated { name, column, .. }| {
+            let own = &self.native.names[*column];
+            format!("Column {name} stands in the file more than once: this one is kept as {own}.")
+        }));
         header.native_names = self.columns.into_iter().map(|column| column.native_name).collect();
-        Layout { header, computed_count: self.computed_count, column_names: self.native.names }
+        Ok(Layout { header, computed_count: self.computed_count, column_names: self.native.names })
     }
 
     fn add(&mut self, name: &str, place: Place, column: usize) {

@@ -18,13 +18,13 @@ pub(super) const ENDINGS: [&str; 13] = [
     ".ndjson.zst",
 ];
 
-/// A file that can be a bill by its name. Hidden ones and marks such as `_SUCCESS` are none.
+/// A file that can be a bill by its name, or a part of one that has nothing in it. Hidden ones and marks such as
+/// `_SUCCESS` are none.
 pub(super) fn head(object: &Object) -> Option<Head> {
     let name = object.key.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let is_bill = ENDINGS.iter().any(|ending| name.ends_with(ending))
         && !name.ends_with("manifest.json")
-        && !name.starts_with(['.', '_'])
-        && object.bytes > 0;
+        && !name.starts_with(['.', '_']);
     is_bill.then(|| of(object))
 }
 

@@ -106,7 +106,10 @@ impl Layout {
     /// The objects that begin a delivery.
     pub fn heads(self, objects: &[Object]) -> Vec<Head> {
         if self == Self::Files {
-            return shards::joined(objects.iter().filter_map(files::head).collect());
+            let mut heads = shards::joined(objects.iter().filter_map(files::head).collect());
+            // An empty file is none yet; among shards it is the one that no line fell to.
+            heads.retain(|head| head.object.bytes > 0);
+            return heads;
         }
         let head = |object: &Object| match self {
             Self::AwsDataExport => aws::data_export_head(object),

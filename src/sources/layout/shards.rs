@@ -103,6 +103,19 @@ mod tests {
         assert_eq!(set_of("é00000000000.csv"), None);
     }
 
+    /// What is extracted in parallel leaves shards empty: they are there, and the set is whole with them.
+    #[test]
+    fn an_empty_shard_is_one_of_its_set() {
+        let mut objects = vec![shard(0, 1), shard(1, 1), shard(2, 1), object("b/y.csv", 0, "e")];
+        (objects[1].bytes, objects[3].bytes) = (0, 0);
+        let heads = Layout::Files.heads(&objects);
+        assert_eq!(heads.len(), 1, "an empty file by itself is none yet");
+        assert_eq!((heads[0].shards.len(), heads[0].object.bytes), (3, 4));
+        assert_eq!(heads[0].shards_fault("2026-11-01T07:00:00Z".parse().unwrap()), None);
+        objects.iter_mut().for_each(|object| object.bytes = 0);
+        assert!(Layout::Files.heads(&objects).is_empty());
+    }
+
     #[test]
     fn a_set_is_whole_once_it_is_complete_and_settled() {
         let fault_at = |shards: &[Object], now: &str| fault(shards, now.parse().unwrap());

@@ -23,6 +23,7 @@ fn lines() -> Vec<Line> {
         line("7.25", ""),
         Line { currency: "EUR", ..line("9", "INV-1") },
         line("5", "INV-5"),
+        line("4", "INV-7"),
     ]
 }
 
@@ -32,7 +33,8 @@ const DETAIL: &str = "InvoiceDetailId,InvoiceId,InvoiceIssuerName,BillingCurrenc
 1,INV-2,Cloud One,USD,20.00,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Issued\n\
 1,INV-3,Cloud One,USD,31.0000001,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Issued\n\
 1,INV-4,Cloud One,USD,12,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Issued\n\
-1,INV-6,Cloud One,USD,99,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Voided\n";
+1,INV-6,Cloud One,USD,99,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Voided\n\
+1,INV-7,Cloud One,USD,4,2026-10-01T00:00:00Z,2026-11-03T00:00:00Z,,Voided\n";
 
 /// The dataset in other containers is the same dataset.
 #[test]
@@ -69,8 +71,8 @@ async fn every_invoice_has_its_state(db: PgPool) {
     let pool = &world.app.state.pools.jobs;
     let now = time("2026-11-20T10:00:00Z");
     let imported = invoices::import(pool, "detail.csv", DETAIL.into(), BY, now).await.unwrap();
-    assert_eq!((imported.new, imported.replaced), (5, 0));
-    assert_eq!(invoices::import(pool, "detail.csv", DETAIL.into(), BY, now).await.unwrap().replaced, 5);
+    assert_eq!((imported.new, imported.replaced), (6, 0));
+    assert_eq!(invoices::import(pool, "detail.csv", DETAIL.into(), BY, now).await.unwrap().replaced, 6);
     let finance = world.finance().await;
     let csv = finance.get("/finance/invoices.csv?month=2026-10").await;
     let cell = |name: &str| column(&csv.body, name);
@@ -84,6 +86,7 @@ async fn every_invoice_has_its_state(db: PgPool) {
         .collect();
     let expected = [
         "INV-3 USD differs -1.0000001 17",
+        "INV-7 USD differs 4 17",
         "INV-4 USD missing-bill  17",
         "INV-1 EUR missing-invoice  20",
         "INV-5 USD missing-invoice  20",
@@ -94,8 +97,9 @@ async fn every_invoice_has_its_state(db: PgPool) {
     assert_eq!(rows, expected, "{}", csv.body);
     assert_eq!(cell("Tolerance")[0], "1");
     let page = finance.get("/finance/invoices?month=2026-10").await;
-    assert!(page.body.contains("4 of 7 invoices of October 2026 need someone."), "{}", page.body);
+    assert!(page.body.contains("5 of 8 invoices of October 2026 need someone."), "{}", page.body);
     assert!(page.body.contains("\u{2212}$1.0000001"), "every digit of a difference");
+    assert_eq!(page.body.matches("voided, and lines name it").count(), 1);
     assert!(page.body.contains("Lines without an invoice") && page.body.contains("$7.25"));
     let euros = finance.get("/finance/invoices?month=2026-10&cur=eur").await;
     assert!(euros.body.contains("INV-1") && !euros.body.contains("Lines without an invoice"), "{}", euros.body);
@@ -109,7 +113,7 @@ async fn every_invoice_has_its_state(db: PgPool) {
     assert_eq!(texts(&one.body, "table.sticky-col tbody tr:not(.total)").len(), 1);
     assert_eq!(finance.get("/finance/invoices?state=moon").await.status, StatusCode::BAD_REQUEST);
     let statement = finance.get("/finance/statements/2026-10").await;
-    assert!(statement.body.contains("1 differs, 1 missing bill, 2 missing invoice, 1 within tolerance, 1 tied"));
+    assert!(statement.body.contains("2 differs, 1 missing bill, 2 missing invoice, 1 within tolerance, 1 tied"));
     // From an invoice to its lines, with the same sum; a replaced bill changes both.
     let charges = finance.get("/charges.csv?invoice=INV-1&issuer=Cloud+One&cur=USD&basis=billed").await;
     assert_eq!(sum(&charges.body, "BilledCost"), decimal("150.0050001"));

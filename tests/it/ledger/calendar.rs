@@ -54,17 +54,30 @@ async fn every_charge_is_in_the_month_that_its_provider_names(pool: PgPool) {
         // One that spans three months counts on the day on which it starts.
         charged("2025-12", "2025-12-15T00:00:00Z", "2026-02-15T00:00:00Z", "32"),
     ]);
-    for (day, text) in [(1, february), (2, march), (3, year_end)] {
+    // April of a provider whose months begin at midnight in Beijing, told in UTC; May of one that gives its last second.
+    let beijing = file_of(&[charged("2026-04", "2026-03-31T16:00:00Z", "2026-03-31T17:00:00Z", "64")])
+        .replace("2026-04-01T00:00:00Z,2026-05-01T00:00:00Z", "2026-03-31T16:00:00Z,2026-04-30T16:00:00Z");
+    let last_second = file_of(&[charged("2026-05", "2026-05-31T00:00:00Z", "2026-06-01T00:00:00Z", "128")])
+        .replace("2026-05-01T00:00:00Z,2026-06-01T00:00:00Z", "2026-05-01T00:00:00Z,2026-05-31T23:59:59Z");
+    for (day, text) in [(1, february), (2, march), (3, year_end), (4, beijing), (5, last_second)] {
         let receipt = import_as_of(&pool, "acme", &text, day).await;
         assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
     }
-    assert_eq!(sums(&pool, BY_MONTH).await, expect(&[("2024-02", "7"), ("2024-03", "7.5"), ("2025-12", "48")]));
+    let months = [("2024-02", "7"), ("2024-03", "7.5"), ("2025-12", "48"), ("2026-04", "64"), ("2026-05", "128")];
+    assert_eq!(sums(&pool, BY_MONTH).await, expect(&months));
+    let last: NaiveDate = sqlx::query_scalar("SELECT max(billing_period_end) FROM generation WHERE state = 'current'")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(last.to_string(), "2026-06-01", "the day after its last");
     let days = expect(&[
         ("2024-02-01", "1"),
         ("2024-02-29", "1.5"),
         ("2024-03-01", "12"),
         ("2025-12-15", "32"),
         ("2025-12-31", "16"),
+        ("2026-03-31", "64"),
+        ("2026-05-31", "128"),
     ]);
     assert_eq!(sums(&pool, BY_DAY).await, days);
     assert_clean(&pool).await;

@@ -52,11 +52,16 @@ async fn a_command_holds_a_file_that_would_replace_another_of_it(pool: PgPool) {
 }
 
 async fn upload(browser: &TestApp, parts: &str) -> Page {
+    let (one, two) = (october("1", 3), october("2", 3));
+    upload_files(browser, &[("a.csv", one.as_str()), ("b.csv", two.as_str())], parts).await
+}
+
+async fn upload_files(browser: &TestApp, files: &[(&str, &str)], parts: &str) -> Page {
     let field = |name: &str, value: &str| {
         format!("--line\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
-    let file = |name: &str, cost: &str| field(&format!("file\"; filename=\"{name}"), &october(cost, 3));
-    let files = [file("a.csv", "1"), file("b.csv", "2")].concat();
+    let file = |(name, text): &(&str, &str)| field(&format!("file\"; filename=\"{name}"), text);
+    let files: String = files.iter().map(file).collect();
     let body = format!("{files}{}{}--line--\r\n", field("source", "acme"), field("parts", parts));
     let request = browser
         .request(Method::POST, "/upload")
@@ -89,5 +94,39 @@ async fn a_form_says_whether_its_files_are_parts(pool: PgPool) {
     assert!(receipt.contains("a.csv + b.csv") && receipt.contains("All 6 lines count."), "{receipt}");
     assert_eq!(counted(&pool).await, 9);
     assert_eq!(std::fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
+    assert_clean(&pool).await;
+}
+
+/// Which cost a part of an Azure bill has, its name may have to tell: that of the file which was sent, not of the one
+/// that it lies in until it is read.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_parts_of_a_form_are_called_as_their_sender_calls_them(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = support::config(&["--data-dir", folder.path().to_str().unwrap()]);
+    let app = support::app_with(pool.clone(), config.clone()).await;
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let worker = Worker { pools: support::pools(&pool), config, lane: Lane::Imports, stop: CancellationToken::new() };
+    let export = |lines: &[&str]| {
+        let header = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterCategory,\
+            BillingCurrency,MeterId,Quantity,Cost,ChargeType,PricingModel,ReservationId";
+        let row = |line: &&str| format!("8611537,10/01/2026,10/31/2026,sub-1,10/04/2026,Virtual Machines,EUR,{line}\n");
+        format!("{header}\n{}", lines.iter().map(row).collect::<String>())
+    };
+    let (bought, machine) = ("r1,1,100,Purchase,Reservation,a", "m1,24,2,Usage,OnDemand,");
+    let actual = export(&[bought]);
+    let unclear = export(&[machine]);
+    let amortized = export(&["m2,24,3,Usage,Reservation,a", machine]);
+    for (name, says) in [
+        ("part_1.csv", "part_1.csv may be either: no row of it has a commitment"),
+        ("Part (1), Actual.csv", "1 rows stand in both and count once, 1 stand in the actual export only"),
+    ] {
+        let files = [("part_0.csv", actual.as_str()), (name, unclear.as_str()), ("part_2.csv", amortized.as_str())];
+        let sent = upload_files(&finance, &files, "yes").await;
+        assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
+        assert!(worker.take_one().await.unwrap());
+        let receipt = finance.get(sent.location()).await.body;
+        assert!(receipt.contains(says), "{receipt}");
+    }
+    assert_eq!(counted(&pool).await, 5);
     assert_clean(&pool).await;
 }

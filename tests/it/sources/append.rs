@@ -111,6 +111,49 @@ async fn shards_are_one_delivery(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// BigQuery leaves shards empty that no line fell to. Of lines of JSON nothing is lost by that; a table without even
+/// column names broke off.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_empty_shard_of_json_has_no_rows_and_one_of_csv_is_refused(pool: PgPool) {
+    let home = Home::new();
+    let source_id = home.add_folder(&pool, "gcp", Layout::Files).await;
+    let put = |key: &str, content: &str| {
+        home.put(key, content);
+        home.age(key, 20);
+    };
+    let line = |cost: &str| {
+        format!(
+            r#"{{"billing_account_id":"G1","service":{{"description":"Compute Engine"}},"cost":{cost},"currency":"USD",
+            "usage_start_time":"2026-10-05T03:00:00Z","usage_end_time":"2026-10-05T04:00:00Z",
+            "invoice":{{"month":"202610"}},"cost_type":"regular"}}"#
+        )
+        .replace('\n', "")
+            + "\n"
+    };
+    put("bill-000000000000.json", "");
+    put("bill-000000000001.json", &line("1.5"));
+    put("bill-000000000002.json", &line("2"));
+    let read = home.read(&pool, source_id).await;
+    assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("new", 1), "{read:?}");
+    assert_counts(&pool, "gcp", 2, "3.5").await;
+    let warnings: Vec<String> = sqlx::query_scalar("SELECT unnest(warnings) FROM delivery WHERE delivery_id = $1")
+        .bind(read.delivery_ids[0])
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    let told = "00000-bill-000000000000.json is empty, and so has no rows.";
+    assert!(warnings.iter().any(|warning| warning == told), "{warnings:?}");
+
+    put("table-000000000000.csv", &october("1.5"));
+    put("table-000000000001.csv", "");
+    let read = home.read(&pool, source_id).await;
+    let (state, reason) = delivery(&pool, read.delivery_ids[0]).await;
+    assert_eq!(state, "refused");
+    assert!(reason.contains("00001-table-000000000001.csv is empty: not even column names"), "{reason}");
+    assert_counts(&pool, "gcp", 2, "3.5").await;
+    assert_clean(&pool).await;
+}
+
 /// Oracle's own bucket has FOCUS and cost reports of the same usage.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn one_kind_of_oci_report_counts(pool: PgPool) {

@@ -65,6 +65,16 @@ async fn control_totals_and_changed_columns_are_shown(pool: PgPool) {
     let page = finance.get(&format!("/sources/{source_id}")).await.body;
     assert!(page.contains("Control totals") && page.contains("$2.75") && page.contains(">none</td>"), "{page}");
     assert!(page.contains("<td>x_Points</td><td>x_CostInPoints</td>"), "{page}");
+    // The bill of the month before, restated meanwhile with the columns that it had, is no change of them.
+    for cost in ["4", "5"] {
+        home.put("b/september.csv", october(cost).replace("2026-10", "2026-09").replace("2026-11", "2026-10"));
+        home.read(&pool, source_id).await;
+        home.put("a.csv", october(cost).replace("x_CostInPoints", "x_Points"));
+        home.read(&pool, source_id).await;
+    }
+    let page = finance.get(&format!("/sources/{source_id}")).await.body;
+    assert!(page.contains("<td>x_Points</td><td>x_CostInPoints</td>"), "{page}");
+    assert!(!page.contains("<td>x_CostInPoints</td><td>x_Points</td>"), "{page}");
     let admin = finance.browser(Role::Admin, false, &[]).await;
     let page = admin.get(&format!("/sources/{source_id}")).await.body;
     assert!(!page.contains("Control totals") && !page.contains("2.75"), "money is not for administrators");

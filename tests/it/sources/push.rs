@@ -127,6 +127,14 @@ async fn n19_a_bill_that_is_not_what_was_announced_waits(pool: PgPool) {
     assert_eq!(again["state"], "quarantined", "{again}");
     assert_eq!(delivery(&pool, second["delivery_id"].as_i64().unwrap()).await.0, "refused");
     assert_counts(&pool, "pipeline one", 1, "1.5").await;
+    // What counts, announced otherwise: it counts already, and the sender is told.
+    let same = deliver("same", &october("1.5"), announced(7, "1.50")).await;
+    assert_eq!(same["state"], "unchanged", "{same}");
+    let reason = same["reason"].as_str().unwrap();
+    assert!(
+        reason.ends_with("are counted already: delivery 1. 7 rows were announced, and the files hold 1."),
+        "{reason}"
+    );
     sender.part("third", 1, "x").await;
     let parts = json!([{ "number": 1, "sha256": sha256(b"x") }]);
     let wrong = json!({ "parts": parts, "expected": { "billed_cost": { "USD": "1,5" } } }).to_string().into_bytes();

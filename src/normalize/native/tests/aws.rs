@@ -1,4 +1,6 @@
 use super::{Cell, attribute, costs, parquet_row, read, read_file, tags};
+use crate::normalize::open;
+use std::io::Write;
 
 const LEGACY: &str = "identity/LineItemId,identity/TimeInterval,bill/PayerAccountId,bill/BillingPeriodStartDate,\
     bill/BillingPeriodEndDate,bill/InvoicingEntity,lineItem/UsageAccountId,lineItem/LineItemType,\
@@ -44,6 +46,15 @@ fn effective_cost_follows_the_type_of_line() {
     assert_eq!(read.format, "AWS CUR CSV");
     assert_eq!(read.shown, cases.map(|(_, expected)| expected));
     assert!(read.rejections.is_empty());
+}
+
+/// I04: the type of a line is kept under its own name, and decides about its costs.
+#[test]
+fn a_column_that_decides_about_a_cost_stands_in_a_report_once() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(format!("{LEGACY},lineItem/LineItemType\n").as_bytes()).unwrap();
+    let refused = open(file.path()).err().unwrap().to_string();
+    assert!(refused.contains("column lineItem/LineItemType stands in it twice"), "{refused}");
 }
 
 /// What a commitment leaves unused is the effective cost of its fee, so that used and unused parts add up to it.
@@ -190,7 +201,7 @@ fn report_2_is_read_from_parquet() {
     let all = texts.into_iter().chain(moments).chain([Cell::Double(8.9e-9)]).chain(map);
     let file = parquet_row(SCHEMA, &all.collect::<Vec<_>>());
 
-    let mut bill = crate::normalize::open(file.path()).unwrap();
+    let mut bill = open(file.path()).unwrap();
     assert_eq!(bill.format(), "AWS CUR 2.0 Parquet");
     let warning = "line_item_unblended_cost is DOUBLE: converted by its shortest round-trip text.";
     assert!(bill.warnings().iter().any(|known| known == warning), "{:?}", bill.warnings());
@@ -254,9 +265,9 @@ fn a_legacy_report_under_names_of_athena_is_read() {
 /// Columns that show nothing are read as what someone says they are.
 #[test]
 fn a_format_can_be_named() {
-    use crate::normalize::{Format, open, open_as};
+    use crate::normalize::{Format, open_as};
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    std::io::Write::write_all(&mut file, b"Date,Cost,Currency\n10/05/2026,1.5,EUR\n").unwrap();
+    file.write_all(b"Date,Cost,Currency\n10/05/2026,1.5,EUR\n").unwrap();
     assert!(open(file.path()).is_err());
     let mut bill = open_as(file.path(), Some(Format::AzureExport)).unwrap();
     assert_eq!(bill.missing_mandatory(), ["BillingAccountId", "ServiceCategory", "ServiceName"]);

@@ -1,4 +1,6 @@
 use super::{attribute, costs, read, tags};
+use crate::normalize::open;
+use std::io::Write;
 
 const HEADER: &str = "lineItem/referenceNo,lineItem/tenantId,lineItem/intervalUsageStart,lineItem/intervalUsageEnd,\
     product/service,product/compartmentName,product/resourceId,usage/billedQuantity,cost/subscriptionId,cost/myCost,\
@@ -89,4 +91,24 @@ fn a_cell_says_the_same_in_each_column_that_it_stands_for() {
             assert_eq!(unreadable, if matches!(quantity, "x" | "1e9999") { 2 } else { 0 }, "{quantity}");
         }
     }
+}
+
+/// I04: of two columns of one name both values are kept, and the receipt says so; of two costs none is chosen.
+#[test]
+fn columns_that_stand_in_a_report_twice_are_kept_apart_or_refused() {
+    let line = "r1,tenant,2026-10-31T23:00Z,2026-11-01T00:00Z,COMPUTE,shop,vol,0.1,sub,1,,USD,false,1,me,x,mart,y,7";
+    let twice = format!("{HEADER},product/compartmentName,tags/free,cost/myCostOverage");
+    let found = read(&format!("{twice}\n{line}\n"), |charge| {
+        let names = ["product/compartmentName", "product/compartmentName#2"].map(|name| attribute(charge, name));
+        format!("{names:?} {} {:?}", tags(charge), charge.measures().last())
+    });
+    let expected = r#"[Some("shop"), Some("mart")] {"Oracle-Tags.CreatedBy":"me","free":"x","free#2":"y"} Some(("cost/myCostOverage#2", "7"))"#;
+    assert_eq!(found.shown, [expected]);
+    let warned = "Column tags/free stands in the file more than once: this one is kept as tags/free#2.";
+    assert!(found.warnings.iter().any(|warning| warning == warned), "{:?}", found.warnings);
+
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(format!("{HEADER},cost/myCost\n").as_bytes()).unwrap();
+    let refused = open(file.path()).err().unwrap().to_string();
+    assert!(refused.contains("column cost/myCost stands in it twice"), "{refused}");
 }
