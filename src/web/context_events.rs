@@ -190,13 +190,17 @@ impl ContextEvents {
 
     /// What that list has beyond the newest, in a sentence.
     pub fn note(&self) -> String {
+        let grouped = |count: i64| grouped(&BigDecimal::from(count), 0);
         match self.counts.count() {
             _ if self.counts.is_cut => format!(
                 "The chart shows the newest {}, the list {ROW_COUNT_MAX}: all of them, with the rules that placed each",
-                grouped(&BigDecimal::from(EVENT_COUNT_MAX), 0)
+                grouped(EVENT_COUNT_MAX)
             ),
             count if count > ROW_COUNT_MAX => {
-                format!("These are the newest {ROW_COUNT_MAX} of {count}: all of them, with the rules that placed each")
+                format!(
+                    "These are the newest {ROW_COUNT_MAX} of {}: all of them, with the rules that placed each",
+                    grouped(count as i64)
+                )
             }
             _ => "By which rules each was placed".into(),
         }
@@ -318,7 +322,7 @@ mod tests {
         let note = of(10_000, true);
         assert!(note.starts_with("The chart shows the newest 10,000, the list 50: all"), "{note}");
         let note = of(10_000, false);
-        assert!(note.starts_with("These are the newest 50 of 10000: all"), "{note}");
+        assert!(note.starts_with("These are the newest 50 of 10,000: all"), "{note}");
         assert_eq!(of(2, false), "By which rules each was placed");
     }
 
