@@ -120,7 +120,7 @@ impl<R: Read> JsonLines<R> {
         Ok(Some(match self.scan() {
             Ok(()) => {
                 let cells = self.scanner.cells();
-                for place in cells.filled {
+                for place in cells.bounded {
                     self.is_met[usize::from(*place)] = true;
                 }
                 Record::Cells { line, cells }
