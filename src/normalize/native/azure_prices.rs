@@ -104,9 +104,13 @@ fn makes(product: &Decimal, price: &Decimal, cost: &Decimal) -> bool {
     if difference.is_zero() {
         return true;
     }
-    let mut cut = &price.abs() * &Decimal::new(1, QUANTITY_SCALE);
-    cut += &(&cost.abs() * &Decimal::new(1, COST_DIGITS));
+    // Most costs are right to their digits: then the quantity need not be asked.
+    let mut cut = &cost.abs() * &Decimal::new(1, COST_DIGITS);
     cut -= &difference.abs();
+    if !cut.is_negative() {
+        return true;
+    }
+    cut += &(&price.abs() * &Decimal::new(1, QUANTITY_SCALE));
     !cut.is_negative()
 }
 
