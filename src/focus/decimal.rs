@@ -101,9 +101,10 @@ impl Decimal {
         }
     }
 
-    /// `-0.147171330000000000`: what nearly all amounts are. `None` where it is anything else.
+    /// `-0.147171330000000000`: what nearly all amounts are, of at most 38 digits. `None` where it is anything else,
+    /// which [`Self::parse`] may read.
     #[inline]
-    fn parse_plain(text: &[u8]) -> Option<Self> {
+    pub fn parse_plain(text: &[u8]) -> Option<Self> {
         let digits = text.strip_prefix(b"-").unwrap_or(text);
         let (whole, decimals) = match digits.iter().take(SHORT_DIGITS_MAX).position(|byte| *byte == b'.') {
             Some(point) => (&digits[..point], &digits[point + 1..]),

@@ -162,11 +162,12 @@ impl Bill {
                 return Ok(Some(Row::Rejected(rejection(line, "", &value, reason.to_owned()))));
             }
         };
-        let Some(native) = native else { return Ok(Some(reading.row(header, line, cells))) };
-        Ok(Some(match native.row(line, cells) {
-            Ok(cells) => reading.row(header, line, cells),
-            Err(rejection) => Row::Rejected(rejection),
-        }))
+        let Some(native) = native else { return reading.row(header, None, line, cells) };
+        if let Err(rejection) = native.read(line, cells) {
+            return Ok(Some(Row::Rejected(rejection)));
+        }
+        let native = &*native;
+        reading.row(header, Some(native), line, native.of_line(cells))
     }
 
     /// What the file is.

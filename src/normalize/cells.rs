@@ -10,9 +10,9 @@ pub(super) struct Span {
 pub(super) struct Cells<'a> {
     pub text: &'a str,
     pub spans: &'a [Span],
-    /// The columns whose cells are not empty, in order. Wide files leave most of their columns empty on each line:
-    /// what goes through the columns of a line goes through these.
-    pub filled: &'a [u16],
+    /// The columns of which the text between cells does not tell where they end, in order: of a CSV record those in
+    /// quotes, of other records all that are not empty.
+    pub bounded: &'a [u16],
     /// What was made of those, where the file is not FOCUS.
     pub made: Made<'a>,
 }
@@ -65,8 +65,8 @@ impl Span {
 
 impl<'a> Cells<'a> {
     /// The cells of a record of a file.
-    pub fn of(text: &'a str, spans: &'a [Span], filled: &'a [u16]) -> Self {
-        Self { text, spans, filled, made: Made::default() }
+    pub fn of(text: &'a str, spans: &'a [Span], bounded: &'a [u16]) -> Self {
+        Self { text, spans, bounded, made: Made::default() }
     }
 
     /// How many there are.
@@ -94,19 +94,27 @@ impl<'a> Cells<'a> {
         text.get((start - from) as usize..(end - from) as usize).unwrap_or_default()
     }
 
-    /// The bytes of the cell at a place; none where there is none.
+    /// The bytes of the cell at a place: where they need not be text, and are not looked at as such.
+    #[inline]
+    pub fn bytes(&self, place: usize) -> &'a [u8] {
+        let Span { start, end } = self.span(place);
+        let (text, from) = if start < MADE { (self.text, 0) } else { (self.made.text, MADE) };
+        text.as_bytes().get((start - from) as usize..(end - from) as usize).unwrap_or_default()
+    }
+
+    /// How many bytes the cell at a place has; none where there is none.
     #[inline]
     pub fn length(&self, place: usize) -> u32 {
         let Span { start, end } = self.span(place);
         end - start
     }
 
-    /// The text from the start of one column to the end of a later one.
+    /// The bytes from the start of one column to the end of a later one.
     #[inline]
-    pub fn between(&self, first: usize, last: usize) -> &'a str {
+    pub fn between(&self, first: usize, last: usize) -> &'a [u8] {
         let ends = self.spans.get(first).zip(self.spans.get(last));
-        let text = ends.and_then(|(first, last)| self.text.get(first.start as usize..last.end as usize));
-        text.unwrap_or_default()
+        let bytes = ends.and_then(|(first, last)| self.text.as_bytes().get(first.start as usize..last.end as usize));
+        bytes.unwrap_or_default()
     }
 }
 

@@ -1,5 +1,6 @@
 use super::cells::{Cells, present};
 use super::header::{Header, Role, Slot};
+use super::native::Native;
 use super::tags;
 use crate::focus::Decimal;
 use chrono::{DateTime, Utc};
@@ -36,28 +37,26 @@ pub struct Charge<'a> {
     pub charge_period_start: Option<DateTime<Utc>>,
     /// `ChargePeriodEnd`, exclusive.
     pub charge_period_end: Option<DateTime<Utc>>,
-    /// `ServiceProviderName`, `ProviderName` or `Provider`, the first that is filled.
-    pub provider_name: Option<&'a str>,
-    /// `InvoiceIssuerName`.
-    pub invoice_issuer_name: Option<&'a str>,
     /// `BillingAccountId`, leading zeros and all.
     pub billing_account_id: Option<&'a str>,
-    /// `ChargeCategory`.
-    pub charge_category: Option<&'a str>,
-    /// `Tags` as text that [`Charge::tag_map`] can read; `None` where they cannot be read.
-    pub tags: Option<&'a str>,
-    /// `Tags` as they stand, where they cannot be read.
-    pub unreadable_tags: Option<&'a str>,
     // Elsewhere, because charges are moved.
     pub(super) texts: OnceCell<Box<Texts<'a>>>,
+    /// Those of the record, and what was made of them for this line alone.
     pub(super) cells: Cells<'a>,
     pub(super) header: &'a Header,
+    /// What makes of the record that which its group shares, where the file is not FOCUS.
+    pub(super) native: Option<&'a Native>,
+    pub(super) has_unreadable_tags: bool,
 }
 
 /// What the charges of a group share: looked up once it is asked for, because of most rows the group is known and
 /// nothing is asked.
 #[derive(Debug, Clone)]
 pub struct Texts<'a> {
+    /// `ServiceProviderName`, `ProviderName` or `Provider`, the first that is filled.
+    pub provider_name: Option<&'a str>,
+    /// `InvoiceIssuerName`.
+    pub invoice_issuer_name: Option<&'a str>,
     /// `SubAccountId`.
     pub sub_account_id: Option<&'a str>,
     /// `SubAccountName`.
@@ -70,6 +69,8 @@ pub struct Texts<'a> {
     pub region_id: Option<&'a str>,
     /// `SkuId`.
     pub sku_id: Option<&'a str>,
+    /// `ChargeCategory`.
+    pub charge_category: Option<&'a str>,
     /// `ChargeClass`: `Correction`, or none.
     pub charge_class: Option<&'a str>,
     /// `PricingCategory`.
@@ -84,20 +85,31 @@ pub struct Texts<'a> {
     pub resource_type: Option<&'a str>,
     /// `ChargeDescription`.
     pub charge_description: Option<&'a str>,
+    /// `Tags` as text that [`Charge::tag_map`] can read; `None` where they cannot be read.
+    pub tags: Option<&'a str>,
+    /// `Tags` as they stand, where they cannot be read.
+    pub unreadable_tags: Option<&'a str>,
 }
 
 impl<'a> Texts<'a> {
-    fn of(header: &Header, cells: &Cells<'a>) -> Self {
+    fn of(header: &Header, cells: &Cells<'a>, has_unreadable_tags: bool) -> Self {
         let slots = &header.slots;
         let text = |slot: Slot| slot.text(cells);
         let mended = |slot: Slot| header.mended_text(slot, cells);
+        let (tags, unreadable_tags) = match text(slots.tags) {
+            unreadable if has_unreadable_tags => (None, unreadable),
+            readable => (readable, None),
+        };
         Self {
+            provider_name: text(slots.provider_name),
+            invoice_issuer_name: text(slots.invoice_issuer_name),
             sub_account_id: text(slots.sub_account_id),
             sub_account_name: text(slots.sub_account_name),
             service_category: text(slots.service_category),
             service_name: text(slots.service_name),
             region_id: text(slots.region_id),
             sku_id: text(slots.sku_id),
+            charge_category: mended(slots.charge_category),
             charge_class: mended(slots.charge_class),
             pricing_category: mended(slots.pricing_category),
             commitment_discount_status: mended(slots.commitment_discount_status)
@@ -106,6 +118,8 @@ impl<'a> Texts<'a> {
             resource_name: text(slots.resource_name),
             resource_type: text(slots.resource_type),
             charge_description: text(slots.charge_description),
+            tags,
+            unreadable_tags,
         }
     }
 }
@@ -123,7 +137,7 @@ impl<'a> Deref for Charge<'a> {
     type Target = Texts<'a>;
 
     fn deref(&self) -> &Texts<'a> {
-        self.texts.get_or_init(|| Box::new(Texts::of(self.header, &self.cells)))
+        self.texts.get_or_init(|| Box::new(Texts::of(self.header, &self.whole_cells(), self.has_unreadable_tags)))
     }
 }
 
@@ -131,7 +145,7 @@ impl<'a> Charge<'a> {
     /// Every other column that says what was charged, under its FOCUS or own name, nulls left out: unit prices,
     /// units, names, `x_` columns, and `x_unreadable_tags`.
     pub fn attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let (header, cells) = (self.header, self.cells);
+        let (header, cells) = (self.header, self.whole_cells());
         let others = header.attributes.iter().filter_map(move |&(column, place)| {
             let value = present(cells.get(place))?;
             Some((header.names[column].as_str(), header.mended(place, value)))
@@ -143,14 +157,11 @@ impl<'a> Charge<'a> {
     /// They differ from row to row, so they are no part of what charges share.
     pub fn measures(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let (header, cells) = (self.header, self.cells);
-        cells.filled.iter().filter_map(move |&place| match header.roles.get(usize::from(place)) {
-            Some(Role::Measure(column)) => {
-                let value = present(cells.get(usize::from(place)))?;
-                // Most measures of most native lines are zero, and a zero says no more than nothing does.
-                let is_told = !(header.zeros_say_nothing && says_nothing(value));
-                is_told.then(|| (header.names[usize::from(*column)].as_str(), value))
-            }
-            _ => None,
+        header.measures.iter().filter_map(move |&(column, place)| {
+            let value = present(cells.get(place))?;
+            // Most measures of most native lines are zero, and a zero says no more than nothing does.
+            let is_told = !(header.zeros_say_nothing && says_nothing(value));
+            is_told.then(|| (header.names[column].as_str(), value))
         })
     }
 
@@ -160,16 +171,18 @@ impl<'a> Charge<'a> {
     pub fn group_bytes(&self, to: &mut Vec<u8>) {
         let (header, cells) = (self.header, self.cells);
         to.clear();
-        // The text between two cells is copied too: a run of columns is one copy instead of many.
+        // The text between two cells is copied too: a run of columns is one copy instead of many. Behind each run
+        // stands a line end, which no cell has whose end is not told below.
         for &(first, last) in &header.group_runs {
-            to.extend_from_slice(cells.between(first, last).as_bytes());
+            to.extend_from_slice(cells.between(first, last));
+            to.push(b'\n');
         }
-        // Where a cell ends is part of what it says: quoted text can look like a border. How many lengths there are
-        // stands last, so that they cannot be taken for text.
+        // Where a cell ends is part of what it says. Quoted text can look like a border, and some records have none:
+        // of these cells the lengths are told. How many these are stands last, so that they cannot be taken for text.
         let lengths_from = to.len();
-        to.resize(lengths_from + cells.filled.len() * LENGTH_BYTES_MAX, 0);
+        to.resize(lengths_from + cells.bounded.len() * LENGTH_BYTES_MAX, 0);
         let (mut at, mut count) = (lengths_from, 0_u32);
-        for &place in cells.filled {
+        for &place in cells.bounded {
             if header.roles.get(usize::from(place)) == Some(&Role::Group) {
                 at += write_length(&mut to[at..], u32::from(place), cells.length(usize::from(place)));
                 count += 1;
@@ -177,6 +190,11 @@ impl<'a> Charge<'a> {
         }
         to.truncate(at);
         to.extend_from_slice(&count.to_le_bytes());
+    }
+
+    /// The cells of the record and all that is made of it.
+    fn whole_cells(&self) -> Cells<'a> {
+        self.native.map_or(self.cells, |native| native.whole(self.cells))
     }
 
     /// The tags as a flat object; empty where there are none or they cannot be read.

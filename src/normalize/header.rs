@@ -10,6 +10,10 @@ pub(super) const COLUMNS_MAX: usize = 2000;
 /// The position of a column that no file has.
 const ABSENT: usize = usize::MAX;
 
+/// Longest values, in bytes, of what the database keeps in the keys of its indexes; no provider comes near.
+const KEY_BYTES_MAX: u32 = 400;
+const RESOURCE_ID_BYTES_MAX: u32 = 2_000;
+
 /// Where a charge's field stands in the file: the column, and another to look at where that is null.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
@@ -44,6 +48,10 @@ pub(super) struct Header {
     pub attributes: Vec<(usize, usize)>,
     /// What the cell at each place of a row is to a charge.
     pub roles: Vec<Role>,
+    /// Columns that hold other costs or quantities, and the places of their cells, in the order of the row.
+    pub measures: Vec<(usize, usize)>,
+    /// Places whose cells have a greatest length, in bytes.
+    pub bounds: Vec<(usize, u32)>,
     /// The places that make up a charge group as runs of neighbours, first and last.
     pub group_runs: Vec<(usize, usize)>,
     /// What the file calls each column, where it is not FOCUS; empty where no column of it is at fault.
@@ -161,6 +169,8 @@ impl Header {
             warnings: Vec::new(),
             attributes: Vec::new(),
             roles: vec![Role::Line; places.count],
+            measures: Vec::new(),
+            bounds: Vec::new(),
             group_runs: Vec::new(),
             native_names: Vec::new(),
             zeros_say_nothing: false,
@@ -169,6 +179,7 @@ impl Header {
             extra_columns,
             names: Vec::new(),
         };
+        header.bounds = header.slots.bounds();
         header.sort_columns(&Slots::of(|name| position(name).unwrap_or(ABSENT)), measures, places);
         for (name, place) in names.iter().zip(places.columns) {
             let allowed = &mut header.allowed_values[*place];
@@ -244,6 +255,13 @@ impl Header {
         for place in places.sources {
             self.roles[*place] = Role::Group;
         }
+        let of_the_record = self.roles.iter().take(places.computed_from).enumerate();
+        self.measures = of_the_record
+            .filter_map(|(place, role)| match role {
+                Role::Measure(column) => Some((usize::from(*column), place)),
+                _ => None,
+            })
+            .collect();
         let group: Vec<usize> = (0..places.count).filter(|place| self.roles[*place] == Role::Group).collect();
         let runs = group.chunk_by(|left, right| left + 1 == *right && *right < places.in_order);
         self.group_runs = runs.filter_map(|run| Some((*run.first()?, *run.last()?))).collect();
@@ -309,6 +327,20 @@ impl Slots {
             charge_description: slot("ChargeDescription"),
             tags: slot("Tags"),
         }
+    }
+
+    /// The places of texts that have a greatest length. The second column of a slot is looked at where the first is
+    /// null.
+    fn bounds(&self) -> Vec<(usize, u32)> {
+        let bounds = [
+            (self.billing_account_id, KEY_BYTES_MAX),
+            (self.billing_currency, KEY_BYTES_MAX),
+            (self.provider_name, KEY_BYTES_MAX),
+            (self.charge_category, KEY_BYTES_MAX),
+            (self.resource_id, RESOURCE_ID_BYTES_MAX),
+        ];
+        let places = bounds.into_iter().flat_map(|(slot, max)| [(slot.first, max), (slot.second, max)]);
+        places.filter(|(place, _)| *place != ABSENT).collect()
     }
 
     /// What differs from charge to charge of one group.
@@ -405,6 +437,15 @@ mod tests {
         assert_eq!(header.attributes, [(3, 3)]);
         assert_eq!(header.roles, [Role::Line, Role::Line, Role::Line, Role::Group, Role::Group]);
         assert_eq!(header.group_runs, [(3, 4)]);
+    }
+
+    #[test]
+    fn places_of_measures_and_of_bounded_texts_are_known() {
+        let names = "x_OtherCost,ProviderName,BilledCost,EffectiveCost,ChargePeriodStart,x_AQuantity,ResourceId,\
+            ServiceProviderName";
+        let header = header(names).unwrap();
+        assert_eq!(header.measures, [(0, 0), (5, 5)]);
+        assert_eq!(header.bounds, [(7, 400), (1, 400), (6, 2_000)]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Lines of JSON as records: Google Cloud's billing export, as BigQuery writes it.
 
 use super::error::BillError;
-use super::json_scan::{Members, Scanner};
+use super::json_members::Members;
+use super::json_scan::Scanner;
 use super::records::{RECORD_BYTES_MAX, Record};
 use std::io::{BufRead, BufReader, Read};
 
@@ -120,7 +121,7 @@ impl<R: Read> JsonLines<R> {
         Ok(Some(match self.scan() {
             Ok(()) => {
                 let cells = self.scanner.cells();
-                for place in cells.filled {
+                for place in cells.bounded {
                     self.is_met[usize::from(*place)] = true;
                 }
                 Record::Cells { line, cells }
@@ -161,7 +162,7 @@ impl<R: Read> JsonLines<R> {
         }
         self.scanner.text.clear();
         self.scanner.text.push_str(text);
-        match (self.scanner.scan(&self.members), self.scanner.repeats) {
+        match (self.scanner.scan(&mut self.members), self.scanner.repeats) {
             (true, false) => Ok(()),
             (true, true) => Err("a member stands in the line twice"),
             (false, _) => Err("the line is not a JSON object"),

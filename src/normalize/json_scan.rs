@@ -1,26 +1,11 @@
 //! One JSON object as cells: its members by dotted name, without building a tree of it.
 
 use super::cells::{Cells, Filled, Span};
-use rustc_hash::{FxHashMap, FxHashSet};
+use super::json_members::{Members, ROOT};
+use rustc_hash::FxHashSet;
 
 /// Objects within objects, at most.
 const DEPTH_MAX: usize = 64;
-
-/// Which members have a cell, and which objects are looked into for more.
-pub(super) struct Members {
-    places: FxHashMap<&'static str, usize>,
-    objects: FxHashSet<&'static str>,
-    count: usize,
-}
-
-impl Members {
-    /// A cell for each of these dotted names.
-    pub fn of(names: &[&'static str]) -> Self {
-        let places = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
-        let objects = names.iter().filter_map(|name| Some(name.rsplit_once('.')?.0)).collect();
-        Self { places, objects, count: names.len() }
-    }
-}
 
 /// The cells of an object. Its buffers are used again for the next.
 #[derive(Default)]
@@ -32,19 +17,27 @@ pub(super) struct Scanner {
     filled: Filled,
     /// Whether a member stands in it twice: which of both is meant nobody can tell.
     pub repeats: bool,
-    path: String,
     others: String,
     seen: Vec<bool>,
     seen_others: FxHashSet<String>,
     at: usize,
 }
 
+/// A member of an object: what it is within, which one it is where that is remembered, and where its name stands in its
+/// quotes.
+#[derive(Clone, Copy)]
+struct Named {
+    within: usize,
+    member: Option<usize>,
+    start: usize,
+    end: usize,
+}
+
 impl Scanner {
     /// Reads the object that stands in `text`; false where it is none.
-    pub fn scan(&mut self, members: &Members) -> bool {
+    pub fn scan(&mut self, members: &mut Members) -> bool {
         self.spans.clear();
         self.spans.resize(members.count + 1, Span::default());
-        self.path.clear();
         self.others.clear();
         self.repeats = false;
         self.seen.clear();
@@ -53,7 +46,7 @@ impl Scanner {
         self.at = 0;
         let length = self.text.len();
         self.skip_blank();
-        if self.object(members, length, 0).is_none() {
+        if self.object(members, length, 0, ROOT).is_none() {
             return false;
         }
         self.skip_blank();
@@ -75,26 +68,22 @@ impl Scanner {
         Cells::of(&self.text, &self.spans, self.filled.columns())
     }
 
-    /// The members of an object, whose own name is the path.
-    fn object(&mut self, members: &Members, length: usize, depth: usize) -> Option<()> {
+    /// The members of an object, which is itself a member, or the root.
+    fn object(&mut self, members: &mut Members, length: usize, depth: usize, within: usize) -> Option<()> {
         self.expect(b'{')?;
-        let path_length = self.path.len();
         self.skip_blank();
         if self.expect(b'}').is_some() {
             return Some(());
         }
+        let mut behind = None;
         loop {
             self.skip_blank();
-            let (key, _) = self.string()?;
-            if path_length > 0 {
-                self.path.push('.');
-            }
-            self.path.push_str(&self.text[key.start as usize..key.end as usize]);
+            let named = self.name(members, within, behind)?;
             self.skip_blank();
             self.expect(b':')?;
             self.skip_blank();
-            self.member(members, length, depth)?;
-            self.path.truncate(path_length);
+            self.member(members, length, depth, named)?;
+            behind = named.member;
             self.skip_blank();
             if self.expect(b',').is_none() {
                 return self.expect(b'}');
@@ -102,10 +91,30 @@ impl Scanner {
         }
     }
 
-    fn member(&mut self, members: &Members, length: usize, depth: usize) -> Option<()> {
-        let is_object = self.peek() == Some(b'{');
-        if is_object && members.objects.contains(self.path.as_str()) && depth < DEPTH_MAX {
-            return self.object(members, length, depth + 1);
+    /// The name of a member, which is mostly the one that stood there in the object before.
+    fn name(&mut self, members: &mut Members, within: usize, behind: Option<usize>) -> Option<Named> {
+        let start = self.at;
+        let member = match members.expected(within, behind, self.text.as_bytes().get(start..)?) {
+            Some((member, length)) => {
+                self.at += length;
+                Some(member)
+            }
+            None => {
+                self.string()?;
+                members.named(within, behind, &self.text[start..self.at])
+            }
+        };
+        Some(Named { within, member, start, end: self.at })
+    }
+
+    fn member(&mut self, members: &mut Members, length: usize, depth: usize, named: Named) -> Option<()> {
+        let (place, is_object) = members.place(named.member);
+        if let Some(member) = named.member
+            && is_object
+            && self.peek() == Some(b'{')
+            && depth < DEPTH_MAX
+        {
+            return self.object(members, length, depth + 1, member);
         }
         let start = self.at;
         let cell = if self.peek() == Some(b'"') {
@@ -116,21 +125,19 @@ impl Scanner {
             let is_null = &self.text[start..self.at] == "null";
             if is_null { Span::default() } else { span(start, self.at) }
         };
-        let place = members.places.get(self.path.as_str());
-        self.repeats |= match place {
-            Some(place) => std::mem::replace(&mut self.seen[*place], true),
-            None => !self.seen_others.insert(self.path.clone()),
-        };
-        match place {
-            Some(place) => self.spans[*place] = cell,
-            None if cell.start < cell.end => {
+        let Some(place) = place else {
+            let path = members.path(named.within, &self.text[named.start..named.end]);
+            if cell.start < cell.end {
                 self.others.push_str(if self.others.is_empty() { "{\"" } else { ",\"" });
-                self.others.push_str(&self.path);
+                self.others.push_str(&path);
                 self.others.push_str("\":");
                 self.others.push_str(&self.text[start..self.at]);
             }
-            None => {}
-        }
+            self.repeats |= !self.seen_others.insert(path);
+            return Some(());
+        };
+        self.repeats |= std::mem::replace(&mut self.seen[place], true);
+        self.spans[place] = cell;
         Some(())
     }
 
@@ -210,10 +217,34 @@ mod tests {
     use proptest::prelude::*;
 
     fn cells(json: &str) -> Option<Vec<String>> {
-        let members = Members::of(&["id", "service.id", "service.name", "labels"]);
+        scanned(&mut Members::of(&NAMES), json).map(|(cells, _)| cells)
+    }
+
+    const NAMES: [&str; 4] = ["id", "service.id", "service.name", "labels"];
+
+    /// The cells of an object, and whether a member stands in it twice.
+    fn scanned(members: &mut Members, json: &str) -> Option<(Vec<String>, bool)> {
         let mut scanner = Scanner { text: json.to_owned(), ..Scanner::default() };
         let cell = |scanner: &Scanner, span: &Span| scanner.text[span.start as usize..span.end as usize].to_owned();
-        scanner.scan(&members).then(|| scanner.spans.iter().map(|span| cell(&scanner, span)).collect())
+        if !scanner.scan(members) {
+            return None;
+        }
+        Some((scanner.spans.iter().map(|span| cell(&scanner, span)).collect(), scanner.repeats))
+    }
+
+    /// An object of these members, some of which are within others, and some the same as another.
+    fn object(order: &[usize]) -> String {
+        let member = |place: &usize| match place % 8 {
+            0 => r#""id":1"#.to_owned(),
+            1 => r#""service":{"id":"a","name":"b"}"#.to_owned(),
+            2 => r#""service":{"name":"c","id":null,"kind":1}"#.to_owned(),
+            3 => r#""labels": []"#.to_owned(),
+            4 => r#""other" :{"id":3}"#.to_owned(),
+            5 => r#""service":null"#.to_owned(),
+            6 => r#""service.id":"d""#.to_owned(),
+            _ => format!("\"x{place}\":\"y\""),
+        };
+        format!("{{{}}}", order.iter().map(member).collect::<Vec<_>>().join(","))
     }
 
     #[test]
@@ -232,9 +263,9 @@ mod tests {
     #[test]
     fn a_member_that_stands_twice_is_noticed() {
         let repeats = |json: &str| {
-            let members = Members::of(&["id", "service.id"]);
+            let mut members = Members::of(&["id", "service.id"]);
             let mut scanner = Scanner { text: json.to_owned(), ..Scanner::default() };
-            assert!(scanner.scan(&members), "{json}");
+            assert!(scanner.scan(&mut members), "{json}");
             scanner.repeats
         };
         for json in [
@@ -270,6 +301,22 @@ mod tests {
     }
 
     proptest! {
+        /// What is remembered of objects changes nothing of what is read of the next.
+        #[test]
+        fn objects_are_read_as_if_they_were_the_first(
+            orders in prop::collection::vec(prop::collection::vec(0..32_usize, 0..8), 1..8), cut in 0..60_usize,
+        ) {
+            let mut members = Members::of(&NAMES);
+            for order in orders {
+                let json = object(&order);
+                let cut = json.get(..cut.min(json.len())).unwrap_or_default();
+                for json in [json.as_str(), cut] {
+                    let alone = scanned(&mut Members::of(&NAMES), json);
+                    prop_assert_eq!(scanned(&mut members, json), alone, "{}", json);
+                }
+            }
+        }
+
         #[test]
         fn no_text_panics(json in "[{}\\[\\]\",:\\\\a-bé0 ]{0,40}") {
             cells(&json);

@@ -12,6 +12,7 @@ mod format;
 mod header;
 mod invoices;
 mod json_lines;
+mod json_members;
 mod json_scan;
 #[cfg(test)]
 mod nasty_tests;

@@ -201,6 +201,12 @@ fn rows_of_one_group_have_equal_group_bytes() {
     let borders =
         group_bytes(&(row("1,1,1,1", "A,USD", "\"x\"\",\"\"y\",,,z") + &row("1,1,1,1", "A,USD", "\"x\",,,\"y  \"")));
     assert_ne!(borders[0], borders[1]);
+    // So can what is not: only the first of these is quoted, and its text is mended in place.
+    let quotes = group_bytes(&(row("1,1,1,1", "A,USD", ",1,\"x\"\"\",y") + &row("1,1,1,1", "A,USD", ",1,x\" \",y")));
+    assert_ne!(quotes[0], quotes[1]);
+    // A line end within a cell is no end of a run of columns.
+    let ends = group_bytes(&(row("1,1,1,1", "A,USD", "\"a\nb\",1,,c") + &row("1,1,1,1", "A,USD", "a,1,,\"b\nc\"")));
+    assert_ne!(ends[0], ends[1]);
 }
 
 #[test]

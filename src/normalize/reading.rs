@@ -1,82 +1,121 @@
 use super::cells::{Cells, present, trimmed};
 use super::charge::{Charge, RejectedAmounts, Rejection, Row};
+use super::error::BillError;
 use super::header::{Header, Slot};
+use super::native::{Known, Native};
+use super::tags::{self, Readable};
+use super::timestamp::{self, LastDay};
 use super::warnings::Warnings;
-use super::{tags, timestamp};
 use crate::focus::Decimal;
 use chrono::{DateTime, Utc};
-use rustc_hash::FxHashMap;
 use std::cell::OnceCell;
 
 /// Longest value that a rejection repeats.
 const VALUE_CHARS_MAX: usize = 200;
 
-/// Longest values, in bytes, of what the database keeps in the keys of its indexes; no provider comes near.
-const KEY_BYTES_MAX: usize = 400;
-const RESOURCE_ID_BYTES_MAX: usize = 2_000;
-
-/// Tag texts that are remembered as readable or not.
-const KNOWN_TAGS_MAX: usize = 65_536;
+/// What is known of a row that no adapter made.
+static NOTHING: Known = Known::NOTHING;
 
 /// Turns the cells of rows into charges. Remembers what rows have in common, and counts what must be warned of.
 #[derive(Default)]
 pub(super) struct Reading {
     pub warnings: Warnings,
     moments: [Moment; 4],
-    known_tags: FxHashMap<u64, bool>,
+    known_tags: Readable,
 }
 
-/// The last text of a period column: most rows repeat it.
+/// The last text of a period column: most rows repeat it, or its day.
 #[derive(Default)]
 struct Moment {
     text: String,
     read: DateTime<Utc>,
+    day: LastDay,
+}
+
+impl Moment {
+    /// What a cell says that says the same, or another clock of the same day.
+    #[inline]
+    fn again(&self, cell: &str) -> Option<DateTime<Utc>> {
+        if !cell.is_empty() && cell == self.text { Some(self.read) } else { self.day.read(cell) }
+    }
+
+    fn set(&mut self, cell: &str, read: DateTime<Utc>) {
+        self.text.clear();
+        self.text.push_str(cell);
+        self.read = read;
+        self.day.set(cell);
+    }
 }
 
 impl Reading {
-    /// One row as a charge, or why it is none.
-    pub fn row<'a>(&mut self, header: &'a Header, line: u64, cells: Cells<'a>) -> Row<'a> {
-        match self.charge(header, line, cells) {
+    /// One row as a charge, or why it is none; `native` is what made it, where the file is not FOCUS. This is what the
+    /// reader of a file gives, because a charge that is wrapped up later is moved once more, and it is large.
+    pub fn row<'a>(
+        &mut self,
+        header: &'a Header,
+        native: Option<&'a Native>,
+        line: u64,
+        cells: Cells<'a>,
+    ) -> Result<Option<Row<'a>>, BillError> {
+        let known = native.map_or(&NOTHING, Native::known);
+        Ok(Some(match self.charge(header, native, known, RowCells { line, cells }) {
             Ok(charge) => Row::Charge(charge),
             Err(mut rejection) => {
-                rejection.amounts = readable_amounts(header, cells);
+                rejection.amounts = readable_amounts(header, known, cells);
                 Row::Rejected(header.named(rejection))
             }
-        }
+        }))
     }
 
-    fn charge<'a>(&mut self, header: &'a Header, line: u64, cells: Cells<'a>) -> Result<Charge<'a>, Rejection> {
+    fn charge<'a>(
+        &mut self,
+        header: &'a Header,
+        native: Option<&'a Native>,
+        known: &Known,
+        row: RowCells<'a>,
+    ) -> Result<Charge<'a>, Rejection> {
+        let RowCells { line, cells } = row;
         if cells.count() != header.roles.len() {
             return Err(ragged(header.roles.len(), line, cells));
         }
         let slots = &header.slots;
         let text = |slot: Slot| slot.text(&cells);
-        let row = RowCells { line, cells };
         row.check_lengths(header)?;
-        let (tags, unreadable_tags) = self.tags(text(slots.tags));
-        let billed_cost = row.required(slots.billed_cost, "BilledCost", amount)?;
+        let has_unreadable_tags = known.has_unreadable_tags || self.is_unreadable(text(slots.tags));
+        let billed_cost = match &known.billed_cost {
+            None => row.cost(slots.billed_cost, "BilledCost")?,
+            known => known.clone(),
+        };
         let effective_cost = match row.again(slots.effective_cost, slots.billed_cost, &billed_cost) {
-            None => row.required(slots.effective_cost, "EffectiveCost", amount)?,
+            None => row.cost(slots.effective_cost, "EffectiveCost")?,
             again => again,
         };
-        let list_cost = self.optional_cost(row, slots.list_cost, "ListCost");
-        let contracted_cost = row
-            .again(slots.contracted_cost, slots.billed_cost, &billed_cost)
+        let list_cost = known.list_cost.clone().or_else(|| self.optional_cost(row, slots.list_cost, "ListCost"));
+        let contracted_cost = known
+            .contracted_cost
+            .clone()
+            .or_else(|| row.again(slots.contracted_cost, slots.billed_cost, &billed_cost))
             .or_else(|| self.optional_cost(row, slots.contracted_cost, "ContractedCost"));
         let pricing_quantity = self.optional(row, slots.pricing_quantity, "PricingQuantity");
-        let consumed_quantity = row
-            .again(slots.consumed_quantity, slots.pricing_quantity, &pricing_quantity)
+        let consumed_quantity = known
+            .consumed_quantity
+            .clone()
+            .or_else(|| row.again(slots.consumed_quantity, slots.pricing_quantity, &pricing_quantity))
             .or_else(|| self.optional(row, slots.consumed_quantity, "ConsumedQuantity"));
         let billing_currency = row.required(slots.billing_currency, "BillingCurrency", |text| Ok(trimmed(text)))?;
-        let billing_period_start = self.moment(0, row, slots.billing_period_start, "BillingPeriodStart")?;
-        let billing_period_end = self.moment(1, row, slots.billing_period_end, "BillingPeriodEnd")?;
-        let charge_period_start = self.moment(2, row, slots.charge_period_start, "ChargePeriodStart")?;
-        let charge_period_end = self.moment(3, row, slots.charge_period_end, "ChargePeriodEnd")?;
+        let mut moment = |index: usize, slot: Slot, column: &str| match known.moments[index] {
+            None => self.moment(index, row, slot, column),
+            known => Ok(known),
+        };
+        let billing_period_start = moment(0, slots.billing_period_start, "BillingPeriodStart")?;
+        let billing_period_end = moment(1, slots.billing_period_end, "BillingPeriodEnd")?;
+        let charge_period_start = moment(2, slots.charge_period_start, "ChargePeriodStart")?;
+        let charge_period_end = moment(3, slots.charge_period_end, "ChargePeriodEnd")?;
         row.check_order(slots.charge_period_end, "Charge", charge_period_start, charge_period_end)?;
         row.check_order(slots.billing_period_end, "Billing", billing_period_start, billing_period_end)?;
         let billing_account_id = text(slots.billing_account_id);
         let has_no_account = billing_account_id.is_none() && !slots.billing_account_id.is_absent();
-        self.warnings.of_row(line, unreadable_tags.is_some(), has_no_account, billing_currency);
+        self.warnings.of_row(line, has_unreadable_tags, has_no_account, billing_currency);
         // Made last: a charge that is looked at before it is handed out is moved once more, and it is large.
         Ok(Charge {
             line,
@@ -91,15 +130,12 @@ impl Reading {
             billing_period_end,
             charge_period_start,
             charge_period_end,
-            provider_name: text(slots.provider_name),
-            invoice_issuer_name: text(slots.invoice_issuer_name),
             billing_account_id,
-            charge_category: header.mended_text(slots.charge_category, &cells),
-            tags,
-            unreadable_tags,
             texts: OnceCell::new(),
             cells,
             header,
+            native,
+            has_unreadable_tags,
         })
     }
 
@@ -112,8 +148,8 @@ impl Reading {
     ) -> Result<Option<DateTime<Utc>>, Rejection> {
         let cell = row.cells.get(slot.first);
         let last = &mut self.moments[index];
-        if !slot.is_absent() && !cell.is_empty() && cell == last.text {
-            return Ok(Some(last.read));
+        if let Some(read) = last.again(cell) {
+            return Ok(Some(read));
         }
         // A billing period is the provider's label: the month that it means, whatever the zone.
         let read_text = if column.starts_with("Billing") { timestamp::read_bound } else { timestamp::read };
@@ -121,9 +157,7 @@ impl Reading {
             read_text(trimmed(text)).ok_or_else(|| "is not a moment like 2026-10-01T00:00:00Z".to_owned())
         })?;
         if let Some(read) = read {
-            last.text.clear();
-            last.text.push_str(cell);
-            last.read = read;
+            last.set(cell, read);
         }
         Ok(read)
     }
@@ -136,7 +170,12 @@ impl Reading {
         self.optional(row, slot, column)
     }
 
+    #[inline]
     fn optional(&mut self, row: RowCells<'_>, slot: Slot, column: &'static str) -> Option<Decimal> {
+        row.plain(slot).or_else(|| self.other_optional(row, slot, column))
+    }
+
+    fn other_optional(&mut self, row: RowCells<'_>, slot: Slot, column: &'static str) -> Option<Decimal> {
         let text = present(row.cells.get(slot.first))?;
         let value = Decimal::parse(trimmed(text));
         if value.is_err() {
@@ -145,16 +184,8 @@ impl Reading {
         value.ok()
     }
 
-    fn tags<'a>(&mut self, text: Option<&'a str>) -> (Option<&'a str>, Option<&'a str>) {
-        let Some(text) = text else { return (None, None) };
-        if self.known_tags.len() > KNOWN_TAGS_MAX {
-            self.known_tags.clear();
-        }
-        let hash = std::hash::BuildHasher::hash_one(&rustc_hash::FxBuildHasher, text);
-        if *self.known_tags.entry(hash).or_insert_with(|| tags::is_plain(text) || tags::read(text).is_ok()) {
-            return (Some(text), None);
-        }
-        (None, Some(text))
+    fn is_unreadable(&mut self, tags: Option<&str>) -> bool {
+        tags.is_some_and(|tags| !self.known_tags.is(tags, || tags::can_be_read(tags)))
     }
 }
 
@@ -175,14 +206,16 @@ pub(super) fn rejection(line: u64, column: &str, value: &str, reason: String) ->
 }
 
 // Of a line with other cells than the header nothing is where it should be.
-fn readable_amounts(header: &Header, cells: Cells<'_>) -> Option<Box<RejectedAmounts>> {
+fn readable_amounts(header: &Header, known: &Known, cells: Cells<'_>) -> Option<Box<RejectedAmounts>> {
     if cells.count() != header.roles.len() {
         return None;
     }
     let text = |slot: Slot| present(cells.get(slot.first)).map(trimmed);
     let cost = |slot: Slot| Decimal::parse(text(slot)?).ok();
     let slots = &header.slots;
-    let (billed_cost, effective_cost) = (cost(slots.billed_cost), cost(slots.effective_cost));
+    let billed_cost = known.billed_cost.clone().or_else(|| cost(slots.billed_cost));
+    let is_one_cost = slots.effective_cost.first == slots.billed_cost.first;
+    let effective_cost = if is_one_cost { billed_cost.clone() } else { cost(slots.effective_cost) };
     let currency = text(slots.billing_currency).unwrap_or_default().to_owned();
     let is_any = billed_cost.is_some() || effective_cost.is_some();
     is_any.then(|| Box::new(RejectedAmounts { billed_cost, effective_cost, currency }))
@@ -195,6 +228,21 @@ struct RowCells<'a> {
 }
 
 impl<'a> RowCells<'a> {
+    /// A cost or quantity that is written plainly, as nearly all are: such a cell is neither null nor unreadable.
+    #[inline]
+    fn plain(self, slot: Slot) -> Option<Decimal> {
+        Decimal::parse_plain(self.cells.bytes(slot.first))
+    }
+
+    /// A cost that a row cannot do without, unless the file as a whole lacks it.
+    #[inline]
+    fn cost(self, slot: Slot, column: &str) -> Result<Option<Decimal>, Rejection> {
+        match self.plain(slot) {
+            None => self.required(slot, column, amount),
+            plain => Ok(plain),
+        }
+    }
+
     /// The value of a column that a row cannot do without, unless the file as a whole lacks it.
     fn required<T>(
         self,
@@ -217,24 +265,10 @@ impl<'a> RowCells<'a> {
     }
 
     fn check_lengths(self, header: &Header) -> Result<(), Rejection> {
-        let slots = &header.slots;
-        let bounds = [
-            (slots.billing_account_id, KEY_BYTES_MAX),
-            (slots.billing_currency, KEY_BYTES_MAX),
-            (slots.provider_name, KEY_BYTES_MAX),
-            (slots.charge_category, KEY_BYTES_MAX),
-            (slots.resource_id, RESOURCE_ID_BYTES_MAX),
-        ];
-        for (slot, bytes_max) in bounds {
-            // The second column is looked at where the first is null.
-            for place in [slot.first, slot.second] {
-                if self.cells.length(place) as usize > bytes_max {
-                    let (name, cell) = (header.name_at(place), self.cells.get(place));
-                    return Err(rejection(self.line, name, cell, format!("{name} is longer than {bytes_max} bytes")));
-                }
-            }
-        }
-        Ok(())
+        let is_too_long = |(place, bytes_max): &&(usize, u32)| self.cells.length(*place) > *bytes_max;
+        let Some(&(place, bytes_max)) = header.bounds.iter().find(is_too_long) else { return Ok(()) };
+        let (name, cell) = (header.name_at(place), self.cells.get(place));
+        Err(rejection(self.line, name, cell, format!("{name} is longer than {bytes_max} bytes")))
     }
 
     fn check_order(
@@ -250,6 +284,11 @@ impl<'a> RowCells<'a> {
         }
         let column = format!("{period}PeriodEnd");
         let reason = format!("{column} lies before {period}PeriodStart");
-        Err(rejection(self.line, &column, self.cells.get(end_slot.first), reason))
+        // What an adapter knows stands in no cell.
+        let value = match self.cells.get(end_slot.first) {
+            "" => end.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            cell => cell.to_owned(),
+        };
+        Err(rejection(self.line, &column, &value, reason))
     }
 }

@@ -8,6 +8,8 @@ const TEXT_BYTES_MAX: usize = 1024;
 /// cheap as one can be.
 pub(super) struct Recent<T> {
     entries: Vec<Entry<T>>,
+    /// Where the text stands that was asked for last: often it is the next one too.
+    last: usize,
 }
 
 #[derive(Default)]
@@ -20,14 +22,17 @@ struct Entry<T> {
 impl<T: Default> Recent<T> {
     /// Remembers up to as many texts as this power of two.
     pub fn new(count: usize) -> Self {
-        Self { entries: std::iter::repeat_with(Entry::default).take(count.next_power_of_two()).collect() }
+        Self { entries: std::iter::repeat_with(Entry::default).take(count.next_power_of_two()).collect(), last: 0 }
     }
 
     /// What was made of a text before, or is made now; `None` where `make` says that nothing can be.
     #[inline]
     pub fn of(&mut self, text: &str, make: impl FnOnce(&mut T) -> bool) -> Option<&T> {
-        let place = rustc_hash::FxBuildHasher.hash_one(text) as usize & (self.entries.len() - 1);
-        let entry = &mut self.entries[place];
+        let is_last = !text.is_empty() && self.entries[self.last].text == text;
+        if !is_last {
+            self.last = rustc_hash::FxBuildHasher.hash_one(text) as usize & (self.entries.len() - 1);
+        }
+        let entry = &mut self.entries[self.last];
         if text.is_empty() || entry.text != text {
             entry.text.clear();
             if !make(&mut entry.made) {
@@ -67,5 +72,7 @@ mod tests {
             });
         }
         assert!(count <= 1, "made again: {count}");
+        assert_eq!(recent.of("g", |_| false), None, "the last text is another one");
+        assert_eq!(recent.of("g", |_| false), None, "of what nothing could be made nothing is remembered");
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Records<R> {
     line: u64,
     /// Whether lines of nothing but blanks are passed over, as empty ones are.
     pub skips_blank_lines: bool,
+    /// Whether a NUL byte was read: it is looked for in all that is read at once, and only then in each record.
+    has_nul: bool,
     record: Split,
 }
 
@@ -48,6 +50,7 @@ impl<R: Read> Records<R> {
             at_end: false,
             line: 1,
             skips_blank_lines: false,
+            has_nul: false,
             record: Split::default(),
         }
     }
@@ -104,6 +107,7 @@ impl<R: Read> Records<R> {
         if self.filled == self.buffer.len() {
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
+        let read_from = self.filled;
         while self.filled < self.buffer.len() {
             match self.input.read(&mut self.buffer[self.filled..]) {
                 Ok(0) => {
@@ -115,6 +119,7 @@ impl<R: Read> Records<R> {
                 Err(error) => return Err(error.into()),
             }
         }
+        self.has_nul |= memchr(0, &self.buffer[read_from..self.filled]).is_some();
         if is_first { self.skip_byte_order_mark() } else { Ok(()) }
     }
 
@@ -133,12 +138,12 @@ impl<R: Read> Records<R> {
     fn finish(&mut self, start: usize, line: u64) -> Record<'_> {
         let bytes = &mut self.buffer[start..start + self.record.length];
         self.record.mend(bytes);
-        let Split { spans, filled, fault, .. } = &self.record;
+        let Split { spans, quoted_columns, fault, .. } = &self.record;
         let reason = match std::str::from_utf8(bytes) {
             Err(_) => "the line is not UTF-8 text",
-            Ok(_) if memchr(0, bytes).is_some() => "the line has a NUL byte",
+            Ok(_) if self.has_nul && memchr(0, bytes).is_some() => "the line has a NUL byte",
             Ok(text) => match *fault {
-                None => return Record::Cells { line, cells: Cells::of(text, spans, filled.columns()) },
+                None => return Record::Cells { line, cells: Cells::of(text, spans, quoted_columns) },
                 Some(fault) => fault,
             },
         };
@@ -189,6 +194,16 @@ mod tests {
         let latin = all(b"caf\xe9,1\nb,2\n").unwrap();
         assert_eq!(latin[0].1, ["! the line is not UTF-8 text"]);
         assert!(all(b"\xff\xfea\0").unwrap_err().contains("UTF-16"));
+    }
+
+    /// It is looked for in what is read at once, not line by line.
+    #[test]
+    fn a_nul_byte_is_found_in_whichever_buffer() {
+        let text = "a,b\n".repeat(100_000) + "c\0,d\n" + &"e,f\n".repeat(100_000);
+        let records = all(text.as_bytes()).unwrap();
+        assert_eq!(records.len(), 200_001);
+        let faulty: Vec<_> = records.into_iter().filter(|(_, cells)| cells.len() == 1).collect();
+        assert_eq!(faulty, [(100_001, vec!["! the line has a NUL byte".to_owned()])]);
     }
 
     /// I03: an endless line, a million columns and an unclosed quote end within the buffer's bounds.

@@ -1,6 +1,6 @@
 //! Where the cells of one CSV record lie.
 
-use super::cells::{Filled, Span};
+use super::cells::Span;
 use super::header::COLUMNS_MAX;
 use super::separators::{BLOCK, Separators};
 
@@ -17,8 +17,8 @@ const SHORT_BYTES: usize = 16;
 /// What the splitter found in one record; its buffers are used again for each.
 pub(super) struct Split {
     pub spans: Vec<Span>,
-    /// The columns whose cells are not empty.
-    pub filled: Filled,
+    /// The columns whose cells stand in quotes.
+    pub quoted_columns: Vec<u16>,
     pub length: usize,
     pub line_count: u64,
     pub fault: Option<&'static str>,
@@ -43,7 +43,7 @@ impl Default for Split {
     fn default() -> Self {
         Self {
             spans: Vec::new(),
-            filled: Filled::default(),
+            quoted_columns: Vec::new(),
             length: 0,
             line_count: 0,
             fault: None,
@@ -61,6 +61,7 @@ impl Split {
     pub fn split(&mut self, data: &[u8], at_end: bool) -> Outcome {
         self.count = 0;
         self.quoted.clear();
+        self.quoted_columns.clear();
         self.doubled_columns.clear();
         self.doubled_quotes.clear();
         self.line_count = 0;
@@ -102,10 +103,10 @@ impl Split {
     #[inline]
     fn end_cells(&mut self, block: usize, mut commas: u64) {
         let stop = self.count + commas.count_ones() as usize;
-        let mut at = self.count;
+        let (ends, mut at) = (&mut *self.ends, self.count);
         while at < stop {
             for lane in 0..LANES {
-                self.ends[(at + lane) % ENDS] = (block as u32).wrapping_add(commas.trailing_zeros());
+                ends[(at + lane) % ENDS] = (block as u32).wrapping_add(commas.trailing_zeros());
                 commas &= commas.wrapping_sub(1);
             }
             at += LANES;
@@ -132,7 +133,6 @@ impl Split {
         for (column, span) in &self.quoted {
             self.spans[*column as usize] = *span;
         }
-        self.filled.of(&self.spans);
         self.length = length;
         self.line_count += 1;
         Outcome::Complete
@@ -166,6 +166,7 @@ impl Split {
         };
         separators.drop_commas_before(end);
         self.quoted.push((column, Span { start: start as u32, end: end as u32 }));
+        self.quoted_columns.push(column as u16);
         let doubled = self.doubled_quotes.len() - doubled_before;
         if doubled > 0 {
             self.doubled_columns.push((column, doubled as u32));

@@ -1,7 +1,12 @@
 //! `Tags`, as the providers write them.
 
 use crate::focus::Decimal;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde_json::{Map, Value};
+use std::hash::BuildHasher;
+
+/// Texts that are remembered as readable or not.
+const KNOWN_MAX: usize = 65_536;
 
 /// The text is neither a JSON object nor one of the other forms.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -28,9 +33,28 @@ pub fn read(text: &str) -> Result<Map<String, Value>, UnreadableTags> {
     Ok(tags.into_iter().map(|(key, value)| (key, storable(value))).collect())
 }
 
+/// Whether texts can be read, remembered by their hashes: a bill repeats few sets of tags.
+#[derive(Default)]
+pub(super) struct Readable(FxHashMap<u64, bool>);
+
+impl Readable {
+    /// Whether a text can be read, which `look` says where that is not remembered.
+    pub fn is(&mut self, text: &str, look: impl FnOnce() -> bool) -> bool {
+        if self.0.len() > KNOWN_MAX {
+            self.0.clear();
+        }
+        *self.0.entry(FxBuildHasher.hash_one(text)).or_insert_with(look)
+    }
+}
+
+/// Whether a text can be read. Nothing is kept of it.
+pub(super) fn can_be_read(text: &str) -> bool {
+    is_plain(text) || read(text).is_ok()
+}
+
 /// Whether a text is surely such an object: of nothing but texts without escapes, as most are. Nothing is built to
 /// find that out. What is not plain may be readable all the same.
-pub(super) fn is_plain(text: &str) -> bool {
+fn is_plain(text: &str) -> bool {
     let blank = |rest: &mut &[u8]| *rest = rest.trim_ascii_start();
     let take = |rest: &mut &[u8], wanted: u8| match *rest {
         [first, others @ ..] if *first == wanted => {
@@ -116,6 +140,24 @@ mod tests {
         for text in ["", "{}", r#"{"a":1}"#, r#"{"a":"\u0000"}"#, r#"{"a":"b",}"#, r#"{"a":"b"}x"#, r#""a":"b""#] {
             assert!(!is_plain(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_is_looked_at_once() {
+        let mut readable = Readable::default();
+        let mut looks = 0;
+        for (text, expected) in [("a", true), ("b", false), ("a", true), ("b", false)] {
+            let is_readable = readable.is(text, || {
+                looks += 1;
+                text == "a"
+            });
+            assert_eq!(is_readable, expected, "{text}");
+        }
+        assert_eq!(looks, 2);
+        for number in 0..=KNOWN_MAX {
+            readable.is(&number.to_string(), || true);
+        }
+        assert!(readable.0.len() <= KNOWN_MAX + 1, "what is remembered is bounded");
     }
 
     fn shown(text: &str) -> String {

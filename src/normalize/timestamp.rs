@@ -54,24 +54,60 @@ fn parse(text: &str) -> Option<(NaiveDateTime, FixedOffset)> {
     }
 }
 
+/// A day as it is written, and the day: many moments of a column are of one.
+#[derive(Default)]
+pub(super) struct LastDay {
+    text: [u8; 10],
+    date: Option<NaiveDate>,
+}
+
+impl LastDay {
+    /// The moment of a text in the usual form which begins with the last day that was written.
+    #[inline]
+    pub fn read(&self, text: &str) -> Option<DateTime<Utc>> {
+        let (day, clock) = text.as_bytes().split_first_chunk::<10>()?;
+        if *day != self.text {
+            return None;
+        }
+        Some(self.date?.and_time(usual_clock(clock)?).and_utc())
+    }
+
+    /// Remembers the day of a text.
+    pub fn set(&mut self, text: &str) {
+        let day = text.as_bytes().first_chunk::<10>();
+        *self = day.map(|day| Self { text: *day, date: usual_date(*day) }).unwrap_or_default();
+    }
+}
+
 /// `2024-09-01T00:00:00Z`, which nearly every bill writes, or the same with a space, without seconds, with a fraction of
-/// nothing, without zone or with `+00:00`. What is written otherwise is for [`parse`] to read or refuse.
+/// nothing, without zone, with ` UTC` or with `+00:00`. What is written otherwise is for [`parse`] to read or refuse.
 fn parse_usual(bytes: &[u8]) -> Option<NaiveDateTime> {
-    let (moment, rest) = bytes.split_first_chunk::<16>()?;
-    if (moment[4], moment[7], moment[13]) != (b'-', b'-', b':') || !matches!(moment[10], b'T' | b' ') {
+    let (day, clock) = bytes.split_first_chunk::<10>()?;
+    let time = usual_clock(clock)?;
+    Some(usual_date(*day)?.and_time(time))
+}
+
+fn usual_date(day: [u8; 10]) -> Option<NaiveDate> {
+    if (day[4], day[7]) != (b'-', b'-') {
         return None;
     }
+    let two = |at: usize| two_digits(day[at], day[at + 1]);
+    let year = Some(two(0)? * 100 + two(2)?).filter(|year| YEARS.contains(year))?;
+    NaiveDate::from_ymd_opt(year as i32, two(5)?, two(8)?)
+}
+
+#[inline]
+fn usual_clock(clock: &[u8]) -> Option<NaiveTime> {
+    let (minute, rest) = clock.split_first_chunk::<6>()?;
+    let [b'T' | b' ', hour_tens, hour_ones, b':', tens, ones] = *minute else { return None };
     let (second, zone) = match rest {
         [b':', tens, ones, zone @ ..] => (two_digits(*tens, *ones)?, zone.strip_prefix(b".000").unwrap_or(zone)),
         zone => (0, zone),
     };
-    if !matches!(zone, b"" | b"Z" | b"+00:00") {
+    if !matches!(zone, b"" | b"Z" | b" UTC" | b"+00:00") {
         return None;
     }
-    let two = |at: usize| two_digits(moment[at], moment[at + 1]);
-    let year = Some(two(0)? * 100 + two(2)?).filter(|year| YEARS.contains(year))?;
-    let date = NaiveDate::from_ymd_opt(year as i32, two(5)?, two(8)?)?;
-    date.and_hms_opt(two(11)?, two(14)?, second)
+    NaiveTime::from_hms_opt(two_digits(hour_tens, hour_ones)?, two_digits(tens, ones)?, second)
 }
 
 #[inline]
@@ -167,6 +203,21 @@ mod tests {
     }
 
     #[test]
+    fn another_clock_of_the_last_day_is_read() {
+        let mut day = LastDay::default();
+        assert_eq!(day.read("2024-09-01T05:06:07Z"), None);
+        day.set("2024-09-01");
+        for clock in ["T05:06:07Z", " 05:06:07 UTC", "T05:06:07.000+00:00"] {
+            assert_eq!(day.read(&format!("2024-09-01{clock}")), read("2024-09-01T05:06:07Z"), "{clock}");
+        }
+        for other in ["2024-09-02T05:06:07Z", "2024-09-01T24:00:00Z", "2024-09-01T05:06:07.5Z", "2024-09-01", ""] {
+            assert_eq!(day.read(other), None, "{other}");
+        }
+        day.set("2024-02-31T00:00:00Z");
+        assert_eq!(day.read("2024-02-31T05:06:07Z"), None);
+    }
+
+    #[test]
     fn a_label_keeps_the_day_that_is_written() {
         let label = read_label("2026-10-01T00:00:00+02:00").unwrap();
         assert_eq!(label.to_rfc3339(), "2026-10-01T00:00:00+00:00");
@@ -220,7 +271,8 @@ mod tests {
         #[test]
         fn the_usual_form_is_read_as_any_other(
             day in "20[0-9]{2}-[0-3][0-9]-[0-3][0-9]", clock in "[0-2][0-9]:[0-6][0-9]:[0-6][0-9]",
-            between in "[T t]", fraction in "(\\.000)?", zone in prop_oneof![Just(""), Just("Z"), Just("+00:00")],
+            between in "[T t]", fraction in "(\\.000)?",
+            zone in prop_oneof![Just(""), Just("Z"), Just(" UTC"), Just("+00:00")],
         ) {
             let usual = read(&format!("{day}{between}{clock}{fraction}{zone}"));
             // A fraction of another length is the same moment, and not the usual form.
@@ -228,6 +280,23 @@ mod tests {
             let (minute, _) = clock.rsplit_once(':').unwrap();
             let whole = read(&format!("{day}{between}{minute}:00.0{zone}"));
             prop_assert_eq!(read(&format!("{day}{between}{minute}{zone}")), whole);
+        }
+
+        #[test]
+        fn a_moment_of_the_last_day_is_read_as_any_other(
+            last in "2024-0[1-3]-[0-3][0-9]", between in "[T t]",
+            clock in "[0-2][0-9]:[0-6][0-9](:[0-6][0-9](\\.[0-9]{1,3})?)?",
+            zone in prop_oneof![Just(""), Just("Z"), Just(" UTC"), Just("+00:00"), Just("+02:00"), Just(" ")],
+        ) {
+            let text = format!("{last}{between}{clock}{zone}");
+            let mut day = LastDay::default();
+            day.set(&format!("{last}T30:00"));
+            if let Some(moment) = day.read(&text) {
+                prop_assert_eq!((read(&text), read_label(&text)), (Some(moment), Some(moment)));
+            }
+            prop_assert_eq!(day.read(&format!("2023{}", &text[4..])), None);
+            day.set("");
+            prop_assert_eq!(day.read(&text), None);
         }
 
         #[test]

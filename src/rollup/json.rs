@@ -45,8 +45,9 @@ fn has_exponent(number: &serde_json::Number) -> bool {
 
 fn string(to: &mut String, text: &str) {
     to.push('"');
-    // Nearly all text stands as it is.
-    if !text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+    // Nearly all text stands as it is. Each byte is looked at, which is cheaper than to stop at the first.
+    let is_special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if !text.bytes().fold(false, |any, byte| any | is_special(byte)) {
         to.push_str(text);
         to.push('"');
         return;

@@ -1,6 +1,8 @@
 //! The blocking half of a load: rows of a bill become COPY bytes, charge groups and sums, in bounded memory.
 
 mod joined;
+#[cfg(test)]
+mod tests;
 
 use super::aggregate::{Costs, DayKey, DaySums, Sums};
 use super::azure_beside::Other;
@@ -112,6 +114,8 @@ struct Group {
     rollup_key: u32,
     sub_account_key: i32,
     invoice: u32,
+    /// The scope of its last row.
+    scope: u16,
 }
 
 struct Reader {
@@ -333,9 +337,10 @@ impl Reader {
         ];
         self.totals.entry((scope, currency)).or_insert(Sums::ZERO).add(&costs);
         if !self.counts_charges {
+            self.found.scopes.note_billers(scope, charge);
             return Ok(());
         }
-        let group = self.group(charge)?;
+        let group = self.group(charge, scope)?;
         self.found.invoices.add((scope, currency, group.invoice), charge.billed_cost.as_ref());
         let key = DayKey { scope, currency, rollup_key: group.rollup_key, day };
         if self.found.row_count % TIMED_ROWS == 0 {
@@ -357,9 +362,15 @@ impl Reader {
         Ok(())
     }
 
-    fn group(&mut self, charge: &Charge<'_>) -> Result<Group, ImportError> {
+    fn group(&mut self, charge: &Charge<'_>, scope: u16) -> Result<Group, ImportError> {
         let cells = self.cells_hash.of(charge);
-        if let Some(group) = self.groups.get(&cells) {
+        let known = self.groups.get_mut(&cells);
+        // What its rows share is looked up for the first of a scope only.
+        if known.as_ref().is_none_or(|group| group.scope != scope) {
+            self.found.scopes.note_billers(scope, charge);
+        }
+        if let Some(group) = known {
+            group.scope = scope;
             return Ok(*group);
         }
         if self.groups.len() >= self.plan.limits.groups_max {
@@ -375,7 +386,7 @@ impl Reader {
             self.plan.staged.blocking_send(rows).map_err(|_| ImportError::Interrupted)?;
         }
         let invoice = self.found.invoices.invoice(charge);
-        let group = Group { group_id: row.group_id, rollup_key, sub_account_key: row.sub_account_key, invoice };
+        let group = Group { group_id: row.group_id, rollup_key, sub_account_key: row.sub_account_key, invoice, scope };
         self.groups.insert(cells, group);
         Ok(group)
     }

@@ -35,12 +35,6 @@ impl ScopeFound {
             self.providers.iter().chain(&self.issuers).map(|name| name.trim().to_lowercase()).collect();
         names.into_iter().collect()
     }
-
-    /// Remembers who provides and invoices a row of it.
-    pub fn note_billers(&mut self, charge: &Charge<'_>) {
-        note(&mut self.providers, charge.provider_name);
-        note(&mut self.issuers, charge.invoice_issuer_name);
-    }
 }
 
 fn is_hourly(charge: &Charge<'_>) -> bool {
@@ -74,6 +68,7 @@ impl Scopes {
         &self.list
     }
 
+    /// The scope of a row.
     pub fn scope(&mut self, charge: &Charge<'_>, day: i32) -> Result<u16, ImportError> {
         let account = charge.billing_account_id.unwrap_or_default();
         let period = charge.billing_period_start.unwrap_or_default();
@@ -88,9 +83,15 @@ impl Scopes {
         let scope = &mut self.list[place as usize];
         scope.first_day = scope.first_day.min(day);
         scope.last_day = scope.last_day.max(day);
-        scope.note_billers(charge);
         scope.has_hourly_charges = scope.has_hourly_charges || is_hourly(charge);
         Ok(place)
+    }
+
+    /// Remembers who provides and invoices a row of a scope. Rows of one charge group have the same: once is enough.
+    pub fn note_billers(&mut self, place: u16, charge: &Charge<'_>) {
+        let scope = &mut self.list[place as usize];
+        note(&mut scope.providers, charge.provider_name);
+        note(&mut scope.issuers, charge.invoice_issuer_name);
     }
 
     fn place(&mut self, charge: &Charge<'_>, account: &str, start: NaiveDate, day: i32) -> Result<u16, ImportError> {

@@ -4,11 +4,12 @@
 use super::categories::{self, Categories};
 use super::columns::ABSENT;
 use super::plan::Plan;
-use super::row::{MadeCells, Place};
+use super::row::{Known, MadeCells, Place};
 use super::text::{TagColumns, string_member, without_key_prefix};
-use super::{Fault, first};
+use super::{Fault, first, has_unreadable_tags};
 use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, present, trimmed};
+use crate::normalize::tags::Readable;
 use memchr::memmem::Finder;
 
 /// Tags that users made carry this in front of their keys.
@@ -44,6 +45,7 @@ pub(super) struct AwsCur {
     tag_map: usize,
     tag_prefixes: &'static [&'static str],
     tags: TagColumns,
+    known_tags: Readable,
     categories: Categories,
     /// What is looked for in texts of each line: a search costs as much to make ready as to do.
     spot: Finder<'static>,
@@ -148,6 +150,7 @@ impl AwsCur {
             tag_map,
             tag_prefixes: if has_all_tags { &RESOURCE_PREFIXES } else { &USER_PREFIXES },
             tags: TagColumns::of(tag_columns(plan)),
+            known_tags: Readable::default(),
             categories: Categories::of(categories::AWS),
             spot: Finder::new("SpotUsage"),
             product_name_member: Finder::new("product_name"),
@@ -155,8 +158,20 @@ impl AwsCur {
         }
     }
 
-    /// Computes what no column says by itself.
-    pub fn write(&self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
+    /// Computes the costs that no column says by itself, and looks whether the tags can be read.
+    pub fn line(&mut self, cells: Cells<'_>, row: &mut MadeCells, known: &mut Known) -> Result<(), Fault> {
+        let line_item_type = trimmed(cells.get(self.line_item_type));
+        self.effective_cost(cells, row, line_item_type)?;
+        // Reserved usage has no price of its own, and what a savings plan negates is priced on the covered line.
+        if !matches!(line_item_type, "DiscountedUsage" | "RIFee" | "SavingsPlanNegation") {
+            row.same(self.to.contracted_cost, cells, self.unblended_cost);
+        }
+        known.has_unreadable_tags = self.has_unreadable_tags(cells);
+        Ok(())
+    }
+
+    /// Computes what lines of a group share and no column says by itself.
+    pub fn shared(&self, cells: Cells<'_>, row: &mut MadeCells) {
         let to = &self.to;
         let line_item_type = trimmed(cells.get(self.line_item_type));
         let (category, frequency) = line_kind(line_item_type);
@@ -167,17 +182,14 @@ impl AwsCur {
         }
         row.put(to.charge_category, category);
         row.put(to.charge_frequency, frequency);
-        self.effective_cost(cells, row, line_item_type)?;
-        // Reserved usage has no price of its own, and what a savings plan negates is priced on the covered line.
-        if !matches!(line_item_type, "DiscountedUsage" | "RIFee" | "SavingsPlanNegation") {
-            row.same(to.contracted_cost, cells, self.unblended_cost);
-        }
         self.commitment(cells, row, line_item_type);
         self.service(cells, row);
         self.region(cells, row);
         row.same(to.sku_price, cells, first(cells, self.rate_code, self.rate_id));
-        self.tags(cells, row);
-        Ok(())
+        row.write(to.tags, |text| match self.tag_map(cells) {
+            Some(map) => without_key_prefix(text, map, self.tag_prefixes),
+            None => self.tags.write(text, cells),
+        });
     }
 
     fn effective_cost(&self, cells: Cells<'_>, row: &mut MadeCells, line_item_type: &str) -> Result<(), Fault> {
@@ -249,13 +261,19 @@ impl AwsCur {
         }
     }
 
-    fn tags(&self, cells: Cells<'_>, row: &mut MadeCells) {
-        let map = present(cells.get(self.tag_map)).filter(|map| *map != "{}");
-        if let Some(map) = map {
-            row.write(self.to.tags, |text| without_key_prefix(text, map, self.tag_prefixes));
-            return;
+    /// The tags where they are one column, and there are any.
+    fn tag_map<'a>(&self, cells: Cells<'a>) -> Option<&'a str> {
+        present(cells.get(self.tag_map)).filter(|map| *map != "{}")
+    }
+
+    fn has_unreadable_tags(&mut self, cells: Cells<'_>) -> bool {
+        match self.tag_map(cells) {
+            Some(map) => {
+                let prefixes = self.tag_prefixes;
+                has_unreadable_tags(&mut self.known_tags, map, |text| without_key_prefix(text, map, prefixes))
+            }
+            None => self.tags.are_unreadable(cells),
         }
-        row.write(self.to.tags, |text| self.tags.write(text, cells));
     }
 }
 

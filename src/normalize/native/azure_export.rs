@@ -6,7 +6,7 @@ use super::categories::{self, Categories};
 use super::columns::ABSENT;
 use super::days::{Day, Days};
 use super::plan::Plan;
-use super::row::{MadeCells, Place};
+use super::row::{Known, MadeCells, Place};
 use super::{Fault, first};
 use crate::normalize::cells::{Cells, present, trimmed};
 
@@ -45,10 +45,6 @@ pub(super) struct AzureExport {
 }
 
 struct Computed {
-    billing_period_start: Place,
-    billing_period_end: Place,
-    charge_period_start: Place,
-    charge_period_end: Place,
     billing_account: Place,
     sub_account_type: Place,
     provider: Place,
@@ -124,10 +120,17 @@ impl AzureExport {
         }
     }
 
-    pub fn write(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
-        self.periods(cells, row)?;
+    /// Computes periods and costs, and whose bill it is.
+    pub fn line(&mut self, cells: Cells<'_>, row: &mut MadeCells, known: &mut Known) -> Result<(), Fault> {
+        self.periods(cells, known)?;
+        row.same(self.to.billing_account, cells, first(cells, self.billing_account, self.subscription));
+        self.other_costs(cells, row, known);
+        Ok(())
+    }
+
+    /// Computes what lines of a group share and no column says by itself.
+    pub fn shared(&self, cells: Cells<'_>, row: &mut MadeCells) {
         let to = &self.to;
-        row.same(to.billing_account, cells, first(cells, self.billing_account, self.subscription));
         if present(cells.get(self.subscription)).is_some() {
             row.put(to.sub_account_type, "Subscription");
         }
@@ -135,26 +138,21 @@ impl AzureExport {
         row.put(to.issuer, "Microsoft");
         row.same(to.region, cells, first(cells, self.location, self.other_location));
         self.charge(cells, row);
-        self.other_costs(cells, row);
         self.commitment(cells, row);
         self.service(cells, row);
-        Ok(())
     }
 
     /// The last day of a period belongs to it; the billing period is the day's month where the file has none.
-    fn periods(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
-        let Self { to, days, first_days, last_days, .. } = self;
+    fn periods(&mut self, cells: Cells<'_>, known: &mut Known) -> Result<(), Fault> {
+        let Self { days, first_days, last_days, .. } = self;
         let day = read_day(days, cells, self.date, "ChargePeriodStart")?;
-        row.put(to.charge_period_start, &day.start);
-        row.put(to.charge_period_end, &day.end);
+        known.charge_period(day.start, day.end);
         if present(cells.get(self.period_start)).is_some() && present(cells.get(self.period_end)).is_some() {
             let first_day = read_day(first_days, cells, self.period_start, "BillingPeriodStart")?;
             let last_day = read_day(last_days, cells, self.period_end, "BillingPeriodEnd")?;
-            row.put(to.billing_period_start, &first_day.start);
-            row.put(to.billing_period_end, &last_day.end);
+            known.billing_period(first_day.start, last_day.end);
         } else {
-            row.put(to.billing_period_start, &day.month_start);
-            row.put(to.billing_period_end, &day.month_end);
+            known.billing_period(day.month_start, day.month_end);
         }
         Ok(())
     }
@@ -184,23 +182,20 @@ impl AzureExport {
     }
 
     /// What a commitment left unused was priced as nothing's use.
-    fn other_costs(&self, cells: Cells<'_>, row: &mut MadeCells) {
+    fn other_costs(&self, cells: Cells<'_>, row: &mut MadeCells, known: &mut Known) {
         let to = &self.to;
-        if present(cells.get(self.own_list_cost)).is_some() {
+        let has_own_list_cost = present(cells.get(self.own_list_cost)).is_some();
+        if has_own_list_cost {
             row.same(to.list_cost, cells, self.own_list_cost);
         }
         if (to.list_cost, to.contracted_cost) == (ABSENT, ABSENT) || is_unused(trimmed(cells.get(self.charge_type))) {
             return;
         }
-        let derived = self.prices.derive(cells);
-        if let Some(list_cost) = derived.list_cost
-            && present(cells.get(self.own_list_cost)).is_none()
-        {
-            row.show(to.list_cost, &list_cost);
+        let Some([list_cost, contracted_cost]) = self.prices.derive(cells, known) else { return };
+        if !has_own_list_cost {
+            known.list_cost = list_cost.and_then(|cost| row.known_or_shown(to.list_cost, cost));
         }
-        if let Some(contracted_cost) = derived.contracted_cost {
-            row.show(to.contracted_cost, &contracted_cost);
-        }
+        known.contracted_cost = contracted_cost.and_then(|cost| row.known_or_shown(to.contracted_cost, cost));
     }
 
     fn commitment(&self, cells: Cells<'_>, row: &mut MadeCells) {
@@ -255,11 +250,11 @@ impl Computed {
         let service = find(&["metercategory", "consumedservice"]);
         let location = find(&["resourcelocation", "location"]);
         let either = |column: usize, other: usize| if column == ABSENT { other } else { column };
+        plan.known("BillingPeriodStart", either(start, date));
+        plan.known("BillingPeriodEnd", either(end, date));
+        plan.known("ChargePeriodStart", date);
+        plan.known("ChargePeriodEnd", date);
         Self {
-            billing_period_start: plan.compute_from("BillingPeriodStart", either(start, date)),
-            billing_period_end: plan.compute_from("BillingPeriodEnd", either(end, date)),
-            charge_period_start: plan.compute_from("ChargePeriodStart", date),
-            charge_period_end: plan.compute_from("ChargePeriodEnd", date),
             billing_account: plan.compute_from("BillingAccountId", either(account, subscription)),
             sub_account_type: plan.compute_from("SubAccountType", subscription),
             provider: plan.compute("ProviderName", ABSENT),

@@ -3,6 +3,7 @@
 
 use super::columns::ABSENT;
 use super::plan::Plan;
+use super::row::Known;
 use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, present, trimmed};
 
@@ -21,13 +22,6 @@ pub(super) struct Prices {
     exchange_rate: usize,
     pricing_currency: usize,
     billing_currency: usize,
-}
-
-/// What a line would have cost at list and at contracted prices, where that can be told.
-#[derive(Default)]
-pub(super) struct Derived {
-    pub list_cost: Option<Decimal>,
-    pub contracted_cost: Option<Decimal>,
 }
 
 impl Prices {
@@ -60,28 +54,30 @@ impl Prices {
         if needed.contains(&ABSENT) { ABSENT } else { price }
     }
 
-    /// Both costs of a line, in its billing currency.
-    pub fn derive(&self, cells: Cells<'_>) -> Derived {
-        self.read(cells).unwrap_or_default()
-    }
-
-    fn read(&self, cells: Cells<'_>) -> Option<Derived> {
-        let cost = number(cells, self.cost)?;
-        let mut quantity = number(cells, self.quantity)?;
+    /// What a line would have cost at list and at contracted prices, where that can be told, in its billing currency.
+    /// What was read to tell it is known.
+    pub fn derive(&self, cells: Cells<'_>, known: &mut Known) -> Option<[Option<Decimal>; 2]> {
+        known.billed_cost = number(cells, self.cost);
+        known.consumed_quantity = number(cells, self.quantity);
+        let (cost, quantity) = (known.billed_cost.as_ref()?, known.consumed_quantity.as_ref()?);
         let effective_price = number(cells, self.effective_price)?;
         // From here on the quantity has the exchange rate in it: each product needs both.
-        if let Some(rate) = self.exchange_rate(cells)? {
-            quantity = &quantity * &rate;
-        }
-        if !makes(&quantity, &effective_price, &cost) {
+        let converted = self.exchange_rate(cells)?.map(|rate| quantity * &rate);
+        let quantity = converted.as_ref().unwrap_or(quantity);
+        let product = &effective_price * quantity;
+        if !makes(&product, &effective_price, cost) {
             return None;
         }
         let at = |price: usize| {
+            // Most lines have one price only, under several names.
+            let is_effective = cells.bytes(price) == cells.bytes(self.effective_price);
+            let price = if is_effective { None } else { Some(number(cells, price)?) };
             // A price of zero beside a cost is one that the export does not know.
-            let price = number(cells, price).filter(|price| cost.is_zero() || !price.is_zero())?;
-            Some(&price * &quantity)
+            let is_zero = price.as_ref().unwrap_or(&effective_price).is_zero();
+            let is_known = cost.is_zero() || !is_zero;
+            is_known.then(|| price.map_or_else(|| product.clone(), |price| &price * quantity))
         };
-        Some(Derived { list_cost: at(self.list_price), contracted_cost: at(self.contracted_price) })
+        Some([at(self.list_price), at(self.contracted_price)])
     }
 
     // Some(None) where prices are in the billing currency; None where they are not and no rate is given.
@@ -95,19 +91,26 @@ impl Prices {
 }
 
 fn number(cells: Cells<'_>, column: usize) -> Option<Decimal> {
+    if let Some(plain) = Decimal::parse_plain(cells.bytes(column)) {
+        return Some(plain);
+    }
     Decimal::parse(trimmed(present(cells.get(column))?)).ok()
 }
 
-/// Whether a quantity at a price is a cost, but for digits that exports cut off.
-fn makes(quantity: &Decimal, price: &Decimal, cost: &Decimal) -> bool {
-    let mut difference = price * quantity;
+/// Whether the product of a quantity and a price is a cost, but for digits that exports cut off.
+fn makes(product: &Decimal, price: &Decimal, cost: &Decimal) -> bool {
+    let mut difference = product.clone();
     difference -= cost;
     if difference.is_zero() {
         return true;
     }
-    let mut cut = &price.abs() * &Decimal::new(1, QUANTITY_SCALE);
-    cut += &(&cost.abs() * &Decimal::new(1, COST_DIGITS));
+    // Most costs are right to their digits: then the quantity need not be asked.
+    let mut cut = &cost.abs() * &Decimal::new(1, COST_DIGITS);
     cut -= &difference.abs();
+    if !cut.is_negative() {
+        return true;
+    }
+    cut += &(&price.abs() * &Decimal::new(1, QUANTITY_SCALE));
     !cut.is_negative()
 }
 
@@ -133,7 +136,7 @@ mod tests {
             let exact = quantity.to_big_decimal() * price.to_big_decimal();
             let cost = Decimal::parse(&exact.with_scale(scale).to_plain_string()).unwrap();
             let expected = makes_exactly(&quantity.to_big_decimal(), &price.to_big_decimal(), &cost.to_big_decimal());
-            prop_assert_eq!(makes(&quantity, &price, &cost), expected);
+            prop_assert_eq!(makes(&(&price * &quantity), &price, &cost), expected);
         }
     }
 }

@@ -2,20 +2,20 @@
 
 use crate::normalize::recent::Recent;
 use crate::normalize::timestamp;
-use chrono::{Datelike, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 
 /// More than a month has.
 const REMEMBERED: usize = 64;
 
-/// What follows from one text of a day, as text.
+/// What follows from one text of a day.
 #[derive(Default)]
 pub(super) struct Day {
     /// The day's own midnight, and the next.
-    pub start: String,
-    pub end: String,
+    pub start: DateTime<Utc>,
+    pub end: DateTime<Utc>,
     /// The first midnight of its month, and of the next.
-    pub month_start: String,
-    pub month_end: String,
+    pub month_start: DateTime<Utc>,
+    pub month_end: DateTime<Utc>,
 }
 
 /// The days of one column: most lines repeat one of a month's.
@@ -44,33 +44,15 @@ impl Day {
         let Some(end) = day.succ_opt() else { return false };
         let month_start = day - chrono::Days::new(u64::from(day.day0()));
         let month_end = month_start + chrono::Months::new(1);
-        for (text, day) in [
-            (&mut self.start, day),
-            (&mut self.end, end),
-            (&mut self.month_start, month_start),
-            (&mut self.month_end, month_end),
-        ] {
-            write_midnight(text, day);
-        }
+        let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+        *self = Self {
+            start: midnight(day),
+            end: midnight(end),
+            month_start: midnight(month_start),
+            month_end: midnight(month_end),
+        };
         true
     }
-}
-
-/// Where lines are in no order of days this is done for each, and a format string would be read each time.
-fn write_midnight(to: &mut String, day: NaiveDate) {
-    let year = day.year().unsigned_abs();
-    to.clear();
-    for (number, digits) in [(year, 1000), (day.month(), 10), (day.day(), 10)] {
-        if digits == 10 {
-            to.push('-');
-        }
-        let mut unit = digits;
-        while unit > 0 {
-            to.push(char::from(b'0' + (number / unit % 10) as u8));
-            unit /= 10;
-        }
-    }
-    to.push_str("T00:00:00Z");
 }
 
 fn read_month(text: &str) -> Option<NaiveDate> {
@@ -102,7 +84,7 @@ mod tests {
     fn shown(cell: &str) -> String {
         let mut days = Days::default();
         let Some(day) = days.read(cell) else { return "none".into() };
-        [&day.start, &day.end, &day.month_start, &day.month_end].map(|text| &text[..10]).join(" ")
+        [day.start, day.end, day.month_start, day.month_end].map(|moment| moment.format("%F").to_string()).join(" ")
     }
 
     #[test]
@@ -120,7 +102,8 @@ mod tests {
     fn months_are_read() {
         let mut months = Days::default();
         let month = months.read_month("202612").unwrap();
-        assert_eq!((&month.month_start[..10], &month.month_end[..10]), ("2026-12-01", "2027-01-01"));
+        let shown = [month.month_start, month.month_end].map(|moment| moment.to_rfc3339());
+        assert_eq!(shown, ["2026-12-01T00:00:00+00:00", "2027-01-01T00:00:00+00:00"]);
         assert!(["202613", "2026-1", ""].into_iter().all(|cell| months.read_month(cell).is_none()));
     }
 }

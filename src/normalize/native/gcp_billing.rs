@@ -5,11 +5,11 @@ use super::columns::ABSENT;
 use super::days::Days;
 use super::plan::Plan;
 use super::python;
-use super::row::{MadeCells, Place};
-use super::{Fault, first};
+use super::row::{Known, MadeCells, Place};
+use super::{Fault, first, has_unreadable_tags};
 use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, present, trimmed};
-use crate::normalize::recent::Recent;
+use crate::normalize::tags::Readable;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,8 +17,6 @@ use serde_json::Value;
 pub(super) const ONE_CREDIT_A_ROW: &str = "The table has one credit a row (credits.amount). Where a line of the bill \
     has several credits and a row for each, its cost stands on each of them and counts as often: compare the total \
     with the invoice, and flatten so that a line stays one row.";
-/// Sets of labels that are remembered.
-const LABELS_REMEMBERED: usize = 256;
 
 pub(super) struct GcpBilling {
     cost: usize,
@@ -34,8 +32,7 @@ pub(super) struct GcpBilling {
     project: usize,
     labels: usize,
     months: Days,
-    /// Labels as Python prints them, as JSON.
-    labels_as_json: Recent<String>,
+    known_labels: Readable,
     categories: Categories,
     scratch: String,
     to: Computed,
@@ -43,8 +40,6 @@ pub(super) struct GcpBilling {
 
 struct Computed {
     cost: Place,
-    billing_period_start: Place,
-    billing_period_end: Place,
     account_type: Place,
     sub_account_type: Place,
     provider: Place,
@@ -88,6 +83,8 @@ impl GcpBilling {
         let (region, location) = (plan.used(&["locationregion"]), plan.native.find(&["locationlocation"]));
         let billed = plan.compute_from("BilledCost", cost);
         plan.again("EffectiveCost", billed, cost);
+        plan.known("BillingPeriodStart", invoice_month);
+        plan.known("BillingPeriodEnd", invoice_month);
         Self {
             cost,
             credits: plan.native.find(&["credits"]),
@@ -101,13 +98,11 @@ impl GcpBilling {
             project,
             labels,
             months: Days::default(),
-            labels_as_json: Recent::new(LABELS_REMEMBERED),
+            known_labels: Readable::default(),
             categories: Categories::of(categories::GOOGLE),
             scratch: String::new(),
             to: Computed {
                 cost: billed,
-                billing_period_start: plan.compute_from("BillingPeriodStart", invoice_month),
-                billing_period_end: plan.compute_from("BillingPeriodEnd", invoice_month),
                 account_type: plan.compute_from("BillingAccountType", account),
                 sub_account_type: plan.compute_from("SubAccountType", project),
                 provider: plan.compute("ProviderName", ABSENT),
@@ -127,9 +122,21 @@ impl GcpBilling {
         self.credit_amount != ABSENT
     }
 
-    pub fn write(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
-        self.cost(cells, row)?;
-        self.period(cells, row)?;
+    /// Computes cost and billing period, and looks whether the labels can be read.
+    pub fn line(&mut self, cells: Cells<'_>, row: &mut MadeCells, known: &mut Known) -> Result<(), Fault> {
+        self.cost(cells, row, known)?;
+        self.period(cells, known)?;
+        // Python's lists are no JSON.
+        known.has_unreadable_tags = self.labels(cells).is_some_and(|labels| {
+            has_unreadable_tags(&mut self.known_labels, labels, |text| {
+                if python::is_python(labels) { python::write_json(text, labels) } else { text.push_str(labels) }
+            })
+        });
+        Ok(())
+    }
+
+    /// Computes what lines of a group share and no column says by itself.
+    pub fn shared(&self, cells: Cells<'_>, row: &mut MadeCells) {
         let to = &self.to;
         row.put(to.provider, "Google Cloud");
         row.put(to.issuer, "Google Cloud");
@@ -152,22 +159,20 @@ impl GcpBilling {
         row.put(to.charge_frequency, frequency);
         row.put(to.service_category, self.categories.get(cells.get(self.service)).unwrap_or("Other"));
         row.same(to.region, cells, first(cells, self.region, self.location));
-        let labels = trimmed(cells.get(self.labels));
-        if python::is_python(labels) {
-            let json = self.labels_as_json.of(labels, |json| {
-                json.clear();
-                python::write_json(json, labels);
-                true
-            });
-            row.put(to.tags, json.map_or("", String::as_str));
-        } else if labels != "[]" {
-            row.same(to.tags, cells, self.labels);
+        match self.labels(cells) {
+            Some(labels) if python::is_python(labels) => row.write(to.tags, |text| python::write_json(text, labels)),
+            Some(_) => row.same(to.tags, cells, self.labels),
+            None => {}
         }
-        Ok(())
+    }
+
+    /// The labels, where there are any.
+    fn labels<'a>(&self, cells: Cells<'a>) -> Option<&'a str> {
+        present(cells.get(self.labels)).map(trimmed).filter(|labels| *labels != "[]")
     }
 
     /// The cost and the credits against it, which are negative.
-    fn cost(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
+    fn cost(&mut self, cells: Cells<'_>, row: &mut MadeCells, known: &mut Known) -> Result<(), Fault> {
         let filled = |column: usize| {
             present(cells.get(column)).filter(|text| trimmed(text) != "[]").map(|credits| (credits, column))
         };
@@ -181,7 +186,7 @@ impl GcpBilling {
         let fault = |reason: &str| Fault { focus: "BilledCost", column, reason: reason.to_owned() };
         if column == self.credit_amount && !credits.trim_start().starts_with('[') {
             cost += &Decimal::parse(credits.trim()).map_err(|_| fault("is not a number"))?;
-            row.show(self.to.cost, &cost);
+            known.billed_cost = row.known_or_shown(self.to.cost, cost);
             return Ok(());
         }
         let mut json = credits;
@@ -200,12 +205,12 @@ impl GcpBilling {
             };
             cost += &amount.map_err(|_| fault("has a credit whose amount is not a number"))?;
         }
-        row.show(self.to.cost, &cost);
+        known.billed_cost = row.known_or_shown(self.to.cost, cost);
         Ok(())
     }
 
     /// The month of the invoice is the provider's own name for it; it begins at midnight in UTC here as all do.
-    fn period(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
+    fn period(&mut self, cells: Cells<'_>, known: &mut Known) -> Result<(), Fault> {
         let cell = cells.get(self.invoice_month);
         let month = self.months.read_month(cell);
         if month.is_none() && self.invoice_month != ABSENT {
@@ -213,8 +218,7 @@ impl GcpBilling {
             return Err(Fault { focus: "BillingPeriodStart", column: self.invoice_month, reason: reason.to_owned() });
         }
         if let Some(month) = month {
-            row.put(self.to.billing_period_start, &month.month_start);
-            row.put(self.to.billing_period_end, &month.month_end);
+            known.billing_period(month.month_start, month.month_end);
         }
         Ok(())
     }

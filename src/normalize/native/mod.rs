@@ -1,5 +1,8 @@
 //! Native formats: an adapter a format makes one FOCUS row of one native record. What follows, from nulls to tags,
 //! is the same for all.
+//!
+//! What differs from line to line is made of each record. What the lines of a charge group share is made once it is
+//! asked for: of most lines the group is known, and nothing is asked.
 
 mod aws_cur;
 mod azure_export;
@@ -22,13 +25,17 @@ use super::error::BillError;
 use super::format::Format;
 use super::header::Header;
 use super::reading::{ragged, rejection};
+use super::tags::Readable;
 use aws_cur::AwsCur;
 use azure_export::AzureExport;
 pub use azure_export::ONE_COST as AZURE_ONE_COST;
 use gcp_billing::GcpBilling;
 use oci_report::OciReport;
 use plan::{Layout, Plan};
+pub(super) use row::Known;
 use row::MadeCells;
+use std::cell::{Cell, OnceCell};
+use std::fmt;
 
 enum Adapter {
     AwsCur(Box<AwsCur>),
@@ -42,7 +49,13 @@ pub(super) struct Native {
     adapter: Adapter,
     /// The columns of the file.
     column_names: Vec<String>,
-    row: MadeCells,
+    /// What was made of the last record for itself alone.
+    line: MadeCells,
+    known: Known,
+    /// The same and what its group shares, once that was asked for.
+    whole: OnceCell<MadeCells>,
+    /// Those of an earlier record, whose buffers are used again.
+    spare: Cell<MadeCells>,
 }
 
 /// Why a record is no row: a value of the file that cannot be used.
@@ -87,24 +100,64 @@ impl Native {
             }
             _ => {}
         }
-        let row = MadeCells::behind(column_names.len(), computed_count);
-        Ok(Some((Self { adapter, column_names, row }, header)))
+        let native = Self {
+            adapter,
+            line: MadeCells::behind(column_names.len(), computed_count),
+            column_names,
+            known: Known::NOTHING,
+            whole: OnceCell::new(),
+            spare: Cell::default(),
+        };
+        Ok(Some((native, header)))
     }
 
-    /// The FOCUS row of a record.
-    pub fn row<'a>(&'a mut self, line: u64, cells: Cells<'a>) -> Result<Cells<'a>, Rejection> {
+    /// Goes on to a record, and makes of it what differs from line to line.
+    pub fn read(&mut self, line: u64, cells: Cells<'_>) -> Result<(), Rejection> {
         if cells.spans.len() != self.column_names.len() {
             return Err(ragged(self.column_names.len(), line, cells));
         }
-        self.row.begin();
-        let made = match &mut self.adapter {
-            Adapter::AwsCur(adapter) => adapter.write(cells, &mut self.row),
-            Adapter::AzureExport(adapter) => adapter.write(cells, &mut self.row),
-            Adapter::GcpBilling(adapter) => adapter.write(cells, &mut self.row),
-            Adapter::OciReport(adapter) => adapter.write(cells, &mut self.row),
+        if let Some(whole) = self.whole.take() {
+            self.spare.set(whole);
+        }
+        self.line.begin();
+        self.known = Known::NOTHING;
+        let (made, known) = (&mut self.line, &mut self.known);
+        let read = match &mut self.adapter {
+            Adapter::AwsCur(adapter) => adapter.line(cells, made, known),
+            Adapter::AzureExport(adapter) => adapter.line(cells, made, known),
+            Adapter::GcpBilling(adapter) => adapter.line(cells, made, known),
+            Adapter::OciReport(adapter) => {
+                adapter.line(cells, made, known);
+                Ok(())
+            }
         };
-        made.map_err(|fault| self.rejected(line, cells, &fault))?;
-        Ok(self.row.with(cells))
+        read.map_err(|fault| self.rejected(line, cells, &fault))
+    }
+
+    /// The cells of the record that was read last, and what was made of them for it alone.
+    pub fn of_line<'a>(&'a self, cells: Cells<'a>) -> Cells<'a> {
+        self.line.with(cells)
+    }
+
+    /// What is known of the record that was read last.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// The cells of the record that was read last, and all that is made of them.
+    pub fn whole<'a>(&'a self, cells: Cells<'a>) -> Cells<'a> {
+        let whole = self.whole.get_or_init(|| {
+            let mut whole = self.spare.take();
+            whole.begin_with(&self.line);
+            match &self.adapter {
+                Adapter::AwsCur(adapter) => adapter.shared(cells, &mut whole),
+                Adapter::AzureExport(adapter) => adapter.shared(cells, &mut whole),
+                Adapter::GcpBilling(adapter) => adapter.shared(cells, &mut whole),
+                Adapter::OciReport(adapter) => adapter.shared(cells, &mut whole),
+            }
+            whole
+        });
+        whole.with(cells)
     }
 
     fn rejected(&self, line: u64, cells: Cells<'_>, fault: &Fault) -> Rejection {
@@ -112,6 +165,23 @@ impl Native {
         let native_name = self.column_names.get(*column).map_or("a column that the file lacks", String::as_str);
         rejection(line, focus, cells.get(*column), format!("{focus}, from {native_name}, {reason}"))
     }
+}
+
+/// Charges are shown without what made them.
+impl fmt::Debug for Native {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Native").finish_non_exhaustive()
+    }
+}
+
+/// Whether the tags of a column cannot be read, of which `make` makes text as it is looked at: remembered by what the
+/// column says.
+fn has_unreadable_tags(known: &mut Readable, column: &str, make: impl FnOnce(&mut String)) -> bool {
+    !known.is(column, || {
+        let mut text = String::new();
+        make(&mut text);
+        super::tags::can_be_read(&text)
+    })
 }
 
 /// The first of two columns that is filled.

@@ -3,10 +3,10 @@
 use super::categories::{self, Categories};
 use super::columns::ABSENT;
 use super::days::Days;
+use super::first;
 use super::plan::Plan;
-use super::row::{MadeCells, Place};
+use super::row::{Known, MadeCells, Place};
 use super::text::TagColumns;
-use super::{Fault, first};
 use crate::normalize::cells::{Cells, present};
 
 pub(super) struct OciReport {
@@ -88,17 +88,22 @@ impl OciReport {
     }
 
     /// The report has no billing period: it is the month, in UTC, in which the usage begins.
-    pub fn write(&mut self, cells: Cells<'_>, row: &mut MadeCells) -> Result<(), Fault> {
+    pub fn line(&mut self, cells: Cells<'_>, row: &mut MadeCells, known: &mut Known) {
         let to = &self.to;
         // What is no moment is rejected where ChargePeriodStart is read, with the cell as it stands.
         if let Some(day) = self.days.read(cells.get(self.usage_start).get(..10).unwrap_or_default()) {
-            row.put(to.billing_period_start, &day.month_start);
-            row.put(to.billing_period_end, &day.month_end);
+            known.billing_period(day.month_start, day.month_end);
         } else {
             row.same(to.billing_period_start, cells, self.usage_start);
             row.same(to.billing_period_end, cells, self.usage_start);
         }
         row.same(to.billing_account, cells, first(cells, self.subscription, self.tenant));
+        known.has_unreadable_tags = self.tags.are_unreadable(cells);
+    }
+
+    /// Computes what lines of a group share and no column says by itself.
+    pub fn shared(&self, cells: Cells<'_>, row: &mut MadeCells) {
+        let to = &self.to;
         let has_subscription = present(cells.get(self.subscription)).is_some();
         row.put(to.account_type, if has_subscription { "Subscription" } else { "Tenancy" });
         if present(cells.get(self.tenant)).is_some() {
@@ -113,7 +118,6 @@ impl OciReport {
         }
         row.put(to.service_category, self.categories.get(cells.get(self.service)).unwrap_or("Other"));
         row.write(to.tags, |text| self.tags.write(text, cells));
-        Ok(())
     }
 }
 

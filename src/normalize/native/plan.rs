@@ -80,6 +80,11 @@ impl Plan {
         place
     }
 
+    /// A FOCUS column whose value the adapter knows of each row, mainly from this column of the file, without text.
+    pub fn known(&mut self, name: &str, column: usize) {
+        self.compute_from(name, column);
+    }
+
     /// A FOCUS column that says what the adapter computes for another one.
     pub fn again(&mut self, name: &str, place: Place, column: usize) {
         if place != ABSENT {

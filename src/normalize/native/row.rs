@@ -1,12 +1,50 @@
-//! What is made of a native record: cells that stand behind its own.
+//! What is made of a native record: cells that stand behind its own, and values that need no cell.
 
+use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, Made, Span};
+use chrono::{DateTime, Utc};
 use std::fmt::{Display, Write};
 
 /// Where a cell of a made row comes from: a column of the file, or behind those a computed one.
 pub(in crate::normalize) type Place = usize;
 
+/// Values of a record that its adapter knows: they are not written as text that would be read again.
+#[derive(Debug)]
+pub(in crate::normalize) struct Known {
+    /// Start and end of the billing period, then those of the charge period.
+    pub moments: [Option<DateTime<Utc>>; 4],
+    pub billed_cost: Option<Decimal>,
+    pub list_cost: Option<Decimal>,
+    pub contracted_cost: Option<Decimal>,
+    pub consumed_quantity: Option<Decimal>,
+    /// Whether the tags that are made of the record cannot be read.
+    pub has_unreadable_tags: bool,
+}
+
+impl Known {
+    /// What is known of the records of a FOCUS file.
+    pub const NOTHING: Self = Self {
+        moments: [None; 4],
+        billed_cost: None,
+        list_cost: None,
+        contracted_cost: None,
+        consumed_quantity: None,
+        has_unreadable_tags: false,
+    };
+
+    pub fn billing_period(&mut self, start: DateTime<Utc>, end: DateTime<Utc>) {
+        let [own_start, own_end, _, _] = &mut self.moments;
+        (*own_start, *own_end) = (Some(start), Some(end));
+    }
+
+    pub fn charge_period(&mut self, start: DateTime<Utc>, end: DateTime<Utc>) {
+        let [_, _, own_start, own_end] = &mut self.moments;
+        (*own_start, *own_end) = (Some(start), Some(end));
+    }
+}
+
 /// The computed cells of a record. The buffers are used again for each record.
+#[derive(Debug, Default)]
 pub(in crate::normalize) struct MadeCells {
     /// The place of the first one.
     from: Place,
@@ -24,6 +62,15 @@ impl MadeCells {
     pub fn begin(&mut self) {
         self.text.clear();
         self.spans.fill(Span::default());
+    }
+
+    /// Starts a row with what others have of it already.
+    pub fn begin_with(&mut self, others: &Self) {
+        self.from = others.from;
+        self.text.clear();
+        self.text.push_str(&others.text);
+        self.spans.clear();
+        self.spans.extend_from_slice(&others.spans);
     }
 
     /// The row that was made of a record.
@@ -46,6 +93,16 @@ impl MadeCells {
     #[inline]
     pub fn put(&mut self, place: Place, value: &str) {
         self.write(place, |text| text.push_str(value));
+    }
+
+    /// A cost that was computed: known as such, or text where it may be longer than a number of a bill can be, which is
+    /// found where that is read.
+    pub fn known_or_shown(&mut self, place: Place, cost: Decimal) -> Option<Decimal> {
+        if cost.fixed().is_some() {
+            return Some(cost);
+        }
+        self.show(place, &cost);
+        None
     }
 
     pub fn show(&mut self, place: Place, value: &impl Display) {

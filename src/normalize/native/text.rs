@@ -1,13 +1,16 @@
 //! Text that adapters write: JSON strings, and the tags of the formats as one flat object.
 
 use crate::normalize::cells::{Cells, present};
+use crate::normalize::tags;
 use memchr::memmem::Finder;
 use std::fmt::Write;
 
 /// Writes a JSON string.
 fn json_string(to: &mut String, value: &str) {
     to.push('"');
-    if !value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+    // Each byte is looked at, which is cheaper than to stop at the first.
+    let is_special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if !value.bytes().fold(false, |any, byte| any | is_special(byte)) {
         to.push_str(value);
     } else {
         for c in value.chars() {
@@ -27,9 +30,11 @@ fn json_string(to: &mut String, value: &str) {
 /// The columns that hold a tag each.
 pub(super) struct TagColumns {
     /// The first of them.
-    from: u16,
+    from: usize,
     /// From there on, the key of each column as JSON; empty where a column is none.
     keys: Vec<String>,
+    /// Whether the text of a key has a backslash.
+    has_escaped_keys: bool,
 }
 
 impl TagColumns {
@@ -44,30 +49,44 @@ impl TagColumns {
             }
             json_string(&mut keys[place], &key);
         }
-        Self { from: from as u16, keys }
+        let has_escaped_keys = keys.iter().any(|key| key.contains('\\'));
+        Self { from, keys, has_escaped_keys }
     }
 
     /// Writes the filled ones as one JSON object; nothing where none is.
     pub fn write(&self, to: &mut String, cells: Cells<'_>) {
-        if self.keys.is_empty() {
-            return;
-        }
         let start = to.len();
-        let first = cells.filled.partition_point(|column| *column < self.from);
-        for &column in &cells.filled[first..] {
-            let Some(key) = self.keys.get(usize::from(column - self.from)) else { break };
-            if !key.is_empty()
-                && let Some(value) = present(cells.get(usize::from(column)))
-            {
-                to.push(if to.len() == start { '{' } else { ',' });
-                to.push_str(key);
-                to.push(':');
-                json_string(to, value);
-            }
+        for (key, column) in self.filled(cells) {
+            let Some(value) = present(cells.get(column)) else { continue };
+            to.push(if to.len() == start { '{' } else { ',' });
+            to.push_str(key);
+            to.push(':');
+            json_string(to, value);
         }
         if to.len() > start {
             to.push('}');
         }
+    }
+
+    /// Whether what [`Self::write`] makes of them cannot be read as tags. Nothing is written to find that out where
+    /// nothing stands escaped in it.
+    pub fn are_unreadable(&self, cells: Cells<'_>) -> bool {
+        let has_backslash = |column: usize| memchr::memchr(b'\\', cells.bytes(column)).is_some();
+        if !self.has_escaped_keys && !self.filled(cells).any(|(_, column)| has_backslash(column)) {
+            return false;
+        }
+        let mut text = String::new();
+        self.write(&mut text, cells);
+        !text.is_empty() && !tags::can_be_read(&text)
+    }
+
+    /// The columns whose cells are not empty, and their keys.
+    fn filled<'a>(&'a self, cells: Cells<'a>) -> impl Iterator<Item = (&'a str, usize)> {
+        let spans = cells.spans.get(self.from..).unwrap_or_default();
+        let columns = self.keys.iter().zip(spans).enumerate();
+        columns.filter_map(move |(place, (key, span))| {
+            (span.start < span.end && !key.is_empty()).then(|| (key.as_str(), self.from + place))
+        })
     }
 }
 
@@ -179,5 +198,24 @@ mod tests {
         let mut nothing = String::new();
         columns.write(&mut nothing, Cells::of(text, &spans, &[0, 2, 5]));
         assert_eq!(nothing, "");
+    }
+
+    #[test]
+    fn tag_columns_that_cannot_be_read_are_told() {
+        let of = |key: &str, value: &str| {
+            let columns = TagColumns::of(vec![(1, key.to_owned())]);
+            let text = format!("x{value}");
+            let spans = [Span { start: 0, end: 1 }, Span { start: 1, end: text.len() as u32 }];
+            let cells = Cells::of(&text, &spans, &[]);
+            let mut made = String::new();
+            columns.write(&mut made, cells);
+            assert_eq!(columns.are_unreadable(cells), !made.is_empty() && tags::read(&made).is_err(), "{made}");
+            columns.are_unreadable(cells)
+        };
+        for (key, value) in [("team", "shop"), ("team", ""), ("team", "NULL"), ("te\"am", "a\\b"), ("team", "\"\n")] {
+            assert!(!of(key, value), "{key} {value}");
+        }
+        assert!(of("team", "\\u0000") && of("\\u0000", "shop"));
+        assert!(!of("\\u0000", ""), "there is no tag");
     }
 }

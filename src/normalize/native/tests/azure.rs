@@ -34,6 +34,19 @@ fn last_days_belong_to_their_periods_in_each_writing() {
     assert_eq!((read.rejections[0].line, read.rejections[0].value.as_str()), (6, "13/09/2023"));
 }
 
+/// Periods are known as moments: what a receipt shows of them is written for it.
+#[test]
+fn a_billing_period_that_ends_before_it_begins_is_shown() {
+    let text = line("09/30/2023,08/31/2023,09/04/2023", "1.5", ",Usage,UsageBased,OnDemand,,,Compute");
+    let read = read(&format!("{EA}\n{text}"), periods);
+    let rejection = &read.rejections[0];
+    assert_eq!((rejection.column.as_str(), rejection.value.as_str()), ("BillingPeriodEnd", "2023-09-01T00:00:00Z"));
+    assert!(rejection.reason.ends_with("lies before BillingPeriodStart"), "{}", rejection.reason);
+    let amounts = rejection.amounts.as_ref().unwrap();
+    let costs = [&amounts.billed_cost, &amounts.effective_cost].map(|cost| cost.as_ref().unwrap().to_string());
+    assert_eq!(costs, ["1.5", "1.5"]);
+}
+
 #[test]
 fn tags_stand_with_or_without_braces() {
     let text: String =

@@ -107,6 +107,42 @@ fn labels_are_tags_and_what_differs_on_every_line_is_a_measure() {
     assert_eq!(read.shown, [r#"("us-west1", "Compute", "proj") {"team":"shop"}"#; 2]);
 }
 
+#[test]
+fn labels_that_cannot_be_read_are_kept_and_told() {
+    let text = ["team=shop", "[{'name': 'x'}]", "[]", "team=shop"]
+        .map(|labels| line(labels, "1", "", "202610", "regular"))
+        .concat();
+    let read = read(&format!("{HEADER}\n{text}"), |charge| {
+        format!("{} {}", tags(charge), attribute(charge, "x_unreadable_tags").unwrap_or("-"))
+    });
+    assert_eq!(read.shown, ["{} team=shop", r#"{} [{"name": "x"}]"#, "{} -", "{} team=shop"]);
+    let told = "Tags cannot be read on 3 rows, first on line 2; they are kept as x_unreadable_tags.";
+    assert!(read.warnings.iter().any(|warning| warning == told), "{:?}", read.warnings);
+}
+
+/// What a group shares is made of the row that asks, whether the rows before it asked or not.
+#[test]
+fn what_rows_share_is_made_of_each_that_asks() {
+    let text = ["a", "b", "c", "d"]
+        .map(|key| line(&format!("[{{'key': '{key}', 'value': 'x'}}]"), "1", "", "202610", "regular"))
+        .concat();
+    let read = read(&format!("{HEADER}\n{text}"), |charge| {
+        if charge.line % 2 == 0 { "-".to_owned() } else { format!("{} {}", tags(charge), tags(charge)) }
+    });
+    assert_eq!(read.shown, ["-", r#"{"b":"x"} {"b":"x"}"#, "-", r#"{"d":"x"} {"d":"x"}"#]);
+}
+
+/// A line that is rejected for another reason tells what its cost is, the credits against it included.
+#[test]
+fn amounts_of_rejected_lines_have_their_credits() {
+    let text = line("[]", "1.5", "[{'amount': -0.25}]", "202610", "regular").replace(",USD,", ",,");
+    let read = read(&format!("{HEADER}\n{text}"), costs);
+    assert_eq!(read.rejections[0].reason, "BillingCurrency, from currency, is null");
+    let amounts = read.rejections[0].amounts.as_ref().unwrap();
+    let costs = [&amounts.billed_cost, &amounts.effective_cost].map(|cost| cost.as_ref().unwrap().to_string());
+    assert_eq!(costs, ["1.25", "1.25"]);
+}
+
 /// The same line as BigQuery writes it: any order, nested, numbers as numbers or text.
 #[test]
 fn objects_say_the_same_as_the_table() {
