@@ -69,7 +69,7 @@ struct Fault {
 
 impl Native {
     /// Understands the columns of a native file, or has nothing to do as it is FOCUS. The header is that of the rows
-    /// which [`Native::row`] makes. `in_order` says whether the cells of a record stand in its text in the order of
+    /// which it makes. `in_order` says whether the cells of a record stand in its text in the order of
     /// the columns.
     pub fn of(format: Format, names: &[String], in_order: bool) -> Result<Option<(Self, Header)>, BillError> {
         let mut plan = Plan::new(names, in_order);
