@@ -84,9 +84,8 @@ impl TagColumns {
     fn filled<'a>(&'a self, cells: Cells<'a>) -> impl Iterator<Item = (&'a str, usize)> {
         let spans = cells.spans.get(self.from..).unwrap_or_default();
         let columns = self.keys.iter().zip(spans).enumerate();
-        columns.filter_map(move |(place, (key, span))| {
-            (span.start < span.end && !key.is_empty()).then(|| (key.as_str(), self.from + place))
-        })
+        let filled = columns.filter(|(_, (key, span))| span.start < span.end && !key.is_empty());
+        filled.map(move |(place, (key, _))| (key.as_str(), self.from + place))
     }
 }
 
