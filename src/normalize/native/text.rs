@@ -195,6 +195,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&to["before".len()..]).unwrap();
         assert_eq!(value, serde_json::json!({"a\"b": "line\nend\\", "é": "z"}));
         let mut nothing = String::new();
+        let spans = [(0, 1), (1, 1), (1, 11), (11, 11), (11, 11), (11, 16)].map(|(start, end)| Span { start, end });
         columns.write(&mut nothing, Cells::of(text, &spans, &[0, 2, 5]));
         assert_eq!(nothing, "");
     }
