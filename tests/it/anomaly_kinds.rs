@@ -333,7 +333,11 @@ async fn an_anomaly_grows_with_its_days(db: PgPool) {
     // A plan holds to its last day; what lasts longer is open again, until its reason is told.
     answer(&world, id, &[("state", "planned"), ("until", "2026-11-15"), ("reason", "Moving house.")]).await;
     let planned = until("2026-11-14", "2026-11-15").await;
-    assert_eq!((planned.state.as_str(), planned.end_date), ("planned", day("2026-11-13")), "an answer stands: {planned:?}");
+    assert_eq!(
+        (planned.state.as_str(), planned.end_date),
+        ("planned", day("2026-11-13")),
+        "an answer stands: {planned:?}"
+    );
     let outlasted = until("2026-11-16", "2026-11-18").await;
     assert_eq!((outlasted.state.as_str(), outlasted.anomaly_id), ("open", id), "{outlasted:?}");
     answer(&world, id, &[("state", "explained"), ("reason", "The house is new.")]).await;
