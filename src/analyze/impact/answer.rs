@@ -265,9 +265,9 @@ pub(super) fn answered(
     let raw = super::Raw::of(window, &fit);
     let days = impact.days_after;
     let effect = Effect::of(&raw, calibration.estimate(days, &raw), calibration.interval(days, &raw));
-    (impact.finding, impact.reason) = super::finding::finding(&raw, &effect);
+    (impact.finding, impact.reason) = super::finding::finding(&raw, &effect, impact.phase);
     impact.horizon_days = window.asked.len() as u32;
-    impact.smallest_visible_per_day = smallest_visible(&fit, model, raw.before_per_day);
+    impact.smallest_visible_per_day = smallest_visible(&fit, model, raw.before_per_day, impact.phase);
     impact.expected = super::chart::expected(seen, day, window, &fit, model, &effect);
     impact.over_30_days = Some(super::thirty_days::of(&raw, &fit.posterior, days, calibration));
     impact.course = super::course::of(window, &fit, model, effect.per_day);
@@ -281,8 +281,8 @@ pub(super) fn answered(
 const SMALLEST_VISIBLE_MOST: f64 = std::f64::consts::LN_10;
 
 #[expect(clippy::float_arithmetic, reason = "an estimate in units of the currency")]
-fn smallest_visible(fit: &super::fit::Fit, model: &super::Model, before_per_day: f64) -> Option<f64> {
-    let size = super::finding::smallest_visible(fit.posterior.information?, model.sizes[1].0);
+fn smallest_visible(fit: &super::fit::Fit, model: &super::Model, before_per_day: f64, phase: Phase) -> Option<f64> {
+    let size = super::finding::smallest_visible(fit.posterior.information?, model.sizes[1].0, phase);
     (size <= SMALLEST_VISIBLE_MOST).then(|| (size.exp() - 1.0) * before_per_day)
 }
 

@@ -2,10 +2,12 @@
 
 #![expect(clippy::float_arithmetic, reason = "shares of cost")]
 
-use super::{Effect, Finding, Raw, Reason};
+use super::{Effect, Finding, Phase, Raw, Reason};
 
-/// The least probability of an effect with which one is claimed.
-const CLAIM_PROBABILITY: f64 = 0.9;
+/// The least probability of an effect with which a settled answer claims one.
+const CLAIM_PROBABILITY: f64 = 0.85;
+/// The same of a provisional answer: with few days more of what is as likely as that turns out to be something else.
+const CLAIM_PROBABILITY_PROVISIONAL: f64 = 0.9;
 /// The least share of cost that is claimed.
 pub(super) const CLAIM_SHARE: f64 = 0.05;
 /// Days to the nearest other release, from rollout to rollout, below which nothing is claimed.
@@ -15,11 +17,16 @@ const QUIET_SHARE: f64 = 0.1;
 /// The probability of an effect below which nothing material is said to have changed.
 const QUIET_PROBABILITY: f64 = 0.5;
 
-/// What is said, and why. A claim's interval may reach zero: about one claim in ten is something else's doing, and an
+/// The least probability of an effect with which an answer claims one.
+fn claim_probability(phase: Phase) -> f64 {
+    if phase == Phase::Settled { CLAIM_PROBABILITY } else { CLAIM_PROBABILITY_PROVISIONAL }
+}
+
+/// What is said, and why. A claim's interval may reach zero: about one claim in eight is something else's doing, and an
 /// interval that is honest about that has to say so.
-pub(super) fn finding(raw: &Raw, effect: &Effect) -> (Finding, Reason) {
+pub(super) fn finding(raw: &Raw, effect: &Effect, phase: Phase) -> (Finding, Reason) {
     let share = effect.per_day.abs() / raw.before_per_day;
-    let likely = raw.probability > CLAIM_PROBABILITY;
+    let likely = raw.probability > claim_probability(phase);
     let large = share > CLAIM_SHARE;
     if likely && large && raw.nearest >= CLAIM_DISTANCE && !raw.undoes_a_shift {
         let finding = if effect.per_day > 0.0 { Finding::Increase } else { Finding::Decrease };
@@ -41,9 +48,10 @@ pub(super) fn finding(raw: &Raw, effect: &Effect) -> (Finding, Reason) {
 
 /// The smallest size, in log cost, that would have been claimed, given how precisely the days tell a size: the one whose
 /// Bayes factor makes even odds of an effect a claim's.
-pub(super) fn smallest_visible(information: f64, effect_sd: f64) -> f64 {
+pub(super) fn smallest_visible(information: f64, effect_sd: f64, phase: Phase) -> f64 {
     let information = information.max(1e-6);
-    let odds = (CLAIM_PROBABILITY / (1.0 - CLAIM_PROBABILITY)).ln();
+    let probability = claim_probability(phase);
+    let odds = (probability / (1.0 - probability)).ln();
     let spread = 1.0 + effect_sd * effect_sd * information;
     let deviations = ((odds + 0.5 * spread.ln()) * 2.0 * spread / (spread - 1.0).max(1e-9)).sqrt();
     (deviations / information.sqrt()).max(CLAIM_SHARE)
@@ -53,9 +61,8 @@ pub(super) fn smallest_visible(information: f64, effect_sd: f64) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_unlikely_effect_is_uncertain_wherever_its_interval_lies() {
-        let raw = Raw {
+    fn raw() -> Raw {
+        Raw {
             estimate: 2.0,
             probability: 0.3,
             given_mean: 30.0,
@@ -66,14 +73,40 @@ mod tests {
             neighbour: 0.0,
             before_per_day: 200.0,
             undoes_a_shift: false,
+        }
+    }
+
+    #[test]
+    fn a_provisional_answer_has_to_be_surer_to_claim() {
+        let said = |probability: f64, phase: Phase| {
+            let raw = Raw { estimate: 26.0, probability, ..raw() };
+            finding(&raw, &Effect::of(&raw, 26.0, (-2.0, 60.0)), phase)
         };
+        let claimed = (Finding::Increase, Reason::ClearEffect);
+        let likely = (Finding::CannotTell, Reason::LikelyNotCertain);
+        // An effect that is no claim yet is told as likely, whatever its size.
+        for (probability, provisional, settled) in
+            [(0.84, likely, likely), (0.88, likely, claimed), (0.92, claimed, claimed)]
+        {
+            assert_eq!(said(probability, Phase::Provisional), provisional, "{probability}");
+            assert_eq!(said(probability, Phase::Settled), settled, "{probability}");
+        }
+        // What has to be surer has to be larger.
+        let [provisional, settled] =
+            [Phase::Provisional, Phase::Settled].map(|phase| smallest_visible(400.0, 0.12, phase));
+        assert!(provisional > settled && settled > CLAIM_SHARE, "{provisional} {settled}");
+    }
+
+    #[test]
+    fn an_unlikely_effect_is_uncertain_wherever_its_interval_lies() {
+        let raw = raw();
         for (low, high, said) in [
             (-40.0, 60.0, (Finding::CannotTell, Reason::TooUncertain)),
             // Cut at the estimate, it leaves zero out.
             (2.0, 60.0, (Finding::CannotTell, Reason::TooUncertain)),
             (2.0, 15.0, (Finding::NoMaterialChange, Reason::WithinATenth)),
         ] {
-            assert_eq!(finding(&raw, &Effect::of(&raw, 2.0, (low, high))), said, "{low} to {high}");
+            assert_eq!(finding(&raw, &Effect::of(&raw, 2.0, (low, high)), Phase::Settled), said, "{low} to {high}");
         }
     }
 }
