@@ -52,7 +52,8 @@ pub struct InvoiceBody {
     /// The month that it is for, where known.
     #[schema(example = "2026-10")]
     pub billing_month: Option<String>,
-    /// What the invoice totals; `null` where no total is recorded.
+    /// What the invoice totals; `null` where no total is recorded. Of a voided one (`issue_status`) too, which is not to be
+    /// added up with the others.
     pub total: Option<String>,
     /// Σ `BilledCost` of the lines of current bills that name it; `null` without a line.
     pub billed_cost: Option<String>,
@@ -70,6 +71,8 @@ pub struct InvoiceBody {
     pub issue_date: Option<NaiveDate>,
     /// When it is to be paid, where known.
     pub due_date: Option<NaiveDate>,
+    /// FOCUS `InvoiceIssueStatus`: `Open`, `Issued` or `Voided`, where known.
+    pub issue_status: Option<String>,
     /// `entered`, `imported` or `invoice detail`; `null` where no total is recorded.
     pub origin: Option<String>,
     /// Who recorded the total.
@@ -218,6 +221,7 @@ impl From<Compared> for InvoiceBody {
             charge_count: row.charge_count,
             issue_date: row.issue_date,
             due_date: row.due_date,
+            issue_status: row.issue_status,
             origin: row.origin,
             recorded_by: row.recorded_by,
         }

@@ -7,7 +7,7 @@ use super::fields::{Fields, joined, status_of};
 use super::{Commit, Event, EventError, EventKind, Status, clean};
 use crate::focus::repository_name;
 
-const COMMITS_MAX: usize = 1000;
+const LIST_MAX: usize = 1000;
 
 /// Reads one service hook.
 pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
@@ -19,7 +19,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
         "ms.vss-release.deployment-started-event" => classic(&fields, &of, Some(Status::InProgress))?,
         "ms.vss-release.deployment-completed-event" => classic(&fields, &of, None)?,
         "git.pullrequest.merged" | "git.pullrequest.updated" => pull_request(&of)?,
-        "git.push" => push(&of),
+        "git.push" => return Ok(pushes(&of)),
         "" => return Err(EventError::Unfit("eventType is missing: this is no service hook of Azure DevOps".into())),
         other => fields.ignored(&format!("\"{other}\" events are not used; deselect them in the service hook")),
     }])
@@ -162,31 +162,49 @@ fn pull_request(of: &Fields<'_>) -> Result<Event, EventError> {
     Ok(event)
 }
 
-fn push(of: &Fields<'_>) -> Event {
+// Each branch or tag is a push of its own. The list of commits does not say to which of them one belongs: it counts once,
+// with the default branch where that is among them.
+fn pushes(of: &Fields<'_>) -> Vec<Event> {
+    let mut events: Vec<Event> = of.list("/refUpdates").take(LIST_MAX).map(|update| push(of, &update)).collect();
+    if events.is_empty() {
+        events.push(of.ignored("no branch or tag is named"));
+    }
+    events.sort_by_key(|event| (event.kind != EventKind::Push, !event.is_default_branch));
+    if let Some(event) = events.first_mut().filter(|event| event.kind == EventKind::Push) {
+        event.commits = commits(of, event.repo.as_deref());
+        event.title = event.commits.first().and_then(|commit| commit.title.clone());
+    }
+    events.extend(of.beyond("/refUpdates", "branches and tags", LIST_MAX));
+    events.extend(of.beyond("/commits", "commits", LIST_MAX));
+    events
+}
+
+fn push(of: &Fields<'_>, update: &Fields<'_>) -> Event {
     let mut event = Event { kind: EventKind::Push, ..Event::default() };
-    let Some(sha) = of.sha("/refUpdates/0/newObjectId") else { return of.ignored("a branch or tag was deleted") };
+    let Some(sha) = update.sha("/newObjectId") else { return of.ignored("a branch or tag was deleted") };
     event.sha = Some(sha);
     read_repository(of, "/repository/project/name", &mut event);
-    event.reference = of.text("/refUpdates/0/name");
+    event.reference = update.text("/name");
     event.is_default_branch = event.reference.is_some() && event.reference == of.text("/repository/defaultBranch");
     event.finished_at = Some(of.needed_time("/date", &mut event));
     event.occurred_at = event.finished_at;
     event.actor = of.text("/pushedBy/displayName");
-    let repo = event.repo.clone();
+    event
+}
+
+fn commits(of: &Fields<'_>, repo: Option<&str>) -> Vec<Commit> {
     let commit = |commit: Fields<'_>| {
         Some(Commit {
-            repo: repo.clone()?,
+            repo: repo?.to_owned(),
             sha: commit.sha("/commitId")?,
             title: commit.first_line("/comment"),
             author: commit.text("/author/name"),
             happened_at: commit.real_time("/author/date"),
             url: commit.url("/url"),
-            reverts: reverted(commit.word("/comment"), repo.as_deref()),
+            reverts: reverted(commit.word("/comment"), repo),
         })
     };
-    event.commits = of.list("/commits").take(COMMITS_MAX).filter_map(commit).collect();
-    event.title = event.commits.first().and_then(|commit| commit.title.clone());
-    event
+    of.list("/commits").take(LIST_MAX).filter_map(commit).collect()
 }
 
 #[cfg(test)]
@@ -238,6 +256,38 @@ mod tests {
                 assert_eq!(repo_of(kind, resource).as_deref(), Some("Web%20Shop/api"), "{kind}");
             }
         }
+    }
+
+    #[test]
+    fn each_branch_of_a_push_is_read() {
+        let of_push = |updates: Value| {
+            let resource = json!({"refUpdates": updates, "commits": [{"commitId": "c".repeat(40), "comment": "Mend it"}],
+                "repository": {"id": NUMBER, "name": "acme/shop", "defaultBranch": "refs/heads/main"}});
+            let body = json!({"eventType": "git.push", "resource": resource});
+            let events = read(Fields::new(&body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap();
+            let told = |event: &Event| {
+                (event.kind, event.reference.clone().unwrap_or_default(), event.is_default_branch, event.commits.len())
+            };
+            (events.iter().map(told).collect::<Vec<_>>(), events.last().unwrap().reason.clone())
+        };
+        let update = |name: &str, digit: &str| json!({"name": name, "newObjectId": digit.repeat(40)});
+        let (old, tag) = (update("refs/heads/old", "0"), update("refs/tags/v1", "b"));
+        let (told, _) = of_push(json!([old, tag, update("refs/heads/main", "a")]));
+        let expected = [
+            (EventKind::Push, "refs/heads/main".to_owned(), true, 1),
+            (EventKind::Push, "refs/tags/v1".to_owned(), false, 0),
+            (EventKind::Ignore, String::new(), false, 0),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(of_push(json!([tag])).0, [(EventKind::Push, "refs/tags/v1".to_owned(), false, 1)]);
+        let deleted =
+            (vec![(EventKind::Ignore, String::new(), false, 0)], Some("a branch or tag was deleted".to_owned()));
+        assert_eq!(of_push(json!([old])), deleted);
+        let many: Vec<Value> = (0..=LIST_MAX).map(|number| update(&format!("refs/heads/{number}"), "a")).collect();
+        let (told, reason) = of_push(json!(many));
+        assert_eq!(told.len(), LIST_MAX + 1);
+        let cut = "branches and tags 1001 to 1001: at most 1000 are read of one delivery";
+        assert_eq!(reason.as_deref(), Some(cut));
     }
 
     #[test]

@@ -55,12 +55,16 @@ impl<'a> Fields<'a> {
         {
             return Err(error);
         }
-        let count = self.list(pointer).count();
-        if count > count_max {
-            let reason = format!("parts {} to {count}: at most {count_max} are read of one delivery", count_max + 1);
-            events.push(unreadable(&reason));
-        }
+        events.extend(self.beyond(pointer, "parts", count_max));
         Ok(if events.is_empty() { vec![self.ignored("the list is empty")] } else { events })
+    }
+
+    /// What stands among the events for the members of a list beyond those that are read; `None` where all are.
+    pub(super) fn beyond(&self, pointer: &str, what: &str, count_max: usize) -> Option<Event> {
+        let count = self.list(pointer).count();
+        let first = count_max + 1;
+        (count >= first)
+            .then(|| unreadable(&format!("{what} {first} to {count}: at most {count_max} are read of one delivery")))
     }
 
     pub(super) fn has(&self, pointer: &str) -> bool {

@@ -28,7 +28,9 @@ pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, 
         "pipeline" => pipeline(&fields)?,
         "build" => vec![job(&fields)?],
         "feature_flag" => vec![feature_flag(&fields)?],
-        "push" | "tag_push" => vec![push(&fields)],
+        "push" | "tag_push" => {
+            std::iter::once(push(&fields)).chain(fields.beyond("/commits", "commits", LIST_MAX)).collect()
+        }
         "merge_request" => vec![merge_request(&fields)?],
         "" if fields.has("/deployable") || (fields.has("/environment/name") && fields.has("/sha")) => {
             vec![deployment_of_api(&fields)?]
@@ -105,7 +107,7 @@ fn pipeline(fields: &Fields<'_>) -> Result<Vec<Event>, EventError> {
     // A job that is tried again days later ends the pipeline then, and most of the days nothing worked.
     run.seconds = of.number("/duration").filter(|seconds| *seconds >= 0 && run.finished_at.is_some());
     let jobs: Vec<Event> = fields.list("/builds").take(LIST_MAX).filter_map(|job| job_of(&run, &id, &job)).collect();
-    Ok(std::iter::once(run).chain(jobs).collect())
+    Ok(std::iter::once(run).chain(jobs).chain(fields.beyond("/builds", "jobs", LIST_MAX)).collect())
 }
 
 // A job that puts something into an environment, or takes one away; any other once it has run, for what it took.
@@ -334,5 +336,22 @@ mod tests {
         let events = read("success");
         assert_eq!(events.iter().map(|event| event.seconds).collect::<Vec<_>>(), [Some(63), None]);
         assert_eq!(read("running")[0].seconds, None);
+    }
+
+    #[test]
+    fn jobs_beyond_those_that_are_read_are_told() {
+        let events = |count: usize| {
+            let jobs: Vec<Value> = (0..count)
+                .map(|id| json!({"id": id, "status": "running", "environment": {"name": "production"}}))
+                .collect();
+            let body = json!({"object_kind": "pipeline", "project": {"path_with_namespace": "acme/shop"},
+                "object_attributes": {"id": 31, "status": "running"}, "builds": jobs});
+            read(&Headers::default(), Fields::new(&body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap()
+        };
+        assert_eq!(events(LIST_MAX).len(), LIST_MAX + 1);
+        let events = events(LIST_MAX + 2);
+        let last = events.last().unwrap();
+        assert_eq!((events.len(), last.kind), (LIST_MAX + 2, EventKind::Unreadable));
+        assert_eq!(last.reason.as_deref(), Some("jobs 1001 to 1002: at most 1000 are read of one delivery"));
     }
 }

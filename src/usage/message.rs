@@ -1,6 +1,8 @@
 //! The messages of OTLP metrics, as far as they are read here. One struct is both: the fields of a protobuf `oneof` are
 //! optional fields on the wire, and JSON writes them so anyway. What is unknown is skipped.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -49,6 +51,27 @@ pub struct AnyValue {
     #[prost(double, optional, tag = "4")]
     #[serde(deserialize_with = "float")]
     pub double_value: Option<f64>,
+    #[prost(message, optional, tag = "5")]
+    pub array_value: Option<ArrayValue>,
+    #[prost(message, optional, tag = "6")]
+    pub kvlist_value: Option<KeyValueList>,
+    #[prost(bytes = "vec", optional, tag = "7")]
+    #[serde(deserialize_with = "bytes")]
+    pub bytes_value: Option<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ArrayValue {
+    #[prost(message, repeated, tag = "1")]
+    pub values: Vec<AnyValue>,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct KeyValueList {
+    #[prost(message, repeated, tag = "1")]
+    pub values: Vec<KeyValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
@@ -187,6 +210,15 @@ fn nanoseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Err
 fn float<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     let text = text_of(from)?.map(|text| text.replace("Infinity", "inf"));
     read(text, "a number").map_err(serde::de::Error::custom)
+}
+
+// In either alphabet of base64, padded or not, as the JSON of protobuf has it.
+fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
+    let decode = |text: String| {
+        let plain = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
+        STANDARD_NO_PAD.decode(plain).map_err(|_| format!("“{text}” is not base64"))
+    };
+    text_of(from)?.map(decode).transpose().map_err(serde::de::Error::custom)
 }
 
 fn temporality<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {

@@ -5,9 +5,12 @@ use super::message::{
     AnyValue, ExportRequest, ExportResponse, HistogramPoint, KeyValue, Metric, NumberPoint, PartialSuccess,
 };
 use super::number::exact;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use prost::Message;
+use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -93,7 +96,7 @@ fn decoded(request: ExportRequest) -> Result<Decoded, String> {
         let resource = decoded.resources.len();
         let mut name = Sha256::new();
         hash_pairs(&mut name, &attributes);
-        decoded.resources.push(attributes);
+        decoded.resources.push(attributes.iter().map(|(key, value)| (short(key), short(value))).collect());
         for scope in of_resource.scope_metrics {
             let mut name = name.clone();
             hash_text(&mut name, &scope.scope.unwrap_or_default().name);
@@ -202,15 +205,46 @@ fn moment(nanoseconds: u64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(nanoseconds / 1000)
 }
 
+// In full: what tells two series apart may stand at the end of a long text.
 fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
-    let text = |value: &AnyValue| {
-        let whole = value.int_value.map(|value| value.to_string());
-        let float = value.double_value.map(|value| value.to_string());
-        let truth = value.bool_value.map(|value| value.to_string());
-        value.string_value.clone().or(whole).or(float).or(truth).unwrap_or_default()
-    };
-    let pair = |pair: &KeyValue| (short(&pair.key), short(&pair.value.as_ref().map(text).unwrap_or_default()));
+    let pair = |pair: &KeyValue| (pair.key.clone(), pair.value.as_ref().map(text).unwrap_or_default());
     attributes.iter().map(pair).collect()
+}
+
+// Lists and maps are JSON and bytes base64, as OpenTelemetry has them where there is only text.
+fn text(value: &AnyValue) -> String {
+    let whole = || value.int_value.map(|value| value.to_string());
+    let float = || value.double_value.map(|value| value.to_string());
+    let truth = || value.bool_value.map(|value| value.to_string());
+    let plain = value.string_value.clone().or_else(whole).or_else(float).or_else(truth);
+    plain.unwrap_or_else(|| match structure(value) {
+        Value::Null => String::new(),
+        Value::String(bytes) => bytes,
+        structure => structure.to_string(),
+    })
+}
+
+// One text for what is the same: a map has no order of its own.
+fn structure(value: &AnyValue) -> Value {
+    if let Some(list) = &value.array_value {
+        return list.values.iter().map(inner).collect();
+    }
+    if let Some(map) = &value.kvlist_value {
+        let pair = |pair: &KeyValue| (pair.key.clone(), pair.value.as_ref().map_or(Value::Null, inner));
+        let sorted: BTreeMap<String, Value> = map.values.iter().map(pair).collect();
+        return sorted.into_iter().collect();
+    }
+    value.bytes_value.as_ref().map_or(Value::Null, |bytes| STANDARD.encode(bytes).into())
+}
+
+fn inner(value: &AnyValue) -> Value {
+    let text = value.string_value.clone().map(Value::from);
+    let whole = || value.int_value.map(Value::from);
+    // JSON has no number for what is none.
+    let float = |float: f64| Number::from_f64(float).map_or_else(|| float.to_string().into(), Value::Number);
+    let float = || value.double_value.map(float);
+    let truth = || value.bool_value.map(Value::from);
+    text.or_else(whole).or_else(float).or_else(truth).unwrap_or_else(|| structure(value))
 }
 
 fn short(text: &str) -> String {
@@ -270,6 +304,53 @@ mod tests {
     fn protobuf_says_the_same_as_json() {
         let request: ExportRequest = serde_json::from_str(BODY).unwrap();
         assert_eq!(protobuf(&request.encode_to_vec()).unwrap(), json(BODY.as_bytes()).unwrap());
+    }
+
+    #[test]
+    fn attributes_of_every_kind_tell_series_apart() {
+        let long = |end: &str| format!(r#"{{"stringValue": "{}{end}"}}"#, "x".repeat(TEXT_CHARS_MAX));
+        let map = |pairs: &str| format!(r#"{{"kvlistValue": {{"values": [{pairs}]}}}}"#);
+        let (a, b) =
+            (r#"{"key": "a", "value": {"boolValue": true}}"#, r#"{"key": "b", "value": {"doubleValue": "NaN"}}"#);
+        let values = [
+            r#"{"arrayValue": {"values": [{"stringValue": "1"}, {"intValue": "2"}]}}"#.to_owned(),
+            r#"{"arrayValue": {"values": [{"intValue": "2"}, {"stringValue": "1"}]}}"#.to_owned(),
+            r#"{"arrayValue": {"values": [{"intValue": "1"}, {"intValue": "2"}]}}"#.to_owned(),
+            r#"{"arrayValue": {"values": [{"arrayValue": {"values": []}}]}}"#.to_owned(),
+            map(&format!("{a}, {b}")),
+            map(b),
+            r#"{"bytesValue": "-_8="}"#.to_owned(),
+            r#"{"bytesValue": "AAE"}"#.to_owned(),
+            "{}".to_owned(),
+            long("1"),
+            long("2"),
+            // The same as one before.
+            map(&format!("{b}, {a}")),
+            r#"{"bytesValue": "+/8"}"#.to_owned(),
+        ];
+        let point = |value: &String| {
+            format!(r#"{{"timeUnixNano": "1", "asInt": "1", "attributes": [{{"key": "k", "value": {value}}}]}}"#)
+        };
+        let points: Vec<String> = values.iter().map(point).collect();
+        let resource = |value: &String| format!(r#"{{"key": "{}", "value": {value}}}"#, value.len());
+        let resource = [&values[0], &values[4], &values[6], &values[9]].map(resource);
+        let body = format!(
+            r#"{{"resourceMetrics": [{{"resource": {{"attributes": [{}]}}, "scopeMetrics": [{{"metrics": [
+                {{"name": "load", "gauge": {{"dataPoints": [{}]}}}}]}}]}}]}}"#,
+            resource.join(","),
+            points.join(",")
+        );
+        let request: ExportRequest = serde_json::from_str(&body).unwrap();
+        let found = json(body.as_bytes()).unwrap();
+        assert_eq!(protobuf(&request.encode_to_vec()).unwrap(), found);
+        let series: Vec<[u8; 16]> = found.values.iter().map(|value| value.series).collect();
+        let distinct: std::collections::BTreeSet<&[u8; 16]> = series.iter().collect();
+        assert_eq!((series.len(), distinct.len()), (13, 11));
+        assert_eq!((series[4], series[6]), (series[11], series[12]));
+        let mut texts: Vec<&str> = found.resources[0].values().map(String::as_str).collect();
+        texts.sort_unstable();
+        let cut = "x".repeat(TEXT_CHARS_MAX);
+        assert_eq!(texts, ["+/8=", r#"["1",2]"#, &cut, r#"{"a":true,"b":"NaN"}"#]);
     }
 
     /// Bytes as another program writes them: one gauge of 1.5 for the service "a", by the tags of the specification.

@@ -38,9 +38,14 @@ impl Compared {
         self.row.month.map(BillingPeriod::containing)
     }
 
+    /// Whether it asks for nothing.
+    pub(super) fn is_voided(&self) -> bool {
+        is_voided(&self.row)
+    }
+
     /// Whether lines name it though it is voided.
     pub(super) fn is_voided_with_lines(&self) -> bool {
-        is_voided(&self.row) && self.comparison.state != InvoiceState::Voided
+        self.is_voided() && self.comparison.state != InvoiceState::Voided
     }
 
     /// The page of its lines.

@@ -89,6 +89,7 @@ async fn download(State(app): State<AppState>, who: Principal, RawQuery(query): 
         "InvoiceIssueDate",
         "PaymentDueDate",
         "Origin",
+        "InvoiceIssueStatus",
     ]);
     let text = |day: Option<NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
     for one in &list.rows {
@@ -107,6 +108,7 @@ async fn download(State(app): State<AppState>, who: Principal, RawQuery(query): 
             text(one.row.issue_date).into(),
             text(one.row.due_date).into(),
             (&one.row.origin).into(),
+            (&one.row.issue_status).into(),
         ]);
     }
     note_limit(&mut table, list.read_count, INVOICE_COUNT_MAX, "ask for one month with month");
@@ -188,7 +190,10 @@ struct Section {
     rows: Vec<Shown>,
     /// What rounding leaves between the rows and the totals: invoiced and billed.
     rounding: Option<(String, String)>,
+    /// Without voided ones, as the difference has them: they ask for nothing.
     invoiced: String,
+    /// The totals that are voided, and shown without being added up; `None` where none is.
+    voided_count: Option<i64>,
     billed: String,
     /// Of those that could be compared.
     difference: String,
@@ -217,17 +222,18 @@ fn section(all: &[Compared], currency: &str) -> Section {
     let decimals = minor_units(currency);
     let rows: Vec<(usize, &Compared)> =
         all.iter().enumerate().filter(|(_, one)| one.row.billing_currency == currency).collect();
-    let column = |pick: fn(&InvoiceRow) -> &Option<BigDecimal>| {
-        let values: Vec<BigDecimal> = rows.iter().map(|(_, one)| pick(&one.row).clone().unwrap_or_default()).collect();
+    let column = |pick: fn(&InvoiceRow) -> &Option<BigDecimal>, is_added: fn(&Compared) -> bool| {
+        let added = |one: &Compared| pick(&one.row).clone().filter(|_| is_added(one)).unwrap_or_default();
+        let values: Vec<BigDecimal> = rows.iter().map(|(_, one)| added(one)).collect();
         let total: BigDecimal = values.iter().sum();
-        let (rounded, left) = alone(&values, &total, decimals);
-        let texts = rounded.into_iter().zip(&rows).map(|(value, (_, one))| {
-            if pick(&one.row).is_some() { money(&value, currency, decimals) } else { String::new() }
-        });
+        let (_, left) = alone(&values, &total, decimals);
+        let text = |one: &Compared| pick(&one.row).as_ref().map(|value| money(value, currency, decimals));
+        let texts = rows.iter().map(|(_, one)| text(one).unwrap_or_default());
         (texts.collect::<Vec<String>>(), left, money(&total, currency, decimals))
     };
-    let (invoiced, invoiced_left, invoiced_total) = column(|row| &row.invoiced);
-    let (billed, billed_left, billed_total) = column(|row| &row.billed);
+    let (invoiced, invoiced_left, invoiced_total) = column(|row| &row.invoiced, |one| !one.is_voided());
+    let (billed, billed_left, billed_total) = column(|row| &row.billed, |_| true);
+    let voided_count = rows.iter().filter(|(_, one)| one.is_voided()).count() as i64;
     let differences: Vec<&BigDecimal> = rows.iter().filter_map(|(_, one)| one.comparison.difference.as_ref()).collect();
     let difference: BigDecimal = differences.iter().copied().sum();
     let compared_count = (differences.len() < rows.len()).then_some(differences.len() as i64);
@@ -249,6 +255,7 @@ fn section(all: &[Compared], currency: &str) -> Section {
         rounding: (!invoiced_left.is_zero() || !billed_left.is_zero())
             .then(|| (money(&invoiced_left, currency, decimals), money(&billed_left, currency, decimals))),
         invoiced: invoiced_total,
+        voided_count: (voided_count > 0).then_some(voided_count),
         billed: billed_total,
         difference: money_exact(&difference, currency),
         compared_count,

@@ -99,6 +99,12 @@ async fn every_invoice_has_its_state(db: PgPool) {
     let page = finance.get("/finance/invoices?month=2026-10").await;
     assert!(page.body.contains("5 of 8 invoices of October 2026 need someone."), "{}", page.body);
     assert!(page.body.contains("\u{2212}$1.0000001"), "every digit of a difference");
+    // The totals of INV-6 and INV-7 are shown and not added up, as their lines less nothing are the difference.
+    let total = texts(&page.body, "tr.total").join(" ");
+    assert!(total.contains("$213.01 without 2 voided") && page.body.contains("$99.00"), "{total}");
+    assert_eq!(page.body.matches("not added up").count(), 2);
+    let voided = cell("InvoiceIssueStatus").iter().filter(|status| *status == "Voided").count();
+    assert_eq!(voided, 2, "a reader of the file can leave them out too: {}", csv.body);
     assert_eq!(page.body.matches("voided, and lines name it").count(), 1);
     assert!(page.body.contains("Lines without an invoice") && page.body.contains("$7.25"));
     let euros = finance.get("/finance/invoices?month=2026-10&cur=eur").await;
@@ -108,6 +114,9 @@ async fn every_invoice_has_its_state(db: PgPool) {
         let path = format!("/api/v1/invoices{asked}");
         let told = world.app.api("GET", &path, &token, serde_json::Value::Null).await.json();
         assert_eq!(told["without_invoice"].as_array().unwrap().len(), count, "{asked}: {told}");
+        let voided = |one: &&serde_json::Value| one["issue_status"] == "Voided";
+        let voided = told["invoices"].as_array().unwrap().iter().filter(voided).count();
+        assert_eq!(voided, if asked == "?cur=EUR" { 0 } else { 2 }, "{asked}: {told}");
     }
     let one = finance.get("/finance/invoices?state=tied").await;
     assert_eq!(texts(&one.body, "table.sticky-col tbody tr:not(.total)").len(), 1);
