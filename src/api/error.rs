@@ -1,6 +1,6 @@
 //! The JSON face of [`crate::web::Error`]: `{"error": "sentence"}`.
 
-use crate::web;
+use crate::web::{self, request_id};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -58,7 +58,7 @@ pub struct ErrorBody {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         if let Self::Web(web::Error::Internal(error)) = &self {
-            tracing::error!(error = format!("{error:#}"), "request failed");
+            request_id::told(|| tracing::error!(error = format!("{error:#}"), "request failed"));
         }
         let status = self.status();
         let sentence = match &self {

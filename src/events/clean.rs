@@ -11,7 +11,12 @@ pub const ID_LENGTH_MAX: usize = 200;
 
 /// A text without control and direction-changing characters, trimmed and capped; nothing where nothing is left.
 pub fn text(raw: &str) -> Option<String> {
-    let kept: String = raw.trim().chars().filter(|c| is_plain(*c)).take(TEXT_LENGTH_MAX).collect();
+    let raw = raw.trim();
+    // As nearly all are: copied once.
+    if raw.len() <= TEXT_LENGTH_MAX && raw.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return (!raw.is_empty()).then(|| raw.to_owned());
+    }
+    let kept: String = raw.chars().filter(|c| is_plain(*c)).take(TEXT_LENGTH_MAX).collect();
     let kept = kept.trim_end();
     (!kept.is_empty()).then(|| kept.to_owned())
 }
@@ -143,6 +148,11 @@ mod tests {
     fn texts_are_capped_and_plain() {
         assert_eq!(text(" a\u{0}b\u{202e}c\n ").as_deref(), Some("abc"));
         assert_eq!(text(" \u{0} "), None);
+        assert_eq!(
+            (text("  "), text(" a b~ ").as_deref(), text("a\u{7f}b").as_deref()),
+            (None, Some("a b~"), Some("ab"))
+        );
+        assert_eq!(text(&"e".repeat(600)).unwrap().chars().count(), TEXT_LENGTH_MAX);
         assert_eq!(text(&"é".repeat(600)).unwrap().chars().count(), TEXT_LENGTH_MAX);
     }
 

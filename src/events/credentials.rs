@@ -20,6 +20,10 @@ pub fn without_credentials(text: &[u8]) -> Cow<'_, [u8]> {
     let mut clean_until = 0;
     while let Some(found) = memchr::memchr2(b':', b'\\', &text[at..]) {
         let colon = at + found;
+        if begins_nothing(text, colon) {
+            at = colon + 1;
+            continue;
+        }
         let Some(sign) = Sign::at(text, colon) else { break };
         at = colon + sign.length;
         if sign.character != ':' {
@@ -103,10 +107,20 @@ impl Place {
     }
 }
 
+// As nearly all colons of JSON: of no scheme, and before no slash, however it is written.
+fn begins_nothing(text: &[u8], colon: usize) -> bool {
+    let (before, after) = (text[..colon].last(), text.get(colon + 1));
+    text[colon] == b':' && !before.is_some_and(is_of_scheme) && !matches!(after, Some(b'/' | b'\\'))
+}
+
+fn is_of_scheme(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-.".contains(byte)
+}
+
 // Where user information or a host begins, behind the slashes; nothing where this colon begins no address.
 fn authority_start(text: &[u8], colon: usize, after: usize) -> Option<(usize, Place)> {
-    let is_of_scheme = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-    let scheme_length = text[..colon].iter().rev().take(SCHEME_LENGTH_MAX).take_while(is_of_scheme).count();
+    let before = text[..colon].iter().rev().take(SCHEME_LENGTH_MAX);
+    let scheme_length = before.take_while(|byte| is_of_scheme(byte)).count();
     let (before, scheme) = text[..colon].split_at(colon - scheme_length);
     let is_web = WEB_SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme));
     let (mut at, mut slashes) = (after, 0);
@@ -237,6 +251,23 @@ mod tests {
         }
         assert_eq!(stripped("clone https://u:p'a<s@h and ask bob@x"), "clone https://h and ask bob@x");
         assert_eq!(stripped("https://a@b https://c@d,https://e@f"), "https://b https://d,https://f");
+    }
+
+    // A colon that begins nothing is passed over at once; one that may begin an address is not, whatever is around it.
+    #[test]
+    fn a_colon_is_passed_over_only_where_no_address_begins() {
+        for (text, expected) in [
+            (r#"{"a":"https://u:p@h","b":1}"#, r#"{"a":"https://h","b":1}"#),
+            ("://u:p@h", "://h"),
+            (r#"" ://u:p@h""#, r#"" ://h""#),
+            (r"(:\/\/u:p@h", r"(:\/\/h"),
+            (r"(:\u002f/u:p@h", r"(:\u002f/h"),
+            ("http:u:p@h", "http:h"),
+            (r#"":":","::"#, r#"":":","::"#),
+            (":", ":"),
+        ] {
+            assert_eq!(stripped(text), expected);
+        }
     }
 
     // Each byte is looked at a few times at most, whatever seems to begin everywhere.

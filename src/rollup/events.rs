@@ -13,7 +13,7 @@ use crate::store::deployment_history::{self, Places};
 use crate::store::deployments::Touched;
 use crate::store::event_deliveries::{self, End, Unread};
 use crate::store::{deployment_rounds, deployments, event_sources, locks, operational_events};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,13 @@ const FAILURES_MAX: i32 = 5;
 const BATCH_MAX: i64 = 50;
 /// Bodies in memory at once.
 const BATCH_BYTES_MAX: i64 = 8 << 20;
+/// How fast they come is told by so many of the last.
+const LAST: i64 = 1_000;
+/// As many as can be read a second while they come, with some room. From twice as many on reading rests once as long as it
+/// worked, and once more for each so many more.
+const A_SECOND_A_REST: i64 = 500;
 /// How long reading rests in a flood, as a multiple of how long it worked, and at most.
-const RESTS_IN_FLOOD: u32 = 9;
+const RESTS_MAX: i64 = 19;
 const REST_MAX: Duration = Duration::from_secs(2);
 
 /// How reading went.
@@ -86,13 +91,22 @@ pub async fn read_new(pool: &PgPool) -> anyhow::Result<Reading> {
     }
 }
 
-// While a flood lasts, taking it in comes first: what is stored can be read afterwards.
+// While a flood lasts, taking it in comes first: what is stored can be read afterwards. What can be read as it comes is no
+// flood, so that nothing falls behind for good, and what waited is read at full speed beside it.
 async fn let_others_work(pool: &PgPool, worked: Duration) -> anyhow::Result<()> {
-    let still_come = event_deliveries::still_come(&mut *pool.acquire().await?).await?;
-    if still_come {
-        tokio::time::sleep((worked * RESTS_IN_FLOOD).min(REST_MAX)).await;
+    let since = event_deliveries::last_came_since(&mut *pool.acquire().await?, LAST).await?;
+    let rests = since.map_or(0, rests);
+    if rests > 0 {
+        tokio::time::sleep((worked * rests).min(REST_MAX)).await;
     }
     Ok(())
+}
+
+// How many times as long as it worked reading rests where the last came within this time. One that is still to come tells
+// nothing: the clocks differ.
+fn rests(since: TimeDelta) -> u32 {
+    let a_second = (LAST * 1_000).checked_div(since.num_milliseconds()).unwrap_or_default();
+    u32::try_from((a_second / A_SECOND_A_REST - 1).clamp(0, RESTS_MAX)).unwrap_or_default()
 }
 
 enum Step {
@@ -381,6 +395,15 @@ pub(super) async fn settle(conn: &mut PgConnection, touched: &[Touched]) -> anyh
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reading_rests_the_longer_the_faster_they_come_and_not_while_it_keeps_up() {
+        for (milliseconds, expected) in
+            [(60_000, 0), (1_001, 0), (1_000, 1), (500, 3), (200, 9), (100, 19), (10, 19), (0, 0), (-5_000, 0)]
+        {
+            assert_eq!(rests(TimeDelta::milliseconds(milliseconds)), expected, "{milliseconds} ms");
+        }
+    }
 
     #[test]
     fn only_what_may_pass_is_tried_again() {

@@ -3,7 +3,7 @@
 
 use super::jobs::{self, COUNT_PIPELINES};
 use crate::events::Headers;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -248,13 +248,17 @@ async fn sizes(conn: &mut PgConnection, end: End, put_off: &[i64], count_max: i6
     }
 }
 
-/// Whether one came within the last second.
-pub async fn still_come(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    let recent = sqlx::query_scalar!(
-        r#"SELECT received_at > clock_timestamp() - interval '1 second' AS "recent!" FROM event_delivery
-           ORDER BY event_delivery_id DESC LIMIT 1"#
+/// Since when the last so many came, by their numbers, of which those that came again take some too. Two rows are looked
+/// at, however many there are. `None` where there were never so many.
+pub async fn last_came_since(conn: &mut PgConnection, count: i64) -> sqlx::Result<Option<TimeDelta>> {
+    let microseconds = sqlx::query_scalar!(
+        r#"SELECT (extract(epoch FROM clock_timestamp() - received_at) * 1000000)::bigint AS "microseconds!"
+           FROM event_delivery
+           WHERE event_delivery_id <= (SELECT max(event_delivery_id) FROM event_delivery) - $1
+           ORDER BY event_delivery_id DESC LIMIT 1"#,
+        count
     );
-    Ok(recent.fetch_optional(conn).await?.unwrap_or(false))
+    Ok(microseconds.fetch_optional(conn).await?.map(TimeDelta::microseconds))
 }
 
 /// Whether this one waits to be read; it is the caller's until the transaction ends.

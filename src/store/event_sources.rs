@@ -44,12 +44,21 @@ pub struct EventSource {
     pub last_error: Option<String>,
 }
 
+/// The secrets of a source as they are kept, the current one and the one before, where there are such.
+pub type SealedSecrets<T> = [Option<T>; 2];
+
 impl EventSource {
+    /// The sealed secrets that are valid now.
+    pub fn sealed_secrets(&self, now: DateTime<Utc>) -> SealedSecrets<&[u8]> {
+        let previous = self.previous_valid_until(now).and(self.secret_previous_sealed.as_deref());
+        [self.secret_current_sealed.as_deref(), previous]
+    }
+
     /// The secrets that are valid now, the current one first.
     pub fn secrets(&self, key: &Key, now: DateTime<Utc>) -> Result<Vec<Vec<u8>>, SealError> {
-        let previous = self.previous_valid_until(now).and(self.secret_previous_sealed.as_deref());
+        let [current, previous] = self.sealed_secrets(now);
         let open = |column, sealed| key.open(self.place(column), sealed);
-        let current = self.secret_current_sealed.as_deref().map(|sealed| open("secret_current_sealed", sealed));
+        let current = current.map(|sealed| open("secret_current_sealed", sealed));
         let previous = previous.map(|sealed| open("secret_previous_sealed", sealed));
         current.into_iter().chain(previous).collect()
     }

@@ -21,7 +21,7 @@ pub struct Pools {
 const WEB_CONNECTIONS_MAX: u32 = 16;
 const JOB_CONNECTIONS_MAX: u32 = 8;
 /// As many as write at once.
-pub const INTAKE_CONNECTIONS: u32 = 2;
+pub const INTAKE_CONNECTIONS: u32 = 3;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection for storing what senders post that rested longer is asked whether it still works.
 const UNASKED_MAX: Duration = Duration::from_secs(1);

@@ -71,11 +71,14 @@ pub enum SealError {
     Broken,
 }
 
+/// Which key it is, without telling anything of it.
+pub type KeyId = [u8; KEY_ID_BYTES];
+
 /// The key that secrets are sealed with.
 #[derive(Clone)]
 pub struct Key {
     bytes: [u8; KEY_BYTES],
-    id: [u8; KEY_ID_BYTES],
+    id: KeyId,
 }
 
 // A key is never printed; its id says which it is.
@@ -112,6 +115,11 @@ impl Key {
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(&Sha256::digest(bytes)[..KEY_ID_BYTES]);
         Self { bytes, id }
+    }
+
+    /// Which it is; what it seals names it.
+    pub fn id(&self) -> KeyId {
+        self.id
     }
 
     /// Seals a secret for one place.

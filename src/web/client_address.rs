@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use ipnet::IpNet;
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Once;
 
 static TELL_ONCE: Once = Once::new();
@@ -25,6 +25,17 @@ impl ClientAddress {
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
                 format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        }
+    }
+
+    /// The same as an address: the first of its /64.
+    pub fn throttle_address(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V4(_) => self.0,
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
             }
         }
     }
@@ -135,5 +146,8 @@ mod tests {
         let key = |text: &str| ClientAddress(text.parse().unwrap()).throttle_key();
         assert_eq!(key("2001:db8:1:2:aaaa::1"), key("2001:db8:1:2::9"));
         assert_ne!(key("2001:db8:1:2::9"), key("2001:db8:1:3::9"));
+        let address = |text: &str| ClientAddress(text.parse().unwrap()).throttle_address().to_string();
+        assert_eq!(address("2001:db8:1:2:aaaa::1"), "2001:db8:1:2::");
+        assert_eq!(address("203.0.113.9"), "203.0.113.9");
     }
 }

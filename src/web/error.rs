@@ -1,5 +1,6 @@
 //! What a page can fail with, and the page that each failure shows.
 
+use super::request_id;
 use crate::api::error::ErrorBody;
 use crate::store::limits::{self, LimitError};
 use crate::store::locks;
@@ -115,7 +116,7 @@ impl From<LimitError> for Error {
         let sentence = limit.to_string();
         match limit {
             LimitError::TooMany { .. } => {
-                tracing::warn!("A request asked for too much: {sentence}");
+                request_id::told(|| tracing::warn!("A request asked for too much: {sentence}"));
                 Self::TooMuch(sentence)
             }
             LimitError::Full { .. } => Self::Conflict(sentence),
@@ -133,7 +134,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => Self::Unavailable,
             other if is_unstorable_text(&other) => Self::Invalid(UNSTORABLE.into()),
             other if locks::is_busy(&other) => {
-                tracing::warn!("A request waited too long: {other}");
+                request_id::told(|| tracing::warn!("A request waited too long: {other}"));
                 Self::WaitedTooLong
             }
             other => Self::Internal(other.into()),
@@ -150,7 +151,7 @@ impl From<anyhow::Error> for Error {
         // The context around it stays in the log only where something is broken.
         match cause {
             Some(cause) if locks::is_busy(cause) => {
-                tracing::warn!("A request waited too long: {error:#}");
+                request_id::told(|| tracing::warn!("A request waited too long: {error:#}"));
                 Self::WaitedTooLong
             }
             _ => Self::Internal(error),
@@ -179,10 +180,10 @@ pub fn page(status: StatusCode, message: String) -> Response {
     if super::beside::is_json() {
         return (status, axum::Json(ErrorBody { error: message })).into_response();
     }
-    let request_id = if status.is_server_error() { super::request_id::current() } else { String::new() };
+    let request_id = if status.is_server_error() { request_id::current() } else { String::new() };
     // What is wrong with an address stays wrong; what the server could not do just now may work.
     let may_pass = status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT);
-    let is_read = super::request_id::is_read();
+    let is_read = request_id::is_read();
     let is_role = message == Error::Forbidden.to_string();
     let page =
         ErrorPage { can_try_again: may_pass && is_read, is_form: !is_read, is_role, status, message, request_id };

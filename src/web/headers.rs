@@ -14,12 +14,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use metrics::SharedString;
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::timeout::TimeoutLayer;
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Level, Span};
 
 /// Requests that are worked on at once; each page needs one of a few database connections.
 const REQUESTS_MAX: usize = 512;
@@ -55,8 +56,12 @@ pub fn wrap(router: Router, app: &AppState) -> Router {
 /// Puts around a place that other systems post to what it has instead of the layers of pages. It counts its requests by
 /// itself, reads their bodies only so far as it has room, and answers with few bytes of JSON.
 pub fn wrap_webhook(route: MethodRouter<AppState>, app: &AppState, time_limit: TimeoutLayer) -> MethodRouter<AppState> {
-    let is_https = transport::is_https(&app.config);
-    let around = from_fn_with_state(is_https, around_webhook);
+    let mut carried = HeaderMap::new();
+    secure(&mut carried, transport::is_https(&app.config));
+    // Replaced in each answer, in a map that has room for them.
+    carried.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    carried.insert(REQUEST_ID, HeaderValue::from_static(""));
+    let around = from_fn_with_state(Arc::new(carried), around_webhook);
     route.layer((around, CatchPanicLayer::custom(panicked_at_webhook), time_limit))
 }
 
@@ -76,51 +81,60 @@ struct Asked {
     method: &'static str,
     /// The path as the registry writes it: what stands in the place of {link} is a secret.
     route: SharedString,
-    span: Span,
 }
 
 impl Asked {
     fn new(method: &Method, route: SharedString) -> Self {
-        let (began, id, method) = (Instant::now(), request_id::new(), telemetry::method_label(method));
-        let span = tracing::info_span!("request", request.id = %id, http.method = method, http.route = %route);
-        Self { began, id, method, route, span }
+        Self { began: Instant::now(), id: request_id::new(), method: telemetry::method_label(method), route }
     }
 
     fn is_health(&self) -> bool {
         matches!(&*self.route, "/healthz" | "/readyz")
     }
 
-    // The answer with what every answer carries, counted and told.
-    fn answered(self, mut response: Response, is_https: bool) -> Response {
-        let Self { began, id, method, route, span } = self;
-        secure(response.headers_mut(), is_https);
+    fn span(&self) -> Span {
+        let Self { id, method, route, .. } = self;
+        tracing::info_span!("request", request.id = %id, http.method = method, http.route = %route)
+    }
+
+    // The answer with its number, counted and told.
+    fn answered(self, mut response: Response, span: impl FnOnce(&Self) -> Span) -> Response {
+        let (status, took) = (response.status().as_u16(), self.began.elapsed());
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let is_told = is_told(&self.route, status);
+        if is_told || tracing::enabled!(Level::DEBUG) {
+            let _entered = span(&self).entered();
+            let (method, route) = (self.method, &self.route);
+            if is_told {
+                tracing::info!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
+            } else {
+                tracing::debug!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
+            }
+        }
+        let Self { id, method, route, .. } = self;
         if let Ok(id) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID, id);
-        }
-        let (status, took) = (response.status().as_u16(), began.elapsed());
-        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let _entered = span.enter();
-        if is_told(&route, status) {
-            tracing::info!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
-        } else {
-            tracing::debug!(http.status = status, duration_ms, "{method} {route} {status} in {duration_ms} ms");
         }
         telemetry::count_request(method, route, status, took);
         response
     }
 }
 
-async fn around_webhook(State(is_https): State<bool>, request: Request, next: Next) -> Response {
+// Most webhooks have no line in the log, and those no span: what is logged while one is answered makes its own, by the id
+// that the task carries. What each answer carries is one map, copied, instead of headers that are put in one by one.
+async fn around_webhook(State(carried): State<Arc<HeaderMap>>, request: Request, next: Next) -> Response {
     let asked = Asked::new(request.method(), SharedString::const_str(webhooks::PATH));
     let answer = async { error::as_json(next.run(request).await).await };
-    let response = answer.instrument(asked.span.clone()).await;
-    asked.answered(response, is_https)
+    let mut response = request_id::with(asked.id.clone(), false, answer).await;
+    let own = std::mem::replace(response.headers_mut(), HeaderMap::clone(&carried));
+    response.headers_mut().extend(own);
+    asked.answered(response, Asked::span)
 }
 
 async fn around(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let asked = Asked::new(request.method(), route.into());
-    let is_read = request.method().is_safe();
+    let (span, is_read) = (asked.span(), request.method().is_safe());
     let answer = request_id::with(asked.id.clone(), is_read, async {
         let Some(slot) = guard.slots.take() else {
             if asked.is_health() {
@@ -131,8 +145,9 @@ async fn around(State(guard): State<Guard>, request: Request, next: Next) -> Res
         let response = next.run(slot.left_while_body_comes(request)).await;
         if slot.is_turned_away() { busy() } else { response }
     });
-    let response = answer.instrument(asked.span.clone()).await;
-    asked.answered(response, guard.is_https)
+    let mut response = answer.instrument(span.clone()).await;
+    secure(response.headers_mut(), guard.is_https);
+    asked.answered(response, |_| span)
 }
 
 // A webhook that was stored is a row with its time, sender and headers: in a flood a line beside it, written while others

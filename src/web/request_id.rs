@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tracing::Span;
 
 tokio::task_local! {
     static CURRENT: (String, bool);
@@ -20,7 +21,7 @@ pub fn new() -> String {
         getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
         u64::from_ne_bytes(bytes)
     });
-    hex::encode(first.wrapping_add(COUNT.fetch_add(STEP, Ordering::Relaxed)).to_be_bytes())
+    format!("{:016x}", first.wrapping_add(COUNT.fetch_add(STEP, Ordering::Relaxed)))
 }
 
 /// Runs work under an id. `is_read` says that the request changes nothing, so that it may be sent again.
@@ -38,8 +39,34 @@ pub fn is_read() -> bool {
     CURRENT.try_with(|(_, is_read)| *is_read).unwrap_or_default()
 }
 
+/// Says something within the span of the request being worked on, also where none was made for it before: most webhooks
+/// need none.
+pub fn told<T>(tell: impl FnOnce() -> T) -> T {
+    match CURRENT.try_with(|(id, _)| id.clone()) {
+        Ok(id) if Span::current().is_none() => tracing::info_span!("request", request.id = %id).in_scope(tell),
+        _ => tell(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::{told, with};
+    use futures_util::FutureExt;
+    use tracing::{Instrument, Span};
+
+    #[test]
+    fn what_is_told_has_a_span_where_its_request_has_none() {
+        let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry());
+        let asked = |span: Span| {
+            let telling = async { told(|| Span::current().id()) };
+            with("0123456789abcdef".into(), false, telling).instrument(span).now_or_never().flatten()
+        };
+        assert!(asked(Span::none()).is_some(), "it would not name its request");
+        let own = tracing::info_span!("own");
+        assert_eq!(asked(own.clone()), own.id());
+        assert_eq!(told(|| Span::current().id()), None, "nothing was asked");
+    }
+
     #[test]
     fn ids_have_one_length_and_tell_requests_apart() {
         let ids: std::collections::HashSet<String> = (0..1000).map(|_| super::new()).collect();

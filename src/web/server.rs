@@ -251,7 +251,8 @@ impl Connection {
             }
             tokio::select! {
                 _ = connection.as_mut() => return,
-                () = self.cut.cancelled() => return,
+                // What is cut was told to end before.
+                () = self.cut.cancelled(), if is_draining => return,
                 () = &mut begin, if !has_begun => return,
                 () = self.draining.cancelled(), if !is_draining => {}
                 () = first.notify.notified(), if !has_begun => {}
@@ -263,7 +264,8 @@ impl Connection {
 
 fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(64 << 10).max_headers(100);
+    // At most 100 headers, as hyper has it by itself: where it is told so, it makes room for them anew in each request.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(64 << 10);
     builder
         .http2()
         .timer(TokioTimer::new())

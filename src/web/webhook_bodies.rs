@@ -5,6 +5,7 @@ use super::ClientAddress;
 use axum::body::{Body, Bytes, HttpBody};
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,14 +37,14 @@ pub struct BodyRoom(Arc<Mutex<Taken>>);
 #[derive(Debug, Default)]
 struct Taken {
     kib: usize,
-    kib_by_address: HashMap<String, usize>,
+    kib_by_address: HashMap<IpAddr, usize>,
 }
 
 /// What one body takes of it, until this is dropped.
 #[derive(Debug)]
 pub struct Place {
     room: BodyRoom,
-    address: String,
+    address: IpAddr,
     kib: usize,
 }
 
@@ -54,7 +55,7 @@ impl BodyRoom {
         if body.size_hint().lower() > bytes_max as u64 {
             return Err(Fault::TooLarge);
         }
-        let place = Place { room: self.clone(), address: from.throttle_key(), kib: 0 };
+        let place = Place { room: self.clone(), address: from.throttle_address(), kib: 0 };
         match tokio::time::timeout(TIMEOUT, place.filled_with(body, bytes_max)).await {
             Ok(read) => read,
             Err(_) => Err(Fault::TooSlow),
@@ -105,7 +106,7 @@ impl Place {
             return Err(Fault::NoRoom);
         }
         taken.kib += more;
-        taken.kib_by_address.insert(self.address.clone(), of_address);
+        taken.kib_by_address.insert(self.address, of_address);
         drop(taken);
         self.kib = kib;
         Ok(())
@@ -120,7 +121,7 @@ impl Drop for Place {
         if left == 0 {
             taken.kib_by_address.remove(&self.address);
         } else {
-            taken.kib_by_address.insert(self.address.clone(), left);
+            taken.kib_by_address.insert(self.address, left);
         }
     }
 }
@@ -129,19 +130,19 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn place(room: &BodyRoom, address: &str) -> Place {
-        Place { room: room.clone(), address: address.into(), kib: 0 }
+    fn place(room: &BodyRoom, last: u8) -> Place {
+        Place { room: room.clone(), address: [203, 0, 113, last].into(), kib: 0 }
     }
 
     #[test]
     fn an_address_takes_its_part_and_gives_it_back() {
         let room = BodyRoom::default();
-        let mut first = place(&room, "a");
+        let mut first = place(&room, 1);
         assert_eq!(first.grow_to(ADDRESS_KIB - 1), Ok(()));
-        let mut second = place(&room, "a");
+        let mut second = place(&room, 1);
         assert_eq!(second.grow_to(1), Ok(()));
         assert_eq!(second.grow_to(2), Err(Fault::NoRoom));
-        assert_eq!(place(&room, "b").grow_to(ADDRESS_KIB), Ok(()));
+        assert_eq!(place(&room, 2).grow_to(ADDRESS_KIB), Ok(()));
         drop(first);
         assert_eq!(second.grow_to(2), Ok(()));
         drop(second);
@@ -151,8 +152,7 @@ mod tests {
     #[test]
     fn all_addresses_together_take_the_room_and_no_more() {
         let room = BodyRoom::default();
-        let mut places: Vec<Place> =
-            ["a", "b", "c", "d", "e"].into_iter().map(|address| place(&room, address)).collect();
+        let mut places: Vec<Place> = (1..=5).map(|last| place(&room, last)).collect();
         for place in &mut places[..4] {
             assert_eq!(place.grow_to(ADDRESS_KIB), Ok(()));
         }

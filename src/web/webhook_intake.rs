@@ -5,30 +5,32 @@ use super::Error;
 use crate::events::Headers;
 use crate::store::event_deliveries::{NewDelivery, Stored};
 use crate::store::event_intake::{self, Incoming};
-use crate::store::event_sources::EventSource;
-use crate::store::seal::Key;
+use crate::store::event_sources::{EventSource, SealedSecrets};
+use crate::store::seal::{Key, KeyId, SealError};
 use crate::store::{INTAKE_CONNECTIONS, Pools};
 use axum::body::Bytes;
 use chrono::{DateTime, Utc};
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use std::collections::HashMap;
+use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{MutexGuard, Semaphore, mpsc, oneshot};
 
-/// Requests that wait for the next commit. More are told to come again: a sender waits no longer than for two commits.
+/// Requests that wait for the next commit. More are told to come again: a sender waits no longer than for two of each writer.
 const WAITING_MAX: usize = 80;
-/// Requests of one commit.
-const BATCH_MAX: usize = 80;
-/// With so many a batch goes its way beside another. A commit costs the same for one and for many, so that fewer wait for
-/// the end of the other and go with those that come until then.
-const BATCH_ENOUGH: usize = 32;
+/// Requests of one commit: a third of those that are proven or stored at once, so that there are enough for as many commits
+/// as there may be at once. Where one takes most of them, what is left is too few to go beside it, and a core rests.
+const BATCH_MAX: usize = 24;
+/// With so many a batch goes its way beside others. A commit costs the same for one and for many, so that fewer wait for
+/// the end of another and go with those that come until then.
+const BATCH_ENOUGH: usize = 16;
 /// A batch that takes longer is held up by something, which keeps no other waiting.
 const HELD_UP_AFTER: Duration = Duration::from_millis(50);
-/// Batches at once: one is made ready while the database works on the other.
+/// Batches at once: one is made ready while the database works on another and the disk on a third.
 const WRITERS: u32 = INTAKE_CONNECTIONS;
 /// A connection that the database ended fails at once.
 const AGAIN_WITHIN: Duration = Duration::from_millis(500);
@@ -77,12 +79,13 @@ struct Queue {
     writing: Semaphore,
 }
 
-/// The way in, and the sources as they were last read.
+/// The way in, and the sources as they were last read, with their secrets.
 #[derive(Debug, Default)]
 pub struct Intake {
     writer: Mutex<Option<mpsc::Sender<Waiting>>>,
     sources: Mutex<HashMap<String, Arc<EventSource>>>,
     key: Mutex<Option<(Mark, Key)>>,
+    opened: Mutex<HashMap<i64, Opened>>,
 }
 
 impl Intake {
@@ -111,16 +114,36 @@ impl Intake {
 
     /// The key of this file, as it was last loaded where the file is the same: reading it for each request costs more than
     /// the proof.
-    pub async fn key(&self, path: &Path, load: impl Future<Output = Result<Key, Error>>) -> Result<Key, Error> {
+    pub async fn key<F>(&self, path: &Path, load: impl FnOnce() -> F) -> Result<Key, Error>
+    where
+        F: Future<Output = Result<Key, Error>>,
+    {
         let mark = mark_of(path);
         let known = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((_, key)) = known.filter(|(known, _)| mark == Some(*known)) {
             return Ok(key);
         }
-        let key = load.await?;
+        let key = Box::pin(load()).await?;
         let mut known = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         *known = mark.map(|mark| (mark, key.clone()));
         Ok(key)
+    }
+
+    /// The secrets of a source that are valid now, as they were last opened where what is sealed and the key are the same:
+    /// opening them for each request costs as much as the proof.
+    pub fn secrets(&self, source: &EventSource, key: &Key, now: DateTime<Utc>) -> Result<Arc<[Vec<u8>]>, SealError> {
+        let sealed = source.sealed_secrets(now);
+        let id = source.event_source_id;
+        let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = known.get(&id).filter(|opened| opened.is_of(key, sealed)) {
+            return Ok(Arc::clone(&opened.secrets));
+        }
+        drop(known);
+        let secrets: Arc<[Vec<u8>]> = source.secrets(key, now)?.into();
+        let opened =
+            Opened { key: key.id(), sealed: sealed.map(|one| one.map(<[u8]>::to_vec)), secrets: Arc::clone(&secrets) };
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(id, opened);
+        Ok(secrets)
     }
 
     /// The source of this name as it was last read. It may have changed: [`Self::store`] looks before it stores.
@@ -137,6 +160,28 @@ impl Intake {
     /// Forgets a source that changed.
     pub fn forget(&self, name: &str) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+/// Secrets of a source that were opened.
+struct Opened {
+    /// By which key.
+    key: KeyId,
+    /// As they are kept.
+    sealed: SealedSecrets<Vec<u8>>,
+    secrets: Arc<[Vec<u8>]>,
+}
+
+impl Opened {
+    fn is_of(&self, key: &Key, sealed: SealedSecrets<&[u8]>) -> bool {
+        self.key == key.id() && self.sealed.each_ref().map(Option::as_deref) == sealed
+    }
+}
+
+// Secrets are never printed.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
     }
 }
 
@@ -289,8 +334,45 @@ fn new_delivery(request: &Proven) -> NewDelivery<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::seal::Place;
+    use chrono::TimeDelta;
     use futures_util::FutureExt;
     use std::pin::pin;
+
+    /// Secrets are opened once, and anew where what is sealed, the key, or what is valid is another.
+    #[test]
+    fn opened_secrets_are_those_that_are_sealed_now() {
+        let (intake, now) = (Intake::default(), Utc::now());
+        let (key, other_key) = (Key::from_bytes([1; 32]), Key::from_bytes([2; 32]));
+        let sealed =
+            |column, secret: &str| key.seal(Place { table: "event_source", row: 7, column }, secret.as_bytes());
+        let mut source = EventSource {
+            event_source_id: 7,
+            name: "shop".into(),
+            kind: "github".into(),
+            secret_current_sealed: Some(sealed("secret_current_sealed", "second")),
+            secret_previous_sealed: Some(sealed("secret_previous_sealed", "first")),
+            secret_previous_valid_until: Some(now + TimeDelta::hours(1)),
+            signed_since: None,
+            plain_token_allowed: false,
+            enabled: true,
+            created_at: now,
+            last_received_at: None,
+            last_error: None,
+        };
+        let both = intake.secrets(&source, &key, now).unwrap();
+        assert_eq!(*both, [b"second".to_vec(), b"first".to_vec()]);
+        assert!(Arc::ptr_eq(&both, &intake.secrets(&source.clone(), &key, now).unwrap()), "they were opened again");
+        assert_eq!(*intake.secrets(&source, &key, now + TimeDelta::hours(1)).unwrap(), [b"second".to_vec()]);
+        assert_eq!(*intake.secrets(&source, &key, now).unwrap(), *both);
+        assert!(matches!(intake.secrets(&source, &other_key, now), Err(SealError::OtherKey { .. })));
+        source.secret_current_sealed = Some(sealed("secret_current_sealed", "third"));
+        assert_eq!(intake.secrets(&source, &key, now).unwrap()[0], b"third");
+        source.secret_current_sealed = None;
+        source.secret_previous_sealed = None;
+        assert!(intake.secrets(&source, &key, now).unwrap().is_empty());
+        assert!(!format!("{intake:?}").contains("second"));
+    }
 
     /// Requests that are ready at once go into one commit, though the first of them wakes the writer.
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

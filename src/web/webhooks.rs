@@ -7,7 +7,7 @@
 
 use super::webhook_bodies::Fault;
 use super::webhook_intake::{Proven, Taken};
-use super::{AppState, ClientAddress, Error, Routes, detached};
+use super::{AppState, ClientAddress, Error, Routes, detached, request_id};
 use crate::api::error::ErrorBody;
 use crate::events::{self, Headers, Proof, Sender};
 use crate::store::event_sources::{self, EventSource};
@@ -82,7 +82,7 @@ async fn receive(
         app.webhook_intake.forget(&name);
         source = source_of(&app, sender, &name).await?;
         if !is_taken(&app, &source, sender, &headers, &body).await? {
-            return Ok(refused(&app, &source, sender, &headers, &body).await?);
+            return Ok(Box::pin(refused(&app, &source, sender, &headers, &body)).await?);
         }
     }
     if sender.key == "github" && !headers.contains_key("x-github-event") {
@@ -97,10 +97,12 @@ async fn receive(
         let changed = match store(&app, request).await? {
             Taken::Stored(stored) => {
                 if !stored.is_new && !stored.is_same_body {
-                    tracing::warn!(
-                        delivery.id = stored.event_delivery_id,
-                        "A delivery came again with another body; the first is kept"
-                    );
+                    request_id::told(|| {
+                        tracing::warn!(
+                            delivery.id = stored.event_delivery_id,
+                            "A delivery came again with another body; the first is kept"
+                        );
+                    });
                 }
                 let is_new = stored.is_new && event_name != "ping";
                 let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -113,7 +115,7 @@ async fn receive(
         app.webhook_intake.forget(&name);
         let source = source_of(&app, sender, &name).await?;
         if !is_taken(&app, &source, sender, &headers, &body).await? {
-            return Ok(refused(&app, &source, sender, &headers, &body).await?);
+            return Ok(Box::pin(refused(&app, &source, sender, &headers, &body)).await?);
         }
         request = Proven { source, ..*changed };
     }
@@ -122,17 +124,21 @@ async fn receive(
 
 // The source of this name, as it was last read where it was; whatever is stored is compared with what it is by then.
 // One that is switched off looks like one that does not exist.
+//
+// What few requests need is boxed, here and elsewhere: each request would else carry, and copy, room for all of it.
 async fn source_of(app: &AppState, sender: &Sender, name: &str) -> Result<Arc<EventSource>, Error> {
     let source = match app.webhook_intake.known(name) {
         Some(source) => source,
-        None => {
-            let found = event_sources::find(&mut *app.pools.web.acquire().await?, name).await?;
-            let source = Arc::new(found.filter(|source| source.enabled).ok_or(Error::NotFound)?);
-            app.webhook_intake.keep(&source);
-            source
-        }
+        None => Box::pin(read_source(app, name)).await?,
     };
     if source.kind == sender.key { Ok(source) } else { Err(Error::NotFound) }
+}
+
+async fn read_source(app: &AppState, name: &str) -> Result<Arc<EventSource>, Error> {
+    let found = event_sources::find(&mut *app.pools.web.acquire().await?, name).await?;
+    let source = Arc::new(found.filter(|source| source.enabled).ok_or(Error::NotFound)?);
+    app.webhook_intake.keep(&source);
+    Ok(source)
 }
 
 // What a sender is told that did not prove who it is.
@@ -211,12 +217,12 @@ async fn is_proven(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<bool, Error> {
-    let key = app.webhook_intake.key(&app.config.key_file(), key(app)).await?;
-    let secrets = match source.secrets(&key, app.now()) {
+    let key = app.webhook_intake.key(&app.config.key_file(), || key(app)).await?;
+    let secrets = match app.webhook_intake.secrets(source, &key, app.now()) {
         Ok(secrets) => secrets,
         // The sender is right and we cannot tell; the page of event sources says what to do.
         Err(error) => {
-            refuse(app, source, error.to_string()).await?;
+            Box::pin(refuse(app, source, error.to_string())).await?;
             return Err(anyhow::Error::from(error).into());
         }
     };

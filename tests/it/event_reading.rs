@@ -391,3 +391,27 @@ async fn a_later_rule_makes_the_same_deployment_as_an_earlier_one(pool: PgPool) 
     assert_eq!(expected["told"].as_array().unwrap().len(), 4, "three starts and an end: {expected}");
     assert_eq!(expected["deployment"]["status"], json!("succeeded"));
 }
+
+/// How fast they come shows by two of them: the last, and the one so many before it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn since_when_the_last_came_is_told_by_their_numbers(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    for number in 0..4 {
+        github.signed("deployment", &number.to_string(), &deployment(number, "1", number)).await;
+    }
+    let mut conn = pool.acquire().await.unwrap();
+    for (number, minutes) in [("0", 90), ("1", 30)] {
+        sqlx::query("UPDATE event_delivery SET received_at = now() - make_interval(mins => $2) WHERE dedupe_key = $1")
+            .bind(number)
+            .bind(minutes)
+            .execute(&mut *conn)
+            .await
+            .unwrap();
+    }
+    let mut minutes = Vec::new();
+    for count in 1..=4 {
+        let since = event_deliveries::last_came_since(&mut conn, count).await.unwrap();
+        minutes.push(since.map(|since| since.num_minutes()));
+    }
+    assert_eq!(minutes, [Some(0), Some(30), Some(90), None]);
+}

@@ -4,7 +4,7 @@ use crate::ledger::{Line, bill, import_as_of};
 use crate::support;
 use axum::http::StatusCode;
 use costwake::store::Role;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 const PATH: &str = "/settings/event-sources";
 
@@ -127,4 +127,29 @@ async fn a_leaked_secret_is_ended_at_once(pool: PgPool) {
     let audited = "SELECT count(*) FROM audit_log WHERE action = 'event_source.old_secret_ended'";
     assert_eq!(support::count(&pool, audited).await, 1);
     assert_eq!(app.post_form(&format!("{PATH}/{id}/rotate"), &[]).await.status, StatusCode::OK);
+}
+
+/// No source goes away from under what it sent, nor becomes another; one that sent nothing may.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_source_is_kept_while_it_has_deliveries(pool: PgPool) {
+    let added = "INSERT INTO event_source (name, kind) VALUES ('told', 'github'), ('silent', 'github')";
+    sqlx::query(added).execute(&pool).await.unwrap();
+    sqlx::query(
+        "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at, state)
+         SELECT event_source_id, 'a', 'push', '{}', '', '', now(), 'done' FROM event_source WHERE name = 'told'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    for change in ["DELETE FROM event_source", "UPDATE event_source SET event_source_id = DEFAULT"] {
+        let change = |name| sqlx::query(AssertSqlSafe(format!("{change} WHERE name = '{name}'"))).execute(&pool);
+        let refused = change("told").await.unwrap_err();
+        let code = refused.as_database_error().and_then(|error| error.code());
+        assert_eq!(code.as_deref(), Some("23503"), "{refused}");
+        assert_eq!(change("silent").await.unwrap().rows_affected(), 1);
+        sqlx::query("INSERT INTO event_source (name, kind) VALUES ('silent', 'github') ON CONFLICT DO NOTHING")
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
 }

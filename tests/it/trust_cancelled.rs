@@ -1,7 +1,7 @@
 //! Requests that are cut at any moment lose no write that was acknowledged (F22).
 
 use super::support;
-use costwake::store::{Pools, Role, guarded};
+use costwake::store::{INTAKE_CONNECTIONS, Pools, Role, guarded};
 use costwake::web::AppState;
 use costwake::web::server::{self, Limits};
 use sqlx::PgPool;
@@ -14,7 +14,7 @@ const WEB_CONNECTIONS: u32 = 4;
 fn small_pools(pool: &PgPool) -> Pools {
     let options = pool.connect_options().as_ref().clone().options([("timezone", "UTC")]);
     let small = |connections| guarded(connections).connect_lazy_with(options.clone());
-    Pools { web: small(WEB_CONNECTIONS), jobs: small(2), intake: small(2), health: small(1) }
+    Pools { web: small(WEB_CONNECTIONS), jobs: small(2), intake: small(INTAKE_CONNECTIONS), health: small(1) }
 }
 
 // Connections that a transaction is still open on while somebody has borrowed them. Whoever borrows one first ends

@@ -10,7 +10,8 @@ use sqlx::PgPool;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-fn is_safe(page: &Page, what: &str) {
+/// Holds an answer against what all of them carry.
+pub fn is_safe(page: &Page, what: &str) {
     let value = |name: &str| page.headers.get(name).map_or("", |value| value.to_str().unwrap());
     let policy = value("content-security-policy");
     assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{what}: {policy}");

@@ -96,6 +96,17 @@ async fn a_body_that_dribbles_is_given_up(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_request_has_at_most_a_hundred_headers(pool: PgPool) {
+    let running = running(pool, quick()).await;
+    for (count, status) in [(98, "HTTP/1.1 200"), (99, "HTTP/1.1 431")] {
+        let more: String = (0..count).map(|number| format!("X-{number}: x\r\n")).collect();
+        let request = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
+        let said = send(running.address, &request).await;
+        assert!(said.starts_with(status), "{count}: {said}");
+    }
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_form_that_anyone_may_send_is_small(pool: PgPool) {
     let app = support::app(pool).await;
     let long = "a".repeat(20 << 10);

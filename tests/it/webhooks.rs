@@ -1,6 +1,7 @@
 //! `/webhooks/github/{source}`: signed, stored before it is answered, read in any order.
 
 use crate::support::{self, Page, TestApp};
+use crate::trust_headers::is_safe;
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,6 +15,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use sqlx::PgPool;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -181,6 +183,24 @@ async fn an_answer_means_that_it_is_stored_and_a_repetition_changes_nothing(pool
     assert_eq!(support::count(&pool, "SELECT repeat_count::bigint FROM event_delivery").await, 2);
     assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment WHERE external_id = '1'").await, 1);
     assert_eq!(support::count(&pool, "SELECT count(*) FROM deployment").await, 1);
+}
+
+/// What every answer carries, a webhook's has too, with a number of its own.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn webhooks_are_answered_as_all_else_is(pool: PgPool) {
+    let github = Github::new(&pool).await;
+    let mut ids = HashSet::new();
+    for (key, expected) in [("1", StatusCode::ACCEPTED), ("1", StatusCode::OK), ("2", StatusCode::ACCEPTED)] {
+        let page = github.signed("deployment", key, &deployment(1, "1", 0)).await;
+        assert_eq!(page.status, expected);
+        is_safe(&page, key);
+        assert_eq!(page.headers.get_all("content-type").iter().collect::<Vec<_>>(), ["application/json"]);
+        assert!(ids.insert(page.headers["x-request-id"].to_str().unwrap().to_owned()));
+    }
+    let refused = github.send("deployment", "3", b"{}", None).await;
+    is_safe(&refused, "refused");
+    assert!(refused.json()["error"].is_string());
+    assert!(!ids.contains(refused.headers["x-request-id"].to_str().unwrap()));
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
