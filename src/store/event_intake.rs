@@ -106,8 +106,8 @@ struct Row {
 }
 
 // `known` are the proofs that still hold: it compares what `EventSource::takes_like` compares. Two of one source that
-// differ in that cannot both hold, so that no key is inserted twice. No source is changed in its key while it is looked
-// at, as any delivery that refers to it asks for.
+// differ in that cannot both hold, so that no key is inserted twice. No source is changed in its key or goes away while it
+// is looked at: no constraint asks for the source of a delivery.
 //
 // Rows are locked in the same order by all who write: sources, to be there, which keeps nobody from writing; deliveries by
 // their keys; the job; sources, to be changed. Each part counts the rows of the one before, and thereby waits for all of
