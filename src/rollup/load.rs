@@ -19,7 +19,7 @@ use crate::store::generations::{self, Gone, NewGeneration};
 use crate::store::late_bills::Newer;
 use crate::store::{Pools, invoices, joined_exports, locks, rejected_totals, same_subscription};
 use anyhow::Context;
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, Zero};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
@@ -270,19 +270,33 @@ async fn verdict(
         }
         Outcome::Counts(_) => {}
     }
-    Ok(match quarantine_reason(found, load.expected_rows, load.control) {
+    Ok(match quarantine_reason(found, load) {
         Some(reason) => Verdict::Quarantined(reason),
         None => Verdict::Publish,
     })
 }
 
-fn quarantine_reason(found: &Found, expected_rows: Option<i64>, control: &ControlTotals) -> Option<String> {
-    let mut billed_cost: BTreeMap<String, BigDecimal> = BTreeMap::new();
+/// What the files hold of what their sender can announce, by currency.
+fn held_cost(found: &Found, one_side: Option<&OneSide>) -> BTreeMap<String, BigDecimal> {
+    // The one cost of an amortized export is EffectiveCost, whether joined or alone: BilledCost is of the actual export.
+    let is_amortized = one_side.is_some_and(|one| one.side == Side::Amortized);
+    let mut held: BTreeMap<String, BigDecimal> = BTreeMap::new();
     for ((_, currency), sums) in &found.totals {
+        let [billed, effective, ..] = &sums.costs;
+        let cost = if is_amortized { effective } else { billed };
         let currency = found.scopes.currency_name(*currency).to_owned();
-        *billed_cost.entry(currency).or_default() += sums.costs[0].to_big_decimal();
+        *held.entry(currency).or_default() += cost.to_big_decimal();
     }
-    let mut reasons = control.differences(expected_rows, found.row_count, &billed_cost);
+    // A currency that only the export beside it has is none of its own: it costs nothing on this side.
+    if one_side.is_some_and(|one| one.other.is_some()) {
+        held.retain(|_, cost| !cost.is_zero());
+    }
+    held
+}
+
+fn quarantine_reason(found: &Found, load: &Load<'_>) -> Option<String> {
+    let held = held_cost(found, load.one_side);
+    let mut reasons = load.control.differences(load.expected_rows, found.row_count, &held);
     if !found.missing_columns.is_empty() {
         reasons.push(format!("The file lacks {}.", found.missing_columns.join(", ")));
     }

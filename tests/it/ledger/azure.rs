@@ -4,6 +4,7 @@ use super::{ANN, assert_clean, figures, request, withdraw_source};
 use crate::support;
 use bigdecimal::BigDecimal;
 use costwake::parquet_table::{Kind, ParquetTable};
+use costwake::rollup::control_totals::ControlTotals;
 use costwake::rollup::{ImportOptions, accept, import_with, revert};
 use costwake::store::receipts::Receipt;
 use sqlx::{ConnectOptions, PgPool};
@@ -285,6 +286,41 @@ async fn two_deliveries_of_one_source_are_joined_in_either_order(pool: PgPool) {
             assert_clean(&pool).await;
         }
     }
+}
+
+/// What the sender of one export announces is held against that export, not against what joining makes of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn announced_totals_are_those_of_the_export_itself(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let actual = export(folder.path(), "one.csv", &ACTUAL);
+    let amortized = export(folder.path(), "two.csv", &AMORTIZED);
+    let (_, billed, effective, _) = both();
+    let pools = support::pools(&pool);
+    let announced = async |source: &str, file: &Path, rows: i64, cost: &BigDecimal| {
+        let billed_cost = [("EUR".to_owned(), cost.to_plain_string())].into();
+        let control = ControlTotals { rows: Some(rows), billed_cost };
+        let options = ImportOptions { control, ..ImportOptions::default() };
+        let request = request(file.to_owned(), Some(source), None);
+        import_with(&pools, request, options, |_, _, _| {}).await.unwrap()
+    };
+    let sides = [(actual.as_path(), 4, &billed), (amortized.as_path(), 5, &effective)];
+    for (source, order) in [("azure one", [0, 1]), ("azure two", [1, 0])] {
+        for side in order {
+            let (file, rows, own) = sides[side];
+            let receipt = announced(source, file, rows, own).await;
+            assert_eq!(receipt.state, "published", "{source}: {:?}", receipt.reason);
+        }
+        assert_eq!(counted(&pool, source).await, both());
+        if source == "azure one" {
+            withdraw_source(&pool, source).await;
+        }
+    }
+    let restated = export(folder.path(), "three.csv", &[COVERED, MACHINE, UNUSED]);
+    let wrong = announced("azure two", restated.as_path(), 3, &billed).await;
+    assert_eq!(wrong.state, "quarantined");
+    let words = "the files hold 5.7000000000000000000000000001";
+    assert!(wrong.reason.as_deref().is_some_and(|reason| reason.contains(words)), "{:?}", wrong.reason);
+    assert_clean(&pool).await;
 }
 
 /// A newer export takes the place of its own side only, an older one is refused, and taking the newer one back leaves
