@@ -13,6 +13,7 @@
 --   marked    somebody said so
 -- What a deployment brought is the commit that was deployed, and, as its list of changes has it, what was merged in its
 -- repositories since what was live before was built; going back brings nothing, and a first one not all of history.
+-- Incidents are looked up by the hours in which they fall, not joined to all deployments of their service.
 -- What brought nothing new takes nobody's place. Of some services, and of what went live since a time: what tells of a
 -- failure comes later, so that what went live before is not looked at.
 CREATE OR REPLACE FUNCTION change_failures_of(services bigint[], since timestamptz) RETURNS TABLE (
@@ -90,12 +91,17 @@ UNION ALL
 UNION ALL
 SELECT x.deployment_id, x.service_id, 'incident', o.started_at, NULL, o.operational_event_id, NULL, x.replaced_at
 FROM live x
-JOIN operational_event_service os USING (service_id)
-JOIN operational_event o USING (operational_event_id)
-WHERE o.kind = 'incident'
-  AND (o.environment_id = x.environment_id OR (o.environment_id IS NULL AND x.is_production))
-  AND o.started_at >= x.finished_at AND o.started_at < x.finished_at + interval '24 hours'
-  AND (x.replaced_at IS NULL OR o.started_at < x.replaced_at)
+CROSS JOIN LATERAL (
+    SELECT o.operational_event_id, o.started_at
+    FROM operational_event_service os JOIN operational_event o ON o.operational_event_id = os.operational_event_id
+    WHERE os.service_id = x.service_id AND os.started_at >= x.finished_at
+      -- Of these the earlier; where nothing took its place, the first.
+      AND os.started_at < least(x.finished_at + interval '24 hours', x.replaced_at)
+      AND o.kind = 'incident'
+      AND (o.environment_id = x.environment_id OR (o.environment_id IS NULL AND x.is_production))
+    -- Not to be joined otherwise: each looks up its own hours. All deployments of a service beside all of its incidents
+    -- are very many pairs, and few of them belong together.
+    OFFSET 0) o
 UNION ALL
 (SELECT x.deployment_id, x.service_id, 'revert', r.happened_at, NULL::bigint, NULL::bigint, r.change_id, x.replaced_at
  FROM live x

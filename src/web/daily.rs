@@ -107,6 +107,14 @@ pub struct Daily {
 
 impl askama::filters::HtmlSafe for Daily {}
 
+// Beside the charts: what reads a page's days alone knows none.
+impl Span {
+    /// The bars of its charts.
+    pub fn buckets(&self) -> Buckets {
+        Buckets::new(self.chart, self.complete_to)
+    }
+}
+
 impl Daily {
     /// Adds a lane below the axis with what else happened.
     pub fn with_events(mut self, events: &[Event], span: &Span) -> Self {

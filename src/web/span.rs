@@ -1,6 +1,5 @@
 //! The days of a page: what figures are made of, what they are compared with, and what of it is complete.
 
-use super::charts::Buckets;
 use super::query::{Period, Versus};
 use crate::focus::{BillingPeriod, DateRange};
 use chrono::{Datelike, Days, Months, NaiveDate};
@@ -76,11 +75,6 @@ impl Span {
             period,
             versus,
         })
-    }
-
-    /// The bars of its charts.
-    pub fn buckets(&self) -> Buckets {
-        Buckets::new(self.chart, self.complete_to)
     }
 
     /// The days of what is listed beside the chart: those of the chart, and until today where it goes as far as bills do,
