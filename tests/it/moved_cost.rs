@@ -224,7 +224,7 @@ async fn what_a_rule_moved_is_of_the_days_of_its_own_bill(db: PgPool) {
     let other = tagged_bill("2026-10", "2026-10-31", |_| vec![("search", 100_000)]).replace("sub-1", "sub-3");
     world.import_as("edge-one", &other, "2026-11-01T06:00:00Z").await;
     let admin = world.app.token(TokenScope::Admin, Role::Finance).await;
-    let rule = json!({"applies_to": "charges", "service": "checkout", "first_day": "2026-10-20",
+    let rule = json!({"applies_to": "charges", "service": "checkout", "first_day": "2026-10-20", "place": "first", "reason": "Checkout took it.",
         "conditions": [{"attribute": "sub_account_id", "operator": "equals", "value": "sub-2"}]});
     let made = world.app.api("POST", "/api/v1/rules", &admin, rule).await;
     assert_eq!(made.status, 201, "{}", made.body);
