@@ -124,7 +124,7 @@ async fn all_events_of_some_days_are_listed_page_by_page(pool: PgPool) {
     assert_eq!(titles(&third), ["23", "22", "21", "20", "19", "18", "17", "16"]);
     assert!(third.contains("no rule"), "{third}");
     let placed = finance.get("/events?period=2026-03-16..2026-03-16").await.body;
-    assert!(placed.contains("Service by <a href=\"/rules/") && placed.contains(">Markers by hand</a>"), "{placed}");
+    assert!(placed.contains("Service by “<a href=\"/rules/") && placed.contains(">Markers by hand</a>"), "{placed}");
     assert!(finance.get("/events?service=other").await.body.contains("No operational event of other."));
     let both = finance.get("/events?service=other,checkout&period=2026-03").await.body;
     assert!(both.contains("120 operational events of checkout, other, 1 to 31 Mar 2026."), "{both}");

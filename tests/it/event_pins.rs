@@ -69,7 +69,7 @@ async fn an_event_shows_its_rule_and_is_pinned_elsewhere(pool: PgPool) {
         "It belongs to checkout in production. It went on from 1 Mar 2026 10:00 UTC to 1 Mar 2026 10:10 UTC, 10 min.",
         "told by <a href=\"https://ui.honeycomb.example/m1\" rel=\"noopener noreferrer\">honeycomb</a>",
         // By the tag of that name, which its sender's field is.
-        "Service by <a href=\"/rules/",
+        "Service by “<a href=\"/rules/",
         "A deployment that names its environment belongs to it.",
         "Pin this match",
         "<option value=\"checkout\" selected>checkout</option>",
@@ -98,7 +98,7 @@ async fn an_event_shows_its_rule_and_is_pinned_elsewhere(pool: PgPool) {
     assert_eq!(finance.post_form(&format!("{path}/pin"), &[]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(places(&pool).await, ["checkout in production"]);
     let page = finance.get(&path).await.body;
-    assert!(page.contains("Pinned by") && page.contains("Service by <a href=\"/rules/"), "{page}");
+    assert!(page.contains("Pinned by") && page.contains("Service by “<a href=\"/rules/"), "{page}");
     let audited: Vec<(String, Value)> = sqlx::query_as(
         "SELECT action || ' ' || subject, details FROM audit_log WHERE action LIKE 'event.%pinned' ORDER BY audit_log_id",
     )
@@ -343,7 +343,7 @@ async fn who_may_not_change_rules_pins_no_event(pool: PgPool) {
         let reader = app.browser(role, false, &[]).await;
         let page = reader.get(&path).await;
         assert_eq!(page.status, StatusCode::OK, "{role:?}: {}", page.body);
-        assert!(page.body.contains("Service by <a href=\"/rules/"), "{role:?}: {}", page.body);
+        assert!(page.body.contains("Service by “<a href=\"/rules/"), "{role:?}: {}", page.body);
         assert!(
             !page.body.contains("Pin this match") && !page.body.contains("Pin it there"),
             "{role:?}: {}",

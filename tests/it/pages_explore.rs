@@ -183,6 +183,8 @@ async fn the_first_sentence_answers(pool: PgPool) {
     assert!(overview.contains("from 22 Oct to 20 Nov 2026 against the 30 days before."), "{overview}");
     let service = lede(&app.get("/services/checkout-api").await);
     assert!(service.contains("The largest part is"), "{service}");
+    // The amount has its sign: a word beside it would turn it round.
+    assert!(!service.contains(" less.") && !service.contains(" more."), "{service}");
     let deployment = app.get("/deployments/1").await;
     assert!(
         lede(&deployment).starts_with("In the 28 complete days after, checkout-api cost $"),

@@ -214,7 +214,7 @@ fn main_sentence(first: Option<&(String, &Compared)>, currency: &str) -> String 
     let change = compared.change(currency);
     let digits = decimals(currency, &compared.cost(currency).abs().max(compared.cost_before(currency).abs()));
     let delta = Delta::amount(&change, currency, digits);
-    format!("The largest part is {}: {} {}.", lower_first(label), delta.amount, delta.word())
+    format!("The largest part is {}: {}.", lower_first(label), delta.amount)
 }
 
 fn lower_first(text: &str) -> String {
