@@ -36,7 +36,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     if let [only] = event.commits.as_slice() {
         (event.repo, event.sha) = (Some(only.repo.clone()), Some(only.sha.clone()));
     }
-    Ok(vec![event])
+    Ok(std::iter::once(event).chain(fields.beyond(list, "commits", COMMITS_MAX)).collect())
 }
 
 fn commit(of: &Fields<'_>) -> Option<Commit> {
