@@ -232,6 +232,11 @@ mod tests {
             let reason = format!("commits {} to {}: at most {most} are read of one delivery", most + 1, most + 2);
             assert_eq!((cut[1].kind, cut[1].reason.as_ref()), (EventKind::Unreadable, Some(&reason)), "{sender}");
         }
+        let nowhere = json!({"id": "1", "environment": "PRODUCTION", "result": "SUCCESS",
+            "deploymentCommits": [{"repoUrl": "https://example.com/a/b", "commitSha": sha(0)}, {"commitSha": sha(1)}]});
+        let deployed = sent("devlake", ("", ""), &nowhere);
+        assert_eq!((deployed.len(), deployed[0].commits.len()), (2, 1));
+        assert!(unreadable_parts(&deployed).unwrap().contains("1 of 2 commits"));
         let told = vec![json!({"run_status": "planning", "run_updated_at": "2026-03-01T10:00:00Z"}); 1001];
         let runs = sent("terraform", ("", ""), &json!({"run_id": "r", "notifications": told}));
         assert_eq!(runs.iter().filter(|event| event.kind == EventKind::InfraChange).count(), 1000);
