@@ -4,9 +4,10 @@
 use super::fields::{Fields, joined, status_of};
 use super::{Event, EventError, EventKind, Status, clean};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 const SCHEMA: &str = "argocd.v1";
-const IMAGES_MAX: usize = 50;
+const IMAGES_MAX: usize = 1000;
 /// Labels that name the service, most exact first.
 const SERVICE_LABELS: [&str; 2] = ["/labels/app.kubernetes.io~1name", "/labels/service"];
 const ENVIRONMENT_LABELS: [&str; 3] = ["/labels/deployment.environment.name", "/labels/environment", "/labels/env"];
@@ -55,9 +56,11 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
         && !event.attributes.contains_key("revision")
     {
         let revisions: Vec<&str> = revisions.iter().filter_map(Value::as_str).collect();
-        event.attributes.extend(clean::text(&revisions.join(" ")).map(|text| ("revision".to_owned(), text)));
+        event.attributes.extend(clean::whole(&revisions.join(" ")).map(|text| ("revision".to_owned(), text)));
     }
-    Ok(vec![event])
+    let beyond = [("/images", "images"), ("/synced", "synced images")];
+    let beyond = beyond.into_iter().filter_map(|(list, what)| fields.beyond(list, what, IMAGES_MAX));
+    Ok(std::iter::once(event).chain(beyond).collect())
 }
 
 fn first_of(fields: &Fields<'_>, pointers: &[&str]) -> Option<String> {
@@ -71,9 +74,12 @@ fn images(fields: &Fields<'_>) -> Vec<String> {
         fields.list(pointer).take(IMAGES_MAX).filter_map(|image| image.text("")).collect()
     };
     let (running, synced) = (list("/images"), list("/synced"));
-    let is_among = |image: &String, all: &[String]| all.iter().any(|one| repository(one) == repository(image));
-    let mut images: Vec<String> = running.iter().filter(|image| !is_among(image, &synced)).cloned().collect();
-    images.extend(synced.into_iter().filter(|image| running.is_empty() || is_among(image, &running)));
+    let [are_running, are_synced] =
+        [&running, &synced].map(|all| all.iter().map(|image| repository(image)).collect::<BTreeSet<&str>>());
+    let mut images: Vec<String> =
+        running.iter().filter(|image| !are_synced.contains(repository(image))).cloned().collect();
+    let brought = synced.iter().filter(|image| running.is_empty() || are_running.contains(repository(image)));
+    images.extend(brought.cloned());
     images.sort();
     images.dedup();
     images

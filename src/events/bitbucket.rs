@@ -90,7 +90,8 @@ fn pull_request(fields: &Fields<'_>, state: &str) -> Result<Event, EventError> {
 }
 
 fn pushes(fields: &Fields<'_>) -> Vec<Event> {
-    let read = fields.list("/push/changes").take(LIST_MAX).filter_map(|of| push(fields, &of));
+    let changes = fields.list("/push/changes").take(LIST_MAX);
+    let read = changes.flat_map(|of| push(fields, &of).into_iter().chain(of.beyond("/commits", "commits", LIST_MAX)));
     let events: Vec<Event> = read.chain(fields.beyond("/push/changes", "branches and tags", LIST_MAX)).collect();
     if events.is_empty() { vec![fields.ignored("a branch or tag was deleted")] } else { events }
 }

@@ -8,7 +8,6 @@ const REVERTS: &str = "this reverts commit ";
 const REVERTS_REQUEST: [&str; 2] = ["this reverts merge request ", "reverts "];
 const NUMBER_DIGITS_MAX: usize = 18;
 const COMMIT_DIGITS_MAX: usize = 64;
-const COMMITS_MAX: usize = 100;
 
 /// What a message or description says it reverts: commits by their hash, and requests of its own repository by their
 /// number, as `#12` or `!12`.
@@ -19,7 +18,6 @@ pub(super) fn reverted(text: &str, repo: Option<&str>) -> Vec<String> {
     named.extend(text.lines().filter_map(|line| reverted_request(line, &repo)));
     named.sort();
     named.dedup();
-    named.truncate(COMMITS_MAX);
     named
 }
 
@@ -42,7 +40,7 @@ fn reverted_commits(text: &str) -> Vec<String> {
         &rest[..end]
     });
     let commits = named.filter(|digits| (COMMIT_DIGITS_MIN..=COMMIT_DIGITS_MAX).contains(&digits.len()));
-    commits.take(COMMITS_MAX).map(str::to_owned).collect()
+    commits.map(str::to_owned).collect()
 }
 
 /// Whether a label says that a change mends what is live: "hotfix", "Hot-fix", "type::hotfix", "kind/hotfix".
@@ -64,6 +62,9 @@ mod tests {
         let squashed =
             "* This reverts commit BBBBBBBB1.\n* this reverts commit aaaaaaaa1\n* This reverts commit aaaaaaaa1";
         assert_eq!(reverted(squashed, None), ["aaaaaaaa1", "bbbbbbbb1"]);
+        let many: Vec<String> = (0..500).map(|number| format!("{number:040}")).collect();
+        let text: String = many.iter().map(|sha| format!("This reverts commit {sha}.\n")).collect();
+        assert_eq!(reverted(&text, None), many);
         for none in ["", "This reverts commit abc.", "This reverts commit main", "This reverts commit é"] {
             assert!(reverted(none, None).is_empty(), "{none}");
         }

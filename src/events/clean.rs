@@ -9,14 +9,20 @@ const URL_LENGTH_MAX: usize = 2000;
 /// The longest id. Ids are looked up by an index, which takes no row of more than some 2,700 bytes.
 pub const ID_LENGTH_MAX: usize = 200;
 
-/// A text without control and direction-changing characters, trimmed and capped; nothing where nothing is left.
+/// A text without control and direction-changing characters, trimmed and capped; nothing where nothing is left. One that
+/// was cut ends with "…".
 pub fn text(raw: &str) -> Option<String> {
     let raw = raw.trim();
     // As nearly all are: copied once.
     if raw.len() <= TEXT_LENGTH_MAX && raw.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return (!raw.is_empty()).then(|| raw.to_owned());
     }
-    let kept: String = raw.chars().filter(|c| is_plain(*c)).take(TEXT_LENGTH_MAX).collect();
+    let mut plain = raw.chars().filter(|c| is_plain(*c));
+    let mut kept: String = plain.by_ref().take(TEXT_LENGTH_MAX).collect();
+    if plain.next().is_some() {
+        kept.pop();
+        return Some(format!("{}…", kept.trim_end()));
+    }
     let kept = kept.trim_end();
     (!kept.is_empty()).then(|| kept.to_owned())
 }
@@ -154,6 +160,8 @@ mod tests {
         );
         assert_eq!(text(&"e".repeat(600)).unwrap().chars().count(), TEXT_LENGTH_MAX);
         assert_eq!(text(&"é".repeat(600)).unwrap().chars().count(), TEXT_LENGTH_MAX);
+        assert_eq!(text(&"é".repeat(500)), Some("é".repeat(500)));
+        assert_eq!(text(&"e".repeat(501)), Some(format!("{}…", "e".repeat(499))));
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub(super) fn read_grafana(fields: Fields<'_>) -> Result<Vec<Event>, EventError>
     // Tags are "key:value" or "key=value" by habit, or a list of words.
     let listed = fields.list("/tags").filter_map(|tag| tag.text(""));
     let written = fields.word("/tags").split_whitespace().filter_map(clean::text);
-    for tag in listed.chain(written).take(MEMBERS_MAX) {
+    for tag in listed.chain(written) {
         let pair = tag.split_once(':').or_else(|| tag.split_once('='));
         let (key, value) = pair.map_or((tag.as_str(), "true"), |(key, value)| (key.trim(), value.trim()));
         event.attributes.extend(clean::text(key).zip(clean::text(value)));

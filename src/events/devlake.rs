@@ -1,6 +1,6 @@
 //! Deployments as they are posted to Apache DevLake's webhook: one deployment, many commits in many repositories.
 
-use super::fields::{Fields, status_of};
+use super::fields::{Fields, status_of, unreadable};
 use super::{Commit, Event, EventError, EventKind, clean};
 
 const COMMITS_MAX: usize = 1000;
@@ -36,7 +36,16 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     if let [only] = event.commits.as_slice() {
         (event.repo, event.sha) = (Some(only.repo.clone()), Some(only.sha.clone()));
     }
-    Ok(vec![event])
+    let unread = unread(&fields, list, event.commits.len());
+    Ok(std::iter::once(event).chain(unread).chain(fields.beyond(list, "commits", COMMITS_MAX)).collect())
+}
+
+// What stands beside the deployment for commits of which it is not known where they are.
+fn unread(fields: &Fields<'_>, list: &str, read_count: usize) -> Option<Event> {
+    let count = fields.list(list).take(COMMITS_MAX).count();
+    let unread_count = count - read_count;
+    (unread_count > 0)
+        .then(|| unreadable(&format!("{unread_count} of {count} commits: without a repository or a commit's hash")))
 }
 
 fn commit(of: &Fields<'_>) -> Option<Commit> {

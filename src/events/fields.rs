@@ -153,16 +153,16 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Keeps plain values of an object as attributes, each under its own name.
+    /// Keeps plain values of an object as attributes, each under its own name and whole: rules compare them.
     pub(super) fn keep_attributes(&self, pointer: &str, event: &mut Event) {
         let Some(Value::Object(fields)) = self.root.pointer(pointer) else { return };
-        for (key, value) in fields.iter().take(super::ATTRIBUTES_MAX) {
+        for (key, value) in fields {
             let text = match value {
-                Value::String(text) => clean::text(text),
+                Value::String(text) => clean::whole(text),
                 Value::Number(_) | Value::Bool(_) => clean::text(&value.to_string()),
                 _ => None,
             };
-            event.attributes.extend(clean::text(key).zip(text));
+            event.attributes.extend(clean::whole(key).zip(text));
         }
     }
 
@@ -176,7 +176,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn unreadable(reason: &str) -> Event {
+/// What stands among the events for a part that could not be read.
+pub(super) fn unreadable(reason: &str) -> Event {
     Event { kind: EventKind::Unreadable, reason: clean::text(reason), ..Event::default() }
 }
 

@@ -64,7 +64,7 @@ fn known(parts: &[&str]) -> String {
 }
 
 fn environment(event: &Event) -> Option<String> {
-    ["environment", "env"].iter().find_map(|name| event.attributes.get(*name).cloned())
+    ["environment", "env"].iter().find_map(|name| event.attributes.get(*name)).and_then(|name| clean::text(name))
 }
 
 // Going back to what is live already, after another did not go live, is not what made it live.
@@ -133,9 +133,9 @@ fn revision_parts(revision: &str, kind: &str) -> (Option<String>, Option<String>
 // What the Alert's `eventMetadata` adds (env, cluster, region), under its last name.
 fn keep_metadata(fields: &Fields<'_>, event: &mut Event) {
     let Some(Value::Object(metadata)) = fields.root.get("metadata") else { return };
-    for (key, value) in metadata.iter().take(super::ATTRIBUTES_MAX) {
-        let name = key.rsplit('/').next().and_then(clean::text);
-        event.attributes.extend(name.zip(value.as_str().and_then(clean::text)));
+    for (key, value) in metadata {
+        let name = key.rsplit('/').next().and_then(clean::whole);
+        event.attributes.extend(name.zip(value.as_str().and_then(clean::whole)));
     }
 }
 

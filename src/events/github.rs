@@ -7,13 +7,14 @@
 use super::change_text::{is_hotfix, reverted};
 use super::clean;
 use super::fields::Fields;
-use super::{ATTRIBUTES_MAX, Commit, Event, EventError, EventKind, Headers, JOB, Status};
+use super::{Commit, Event, EventError, EventKind, Headers, JOB, Status};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
 const EVENT_HEADER: &str = "x-github-event";
+/// GitHub names no more of one push.
 const COMMITS_MAX: usize = 2048;
 
 /// Reads one webhook. Which event it is stands in a header, so one without it is refused.
@@ -35,7 +36,8 @@ pub(super) fn read(headers: &Headers, root: &Value, received_at: DateTime<Utc>) 
         "ping" => Ok(payload.ignored("GitHub says that the webhook is set up")),
         other => Ok(payload.ignored(&format!("\"{other}\" events are not used; deselect them in the webhook"))),
     };
-    event.map(|event| vec![event])
+    let beyond = (name == "push").then(|| payload.beyond("/commits", "commits", COMMITS_MAX)).flatten();
+    event.map(|event| std::iter::once(event).chain(beyond).collect())
 }
 
 /// The event that a body without a header looks like.
@@ -134,17 +136,16 @@ impl Payload<'_> {
             _ => return,
         };
         let mut attributes = BTreeMap::new();
-        for (key, value) in fields.iter().take(ATTRIBUTES_MAX) {
+        for (key, value) in fields {
             match (key.as_str(), value) {
                 ("service", Value::String(name)) => event.services.extend(clean::text(name)),
                 ("services", Value::Array(names)) => {
-                    let names = names.iter().take(ATTRIBUTES_MAX).filter_map(Value::as_str);
-                    event.services.extend(names.filter_map(clean::text));
+                    event.services.extend(names.iter().filter_map(Value::as_str).filter_map(clean::text));
                 }
                 ("version", Value::String(version)) => event.version = clean::text(version).or(event.version.take()),
-                (_, Value::String(text)) => attributes.extend(clean::text(key).zip(clean::text(text))),
+                (_, Value::String(text)) => attributes.extend(clean::whole(key).zip(clean::whole(text))),
                 (_, Value::Number(_) | Value::Bool(_)) => {
-                    attributes.extend(clean::text(key).zip(clean::text(&value.to_string())));
+                    attributes.extend(clean::whole(key).zip(clean::text(&value.to_string())));
                 }
                 _ => {}
             }
@@ -236,8 +237,8 @@ impl Payload<'_> {
         event.title = self.text("/head_commit/message").and_then(|message| first_line(&message));
         let commits = self.root.get("commits").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         // What was on another branch before was pushed there, and came here by a merge that counts itself.
-        let new = commits.iter().filter(|commit| commit["distinct"].as_bool() != Some(false));
-        event.commits = new.take(COMMITS_MAX).filter_map(|commit| self.commit(commit, &event)).collect();
+        let new = commits.iter().take(COMMITS_MAX).filter(|commit| commit["distinct"].as_bool() != Some(false));
+        event.commits = new.filter_map(|commit| self.commit(commit, &event)).collect();
         Ok(event)
     }
 

@@ -1,9 +1,11 @@
 use super::without_credentials;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-const HEADERS_MAX: usize = 64;
 const VALUE_LENGTH_MAX: usize = 500;
+/// Of a longer value, what stays of it as it is.
+const VALUE_BEGINNING: usize = VALUE_LENGTH_MAX - 65;
 const SECRET_PARTS: [&str; 9] =
     ["authorization", "cookie", "token", "secret", "signature", "password", "api-key", "apikey", "x-honeycomb-team"];
 
@@ -16,7 +18,7 @@ impl Headers {
     /// Takes over names and values; a value that could let someone in is replaced.
     pub fn redacted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut headers = Self::default();
-        for (name, value) in pairs.into_iter().take(HEADERS_MAX) {
+        for (name, value) in pairs {
             headers.insert(name, value);
         }
         headers
@@ -33,7 +35,7 @@ impl Headers {
             if text.len() <= VALUE_LENGTH_MAX && !text.contains(char::is_control) {
                 text.into_owned()
             } else {
-                text.chars().filter(|c| !c.is_control()).take(VALUE_LENGTH_MAX).collect()
+                shortened(text.chars().filter(|c| !c.is_control()).collect())
             }
         };
         self.0.insert(name, kept);
@@ -43,6 +45,15 @@ impl Headers {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
+}
+
+// Ids stand in headers: two that differ stay different.
+fn shortened(text: String) -> String {
+    if text.chars().count() <= VALUE_LENGTH_MAX {
+        return text;
+    }
+    let beginning: String = text.chars().take(VALUE_BEGINNING).collect();
+    format!("{beginning}~{}", hex::encode(Sha256::digest(text.as_bytes())))
 }
 
 // Whether a part stands anywhere in a lower-case name. Names are short and few have one: a search for each part would take
@@ -70,6 +81,19 @@ mod tests {
         for name in ["", "host", "content-type", "x-github-event", "x-github-delivery", "accept", "toke", "\u{e9}"] {
             assert!(!is_secret(name), "{name}");
         }
+    }
+
+    #[test]
+    fn long_values_stay_different_and_no_header_is_left_out() {
+        let of = |end: &str| Headers::redacted([("ce-id", format!("{}{end}", "x".repeat(600)).as_str())]);
+        let (one, other) = (of("1"), of("2"));
+        assert_ne!(one, other);
+        assert_eq!(one.get("ce-id").unwrap().chars().count(), VALUE_LENGTH_MAX);
+        let whole = "é".repeat(VALUE_LENGTH_MAX);
+        assert_eq!(Headers::redacted([("ce-id", whole.as_str())]).get("ce-id"), Some(whole.as_str()));
+        let names: Vec<String> = (0..99).map(|number| format!("x-{number}")).collect();
+        let pairs = names.iter().map(|name| (name.as_str(), "1")).chain([("x-github-event", "push")]);
+        assert_eq!(Headers::redacted(pairs).get("x-github-event"), Some("push"));
     }
 
     #[test]

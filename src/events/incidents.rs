@@ -1,6 +1,6 @@
 //! Incidents: PagerDuty's webhooks (version 3) and Alertmanager's. Context beside deployments and cost.
 
-use super::fields::{Fields, joined};
+use super::fields::{Fields, joined, unreadable};
 use super::{Event, EventError, EventKind};
 
 const ALERTS_MAX: usize = 1000;
@@ -39,7 +39,12 @@ pub(super) fn read_alertmanager(fields: Fields<'_>) -> Result<Vec<Event>, EventE
     if !fields.root.get("alerts").is_some_and(serde_json::Value::is_array) {
         return Err(EventError::Unfit("alerts is missing: this is no webhook of Alertmanager".into()));
     }
-    fields.read_each("/alerts", ALERTS_MAX, |of| alert(&fields, of))
+    let mut events = fields.read_each("/alerts", ALERTS_MAX, |of| alert(&fields, of))?;
+    let cut_count = fields.number("/truncatedAlerts").filter(|count| *count > 0);
+    events.extend(cut_count.map(|count| {
+        unreadable(&format!("{count} more alerts: Alertmanager leaves them out by max_alerts of its webhook"))
+    }));
+    Ok(events)
 }
 
 fn alert(fields: &Fields<'_>, of: &Fields<'_>) -> Result<Event, EventError> {
@@ -78,6 +83,19 @@ mod tests {
             (event.attributes["service_id"].as_str(), event.services[0].as_str()),
             ("PT4KHLK", "Checkout (24x7)")
         );
+    }
+
+    #[test]
+    fn alerts_that_alertmanager_leaves_out_are_told() {
+        let read = |count: i64| {
+            let alert = json!({"status": "firing", "fingerprint": "a", "startsAt": "2026-03-01T10:00:00Z"});
+            let body = json!({"alerts": [alert], "truncatedAlerts": count});
+            read_alertmanager(Fields::new(&body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap()
+        };
+        assert_eq!(read(0).len(), 1);
+        let events = read(3);
+        assert_eq!((events.len(), events[1].kind), (2, EventKind::Unreadable));
+        assert!(events[1].reason.as_deref().unwrap().starts_with("3 more alerts"));
     }
 
     #[test]

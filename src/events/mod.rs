@@ -80,7 +80,9 @@ pub const SENDERS: [&str; 21] = [
     "bitbucket_api",
 ];
 /// A sender's own attributes that are kept of one event.
-const ATTRIBUTES_MAX: usize = 50;
+const ATTRIBUTES_MAX: usize = 1000;
+/// Services that one event names.
+const SERVICES_MAX: usize = 1000;
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -97,7 +99,7 @@ pub enum EventError {
 }
 
 /// Reads one delivery. An uninteresting one gives a single event of kind `ignore` that says why, and a part of one
-/// that cannot be read one of kind `unreadable`.
+/// that cannot be read, or that goes beyond a bound, one of kind `unreadable`.
 pub fn read(
     sender: &str,
     headers: &Headers,
@@ -110,7 +112,7 @@ pub fn read(
     let plain = plain_body(body)?;
     let root = serde_json::from_slice(&plain).map_err(|error| EventError::NotJson(error.to_string()))?;
     let fields = Fields::new(&root, received_at);
-    match sender {
+    let events = match sender {
         "github" => github::read(headers, &root, received_at),
         "gitlab" | "gitlab_api" => gitlab::read(headers, fields),
         "bitbucket" | "bitbucket_api" => bitbucket::read(headers, fields),
@@ -130,7 +132,30 @@ pub fn read(
         "grafana" => context::read_grafana(fields),
         "honeycomb" => context::read_honeycomb(fields),
         _ => api::read(headers, &root, received_at),
-    }
+    };
+    events.map(bounded)
+}
+
+// What one event has more of than is kept is told beside it.
+fn bounded(mut events: Vec<Event>) -> Vec<Event> {
+    let beyond: Vec<Event> = events.iter_mut().flat_map(cut).collect();
+    events.extend(beyond);
+    events
+}
+
+fn cut(event: &mut Event) -> Vec<Event> {
+    let first = event.attributes.keys().nth(ATTRIBUTES_MAX).cloned();
+    let attribute_count = first.map_or(0, |first| event.attributes.split_off(&first).len());
+    let service_count = event.services.len().saturating_sub(SERVICES_MAX);
+    event.services.truncate(SERVICES_MAX);
+    let whose = event.key().unwrap_or_default();
+    [(attribute_count, "attributes", ATTRIBUTES_MAX), (service_count, "services", SERVICES_MAX)]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, what, most)| {
+            fields::unreadable(&format!("{count} {what} of {whose}: at most {most} are kept of one event"))
+        })
+        .collect()
 }
 
 /// The event's name that a GitHub body without an `X-GitHub-Event` header looks like.
@@ -169,5 +194,83 @@ mod tests {
             let said = unreadable_parts(&read).unwrap();
             assert!(read[1].kind == EventKind::Unreadable && said.contains(reason), "{sender}: {said}");
         }
+    }
+
+    fn sent(sender: &str, header: (&str, &str), body: &Value) -> Vec<Event> {
+        let headers = Headers::redacted([header]);
+        read(sender, &headers, body.to_string().as_bytes(), DateTime::UNIX_EPOCH).unwrap()
+    }
+
+    /// What a delivery lists beyond a bound is told, and what is within it is read.
+    #[test]
+    fn a_list_beyond_its_bound_is_told() {
+        let sha = |number: usize| format!("{:040}", number + 1);
+        let github = |count: usize| {
+            let commits: Vec<Value> = (0..count).map(|number| json!({"id": sha(number)})).collect();
+            json!({"ref": "refs/heads/main", "after": sha(0), "commits": commits, "repository": {"full_name": "a/b"}})
+        };
+        let bitbucket = |count: usize| {
+            let commits: Vec<Value> = (0..count).map(|number| json!({"hash": sha(number)})).collect();
+            let new = json!({"type": "branch", "name": "main", "target": {"hash": sha(0)}});
+            json!({"push": {"changes": [{"new": new, "commits": commits}]}, "repository": {"full_name": "a/b"}})
+        };
+        let devlake = |count: usize| {
+            let commit = |number| json!({"repoUrl": "https://example.com/a/b", "commitSha": sha(number)});
+            let commits: Vec<Value> = (0..count).map(commit).collect();
+            json!({"id": "1", "environment": "PRODUCTION", "result": "SUCCESS", "deploymentCommits": commits})
+        };
+        let push = ("X-GitHub-Event", "push");
+        for (sender, header, body, most) in [
+            ("github", push, &github as &dyn Fn(usize) -> Value, 2048),
+            ("bitbucket", ("X-Event-Key", "repo:push"), &bitbucket as &dyn Fn(usize) -> Value, 1000),
+            ("devlake", ("", ""), &devlake as &dyn Fn(usize) -> Value, 1000),
+        ] {
+            let all = sent(sender, header, &body(most));
+            assert_eq!((all.len(), all[0].commits.len()), (1, most), "{sender}");
+            let cut = sent(sender, header, &body(most + 2));
+            assert_eq!((cut.len(), cut[0].commits.len()), (2, most), "{sender}");
+            let reason = format!("commits {} to {}: at most {most} are read of one delivery", most + 1, most + 2);
+            assert_eq!((cut[1].kind, cut[1].reason.as_ref()), (EventKind::Unreadable, Some(&reason)), "{sender}");
+        }
+        let nowhere = json!({"id": "1", "environment": "PRODUCTION", "result": "SUCCESS",
+            "deploymentCommits": [{"repoUrl": "https://example.com/a/b", "commitSha": sha(0)}, {"commitSha": sha(1)}]});
+        let deployed = sent("devlake", ("", ""), &nowhere);
+        assert_eq!((deployed.len(), deployed[0].commits.len()), (2, 1));
+        assert!(unreadable_parts(&deployed).unwrap().contains("1 of 2 commits"));
+        let told = vec![json!({"run_status": "planning", "run_updated_at": "2026-03-01T10:00:00Z"}); 1001];
+        let runs = sent("terraform", ("", ""), &json!({"run_id": "r", "notifications": told}));
+        assert_eq!(runs.iter().filter(|event| event.kind == EventKind::InfraChange).count(), 1000);
+        assert!(unreadable_parts(&runs).unwrap().contains("notifications 1001 to 1001"));
+        let images: Vec<String> = (0..1001).map(|number| format!("shop/image{number}:1")).collect();
+        let sync = json!({"schema": "argocd.v1", "app": "shop", "uid": "u", "phase": "Succeeded", "health": "Healthy",
+            "startedAt": "2026-03-01T10:00:00Z", "images": images});
+        let synced = sent("argocd", ("", ""), &sync);
+        assert_eq!(synced[0].artifact.as_ref().unwrap().split(' ').count(), 1000);
+        assert!(unreadable_parts(&synced).unwrap().contains("images 1001 to 1001"));
+    }
+
+    /// Rules look at services and attributes: the last of many counts as the first, and long values are compared whole.
+    #[test]
+    fn many_and_long_attributes_are_kept() {
+        let deployed = |count: usize, services: usize| {
+            let mut payload: serde_json::Map<String, Value> =
+                (0..count).map(|number| (format!("key{number:04}"), json!("x".repeat(600)))).collect();
+            let services: Vec<String> = (0..services).map(|number| format!("service{number}")).collect();
+            payload.insert("services".into(), json!(services));
+            let body = json!({"deployment": {"id": 7, "environment": "production", "payload": payload}});
+            sent("github", ("X-GitHub-Event", "deployment"), &body)
+        };
+        let all = deployed(100, 100);
+        assert_eq!((all.len(), all[0].services.len(), all[0].attributes.len()), (1, 100, 100));
+        assert_eq!(all[0].attributes["key0099"].len(), 600);
+        let cut = deployed(1003, 1001);
+        assert_eq!((cut.len(), cut[0].services.len(), cut[0].attributes.len()), (3, 1000, 1000));
+        let said = unreadable_parts(&cut).unwrap();
+        assert!(said.contains("3 attributes of 7: at most 1000") && said.contains("1 services of 7"), "{said}");
+        let labels: serde_json::Map<String, Value> =
+            (0..60).map(|number| (format!("label{number}"), json!("v"))).collect();
+        let alert =
+            json!({"fingerprint": "a", "status": "firing", "startsAt": "2026-03-01T10:00:00Z", "labels": labels});
+        assert_eq!(sent("alertmanager", ("", ""), &json!({"alerts": [alert]}))[0].attributes.len(), 60);
     }
 }

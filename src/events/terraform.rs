@@ -3,6 +3,8 @@
 use super::fields::Fields;
 use super::{Event, EventError, EventKind, Status, clean};
 
+const NOTIFICATIONS_MAX: usize = 1000;
+
 /// Reads one notification; it may tell of several statuses of its run.
 pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     if !fields.has("/run_id") {
@@ -14,7 +16,9 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
         return Ok(vec![fields.ignored(reason)]);
     }
     let run_id = fields.id("/run_id")?;
-    let events: Vec<Event> = fields.list("/notifications").take(100).map(|of| told(&fields, &of, &run_id)).collect();
+    let read = fields.list("/notifications").take(NOTIFICATIONS_MAX).map(|of| told(&fields, &of, &run_id));
+    let beyond = fields.beyond("/notifications", "notifications", NOTIFICATIONS_MAX);
+    let events: Vec<Event> = read.chain(beyond).collect();
     if events.is_empty() { Ok(vec![fields.ignored("the notification tells nothing")]) } else { Ok(events) }
 }
 

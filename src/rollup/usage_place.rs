@@ -2,7 +2,7 @@
 
 use super::mapper::{self, Mapper};
 use crate::allocate::{self, Catalogue, Target};
-use crate::store::usage_unmapped::Reason;
+use crate::store::usage_unmapped::{Reason, shown};
 use sqlx::PgConnection;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,9 +17,9 @@ pub type Place = (i64, i64);
 /// What a value called itself, where it belongs to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoPlace {
-    /// The service as it was sent; may be empty.
+    /// The service as it is shown; may be empty.
     pub service: String,
-    /// The environment as it was sent; may be empty.
+    /// The environment as it is shown; may be empty.
     pub environment: String,
     /// What lacks.
     pub reason: Reason,
@@ -70,11 +70,14 @@ impl Places {
         let service_id = known(&assigned.service).or_else(|| self.catalogue.services.find(&service));
         let environment_id = known(&assigned.environment).or_else(|| self.catalogue.environments.find(&environment));
         match (service_id, environment_id) {
-            (None, _) => Err(NoPlace { service, environment, reason: Reason::Service }),
-            (Some(_), None) if !environment.is_empty() => {
-                Err(NoPlace { service, environment, reason: Reason::Environment })
-            }
+            (None, _) => Err(no_place(&service, &environment, Reason::Service)),
+            (Some(_), None) if !environment.is_empty() => Err(no_place(&service, &environment, Reason::Environment)),
             (Some(service_id), environment_id) => Ok((service_id, environment_id.unwrap_or(0))),
         }
     }
+}
+
+// Each value that is lost remembers them: whole, a long one would be copied as often.
+fn no_place(service: &str, environment: &str, reason: Reason) -> NoPlace {
+    NoPlace { service: shown(service), environment: shown(environment), reason }
 }

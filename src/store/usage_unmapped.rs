@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 /// Kinds of values that are kept apart; beyond them, all are one row under the name "others".
 const ROWS_MAX: i64 = 2000;
 const ROWS_SHOWN_MAX: i64 = 100;
+const NAME_CHARS_MAX: usize = 200;
 
 /// Why a value belongs to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +69,17 @@ pub struct Lost {
     pub reason: Reason,
 }
 
+/// A name as it is counted and shown: without control characters, and where it is long with "…" for its end.
+pub fn shown(name: &str) -> String {
+    let mut plain = name.chars().filter(|c| !c.is_control());
+    let mut kept: String = plain.by_ref().take(NAME_CHARS_MAX).collect();
+    if plain.next().is_some() {
+        kept.pop();
+        kept.push('…');
+    }
+    kept
+}
+
 /// Counts values that belong to nothing.
 pub async fn count(
     conn: &mut PgConnection,
@@ -78,10 +90,9 @@ pub async fn count(
     if lost.is_empty() {
         return Ok(());
     }
-    let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
-    let metrics: Vec<String> = lost.keys().map(|one| short(&one.metric)).collect();
-    let services: Vec<String> = lost.keys().map(|one| short(&one.service)).collect();
-    let environments: Vec<String> = lost.keys().map(|one| short(&one.environment)).collect();
+    let metrics: Vec<String> = lost.keys().map(|one| shown(&one.metric)).collect();
+    let services: Vec<String> = lost.keys().map(|one| shown(&one.service)).collect();
+    let environments: Vec<String> = lost.keys().map(|one| shown(&one.environment)).collect();
     let reasons: Vec<String> = lost.keys().map(|one| one.reason.key().to_owned()).collect();
     let counts: Vec<i64> = lost.values().copied().collect();
     sqlx::query!(
@@ -176,4 +187,18 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Unmapped>> {
 /// Begins to count anew: what is still wrong comes again.
 pub async fn forget(conn: &mut PgConnection) -> sqlx::Result<u64> {
     sqlx::query!("DELETE FROM usage_unmapped").execute(conn).await.map(|done| done.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_shows_that_it_goes_on() {
+        let whole = "é".repeat(NAME_CHARS_MAX);
+        assert_eq!((shown(&whole), shown("a\nb")), (whole.clone(), "ab".to_owned()));
+        let cut = shown(&format!("{whole}1"));
+        assert!(cut.ends_with("é…") && cut.chars().count() == NAME_CHARS_MAX, "{cut}");
+        assert_eq!(shown(&cut), cut);
+    }
 }

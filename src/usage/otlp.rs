@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 
 /// Values of one request.
 pub const VALUES_MAX: usize = 100_000;
-const TEXT_CHARS_MAX: usize = 1000;
+/// Of a metric's name. Those that values are taken of are shorter, so that none is taken for another.
+const NAME_CHARS_MAX: usize = 1000;
 const NO_RECORDED_VALUE: u32 = 1;
 const DELTA: i32 = 1;
 const CUMULATIVE: i32 = 2;
@@ -63,7 +64,7 @@ pub enum Unusable {
 /// What a request says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decoded {
-    /// The attributes of each resource.
+    /// The attributes of each resource, whole: rules compare them to their end.
     pub resources: Vec<BTreeMap<String, String>>,
     /// Values, in the order in which they came.
     pub values: Vec<Measured>,
@@ -96,7 +97,7 @@ fn decoded(request: ExportRequest) -> Result<Decoded, String> {
         let resource = decoded.resources.len();
         let mut name = Sha256::new();
         hash_pairs(&mut name, &attributes);
-        decoded.resources.push(attributes.iter().map(|(key, value)| (short(key), short(value))).collect());
+        decoded.resources.push(attributes);
         for scope in of_resource.scope_metrics {
             let mut name = name.clone();
             hash_text(&mut name, &scope.scope.unwrap_or_default().name);
@@ -248,7 +249,7 @@ fn inner(value: &AnyValue) -> Value {
 }
 
 fn short(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).collect()
+    text.chars().take(NAME_CHARS_MAX).collect()
 }
 
 fn hash_pairs(hash: &mut Sha256, pairs: &BTreeMap<String, String>) {
@@ -308,7 +309,7 @@ mod tests {
 
     #[test]
     fn attributes_of_every_kind_tell_series_apart() {
-        let long = |end: &str| format!(r#"{{"stringValue": "{}{end}"}}"#, "x".repeat(TEXT_CHARS_MAX));
+        let long = |end: &str| format!(r#"{{"stringValue": "{}{end}"}}"#, "x".repeat(1000));
         let map = |pairs: &str| format!(r#"{{"kvlistValue": {{"values": [{pairs}]}}}}"#);
         let (a, b) =
             (r#"{"key": "a", "value": {"boolValue": true}}"#, r#"{"key": "b", "value": {"doubleValue": "NaN"}}"#);
@@ -349,8 +350,8 @@ mod tests {
         assert_eq!((series[4], series[6]), (series[11], series[12]));
         let mut texts: Vec<&str> = found.resources[0].values().map(String::as_str).collect();
         texts.sort_unstable();
-        let cut = "x".repeat(TEXT_CHARS_MAX);
-        assert_eq!(texts, ["+/8=", r#"["1",2]"#, &cut, r#"{"a":true,"b":"NaN"}"#]);
+        let whole = format!("{}1", "x".repeat(1000));
+        assert_eq!(texts, ["+/8=", r#"["1",2]"#, &whole, r#"{"a":true,"b":"NaN"}"#]);
     }
 
     /// Bytes as another program writes them: one gauge of 1.5 for the service "a", by the tags of the specification.

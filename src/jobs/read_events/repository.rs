@@ -22,7 +22,7 @@ const OVERLAP: TimeDelta = TimeDelta::days(1);
 /// Times of a deployment's status and of its row are written one after the other.
 const SAME_MOMENT: TimeDelta = TimeDelta::seconds(2);
 /// Deployments of which more may be told and that are asked for again.
-const OPEN_MAX: i64 = 200;
+const OPEN_MAX: usize = 200;
 
 /// Reads a repository whole; then it is read up to when the read began.
 pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> Result<(), Stop> {
@@ -39,13 +39,22 @@ pub(super) async fn read(asking: &mut Asking<'_>, setting: &ReadRepository) -> R
             read => read?,
         }
     }
-    read_open(asking, &setting.repository, &repository, &mut marks).await?;
+    let are_all_asked = read_open(asking, &setting.repository, &repository, &mut marks).await?;
     let mut transaction = asking.pools.jobs.begin().await?;
     if !jobs::holds(&mut transaction, asking.fence).await? {
         return Err(Stop::Lost);
     }
     set_marks(&mut transaction, asking, &marks).await?;
-    event_reads::read_through(&mut transaction, asking.event_source_id, &setting.repository, started_at).await?;
+    let id = asking.event_source_id;
+    event_reads::read_through(&mut transaction, id, &setting.repository, started_at).await?;
+    if !are_all_asked {
+        let error = format!(
+            "More than {OPEN_MAX} deployments have not ended or stand in previews: only the newest {OPEN_MAX} were asked \
+             for again."
+        );
+        let remedy = "Delete there what is over: the next read asks for others then.";
+        event_reads::repository_failed(&mut transaction, id, &setting.repository, &error, remedy).await?;
+    }
     transaction.commit().await?;
     Ok(())
 }
@@ -86,7 +95,7 @@ async fn read_list(
     while let Some(page) = pages.turn(asking).await? {
         marks.extend(page.mark);
         let is_wanted = |row: &&Value| asking.api.falls_to(list, row).is_none_or(|at| at >= since);
-        let wanted: Vec<&Value> = page.rows.iter().take_while(is_wanted).collect();
+        let wanted: Vec<&Value> = page.rows.iter().filter(is_wanted).collect();
         if wanted.len() < page.rows.len() {
             pages.end();
         }
@@ -213,24 +222,26 @@ async fn take_deployment(
 }
 
 // Deployments that began here and never ended, and previews that stand: the list may not show them any more. One that
-// is as it was has no status that was not taken then.
+// is as it was has no status that was not taken then. Gives whether these were all.
 async fn read_open(
     asking: &mut Asking<'_>,
     path_name: &str,
     repository: &Repository,
     marks: &mut Vec<Mark>,
-) -> Result<(), Stop> {
+) -> Result<bool, Stop> {
     let since = asking.run.started_at - FIRST;
     let mut conn = asking.pools.jobs.acquire().await?;
     let id = asking.event_source_id;
     let with_previews = asking.api.ends_in_silence();
-    let Some(path) = asking.api.deployment_path(path_name, "") else { return Ok(()) };
+    let Some(path) = asking.api.deployment_path(path_name, "") else { return Ok(true) };
     let gone = Gone { path: &path, mark: event_reads::GONE };
     let name = &repository.name;
-    let open = event_known::open_deployments(&mut conn, id, name, since, with_previews, gone, OPEN_MAX).await?;
+    let limit = OPEN_MAX as i64 + 1;
+    let open = event_known::open_deployments(&mut conn, id, name, since, with_previews, gone, limit).await?;
     drop(conn);
-    for external_id in open {
-        let Some(path) = asking.api.deployment_path(path_name, &external_id) else { return Ok(()) };
+    let are_all = open.len() <= OPEN_MAX;
+    for external_id in open.into_iter().take(OPEN_MAX) {
+        let Some(path) = asking.api.deployment_path(path_name, &external_id) else { return Ok(true) };
         let mark = event_reads::mark(&asking.pools.jobs, id, &path).await?;
         if mark.as_deref() == Some(event_reads::GONE) {
             continue;
@@ -253,7 +264,7 @@ async fn read_open(
         take_deployment(asking, path_name, repository, &row, known).await?;
         marks.extend(answer.etag.map(|etag| (path, etag)));
     }
-    Ok(())
+    Ok(are_all)
 }
 
 // Stores what lacks, and the marks of the answers that held it. Gives how many were not stored before.

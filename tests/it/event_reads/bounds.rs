@@ -232,3 +232,32 @@ async fn a_preview_is_asked_for_until_it_is_over(pool: PgPool) {
         assert_eq!(asked, expected, "{}", place.last("error").await);
     }
 }
+
+/// Of many deployments that have not ended, it is told that some were not asked for again, until there are fewer.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn open_deployments_that_are_not_asked_for_are_told(pool: PgPool) {
+    let place = Place::new(&pool, "github").await;
+    let (api, made) = (FakeApi::start().await, day());
+    api.put("/repos/acme/shop", repository());
+    for list in ["pulls", "commits"] {
+        api.put(&format!("/repos/acme/shop/{list}"), json!([]));
+    }
+    let rows: Vec<Value> = (1..=201).map(|id| row(id, made, made)).collect();
+    api.put("/repos/acme/shop/deployments", json!(rows));
+    for id in 1..=201 {
+        api.put(&format!("/repos/acme/shop/deployments/{id}/statuses"), json!([]));
+    }
+    place.set_up(&api, "acme/shop", TOKEN).await;
+    // Over there they were deleted: each is asked for once.
+    for (expected, problem) in [(0, ""), (200, "only the newest 200 were asked for again"), (1, ""), (0, "")] {
+        place.read().await;
+        let is_one = |path: &str| path.rsplit('/').next().is_some_and(|id| id.parse::<u32>().is_ok());
+        let asked = api.taken().iter().filter(|(path, ..)| is_one(path)).count();
+        assert_eq!(asked, expected, "{}", place.last("error").await);
+        let told: Option<String> =
+            sqlx::query_scalar("SELECT last_error FROM event_read_repository").fetch_one(&pool).await.unwrap();
+        let told = told.unwrap_or_default();
+        assert!(told.is_empty() == problem.is_empty() && told.contains(problem), "{told}");
+    }
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment").await, 201);
+}

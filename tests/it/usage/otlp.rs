@@ -129,6 +129,32 @@ async fn what_belongs_to_nothing_is_counted_and_shown(pool: PgPool) {
     assert_eq!(count(&pool, "SELECT count(*) FROM usage_unmapped").await, 0);
 }
 
+/// A rule compares an attribute to its end: what only begins like its value is another service's, and is rejected.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_long_attribute_is_compared_whole(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = ingest(&app).await;
+    sqlx::query(
+        "INSERT INTO mapping_rule (position, applies_to, conditions, service_id, created_by)
+         SELECT 1, 'deployments', jsonb_build_array(jsonb_build_object('attribute', 'tag:process.command_line',
+                'operator', 'equals', 'value', repeat('x', 1000))), service_id, 'test'
+         FROM service WHERE slug = 'shop'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let of = |command: String| {
+        let mut one = resource("unheard-of", "", json!([sum("requests", 1, 0, 60, 3)]));
+        let attribute = json!({ "key": "process.command_line", "value": { "stringValue": command } });
+        one["resource"]["attributes"].as_array_mut().unwrap().push(attribute);
+        one
+    };
+    let (own, other) = (of("x".repeat(1000)), of(format!("{}y", "x".repeat(1000))));
+    let answer = send(&app, &token, &[own, other]).await;
+    assert_eq!(answer["partialSuccess"]["rejectedDataPoints"], "1", "{answer}");
+    assert_eq!(days(&pool, "requests").await, ["shop 2026-10-31 3 of 1 hours"]);
+}
+
 /// What is still to come is rejected and counted as other values that cannot be taken, and makes nothing known.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_is_still_to_come_is_rejected(pool: PgPool) {
