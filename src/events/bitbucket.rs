@@ -91,7 +91,10 @@ fn pull_request(fields: &Fields<'_>, state: &str) -> Result<Event, EventError> {
 
 fn pushes(fields: &Fields<'_>) -> Vec<Event> {
     let changes = fields.list("/push/changes").take(LIST_MAX);
-    let read = changes.flat_map(|of| push(fields, &of).into_iter().chain(of.beyond("/commits", "commits", LIST_MAX)));
+    let read = changes.flat_map(|of| {
+        let left_out = of.commits_left_out(of.is_true("/truncated"));
+        push(fields, &of).into_iter().chain(of.beyond("/commits", "commits", LIST_MAX)).chain(left_out)
+    });
     let events: Vec<Event> = read.chain(fields.beyond("/push/changes", "branches and tags", LIST_MAX)).collect();
     if events.is_empty() { vec![fields.ignored("a branch or tag was deleted")] } else { events }
 }

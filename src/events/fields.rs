@@ -67,6 +67,17 @@ impl<'a> Fields<'a> {
             .then(|| unreadable(&format!("{what} {first} to {count}: at most {count_max} are read of one delivery")))
     }
 
+    /// What stands beside a push of which the sender itself names fewer commits than it has. It is no fault of the
+    /// delivery, and reading it again tells no more; a scheduled read of the repository does.
+    pub(super) fn commits_left_out(&self, is_shortened: bool) -> Option<Event> {
+        let listed = self.list("/commits").count();
+        is_shortened.then(|| {
+            self.ignored(&format!(
+                "the sender names {listed} of the commits: a scheduled read of the repository brings the rest"
+            ))
+        })
+    }
+
     pub(super) fn has(&self, pointer: &str) -> bool {
         self.root.pointer(pointer).is_some_and(|value| !value.is_null())
     }

@@ -29,7 +29,8 @@ pub(super) fn read(headers: &Headers, fields: Fields<'_>) -> Result<Vec<Event>, 
         "build" => vec![job(&fields)?],
         "feature_flag" => vec![feature_flag(&fields)?],
         "push" | "tag_push" => {
-            std::iter::once(push(&fields)).chain(fields.beyond("/commits", "commits", LIST_MAX)).collect()
+            let beyond = fields.beyond("/commits", "commits", LIST_MAX);
+            std::iter::once(push(&fields)).chain(beyond).chain(commits_left_out(&fields)).collect()
         }
         "merge_request" => vec![merge_request(&fields)?],
         "" if fields.has("/deployable") || (fields.has("/environment/name") && fields.has("/sha")) => {
@@ -210,6 +211,13 @@ fn feature_flag(fields: &Fields<'_>) -> Result<Event, EventError> {
     Ok(event)
 }
 
+// GitLab lists the newest twenty commits of a push, and says how many there are.
+fn commits_left_out(fields: &Fields<'_>) -> Option<Event> {
+    let listed = fields.list("/commits").count();
+    let all = fields.number("/total_commits_count").and_then(|count| usize::try_from(count).ok());
+    fields.commits_left_out(all.is_some_and(|all| all > listed))
+}
+
 fn push(fields: &Fields<'_>) -> Event {
     let Some(sha) = fields.sha("/after") else {
         return Event {
@@ -336,6 +344,23 @@ mod tests {
         let events = read("success");
         assert_eq!(events.iter().map(|event| event.seconds).collect::<Vec<_>>(), [Some(63), None]);
         assert_eq!(read("running")[0].seconds, None);
+    }
+
+    #[test]
+    fn commits_that_gitlab_leaves_out_are_told() {
+        let events = |total: u64| {
+            let sha = "82b3d5ae55f7080f1e6022629cdb57bfae7cccc7";
+            let body = json!({"object_kind": "push", "after": sha, "ref": "refs/heads/main",
+                "project": {"path_with_namespace": "acme/shop"},
+                "commits": [{"id": sha, "message": "One", "timestamp": "2026-02-25T10:00:00Z"}],
+                "total_commits_count": total});
+            read(&Headers::default(), Fields::new(&body, "2026-03-01T12:00:00Z".parse().unwrap())).unwrap()
+        };
+        assert_eq!(events(1).len(), 1);
+        let events = events(31);
+        let told = events[1].reason.as_deref().unwrap();
+        assert_eq!((events.len(), events[1].kind), (2, EventKind::Ignore));
+        assert!(told.starts_with("the sender names 1 of the commits"), "{told}");
     }
 
     #[test]

@@ -263,15 +263,15 @@ async fn record_deliveries(conn: &mut PgConnection, all: &[Unread]) -> anyhow::R
     Ok(reading)
 }
 
-// A delivery of which a part could not be read is an error that says which: somebody has to know. The rest is there.
+// A delivery of which a part could not be read is an error that says which: somebody has to know. The rest is there. What
+// is of no use in one that tells something is told beside it.
 fn outcome(events: &[Event]) -> (&'static str, Option<String>) {
     if let Some(reason) = events::unreadable_parts(events) {
         return ("error", Some(reason));
     }
-    if events.iter().all(|event| event.kind == EventKind::Ignore) {
-        return ("ignored", events.iter().find_map(|event| event.reason.clone()));
-    }
-    ("done", None)
+    let ignored = || events.iter().filter(|event| event.kind == EventKind::Ignore);
+    let reason = ignored().find_map(|event| event.reason.clone());
+    if ignored().count() == events.len() { ("ignored", reason) } else { ("done", reason) }
 }
 
 /// Writes down what a delivery told, instead of what it told when it was read before. The caller holds [`lock`].
