@@ -2,19 +2,22 @@
 
 use crate::focus::Decimal;
 use rustc_hash::{FxBuildHasher, FxHashMap};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
+use std::fmt;
 use std::hash::BuildHasher;
 
 /// Texts that are remembered as readable or not.
 const KNOWN_MAX: usize = 65_536;
 
-/// The text is neither a JSON object nor one of the other forms.
+/// The text is neither a JSON object nor one of the other forms, or it gives one key two values.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the tags are not a JSON object")]
 pub struct UnreadableTags;
 
 /// Reads a JSON object, one without its braces (`"k": "v","k2": "v2"`), or a list of key-value objects. A tag
-/// without a value is `true`, as FOCUS has it.
+/// without a value is `true`, as FOCUS has it. A key with two values cannot be read: FOCUS has keys be unique, and nobody
+/// knows which of them rules should go by.
 pub fn read(text: &str) -> Result<Map<String, Value>, UnreadableTags> {
     let text = text.trim();
     // No text of PostgreSQL can hold a NUL.
@@ -25,8 +28,8 @@ pub fn read(text: &str) -> Result<Map<String, Value>, UnreadableTags> {
         None => return Ok(Map::new()),
         // Two quotes with nothing between them are what some exports write for nothing.
         Some(b'"') if text == "\"\"" => return Ok(Map::new()),
-        Some(b'{') => serde_json::from_str(text).map_err(|_| UnreadableTags)?,
-        Some(b'"') => serde_json::from_str(&format!("{{{text}}}")).map_err(|_| UnreadableTags)?,
+        Some(b'{') => from_object(text)?,
+        Some(b'"') => from_object(&format!("{{{text}}}"))?,
         Some(b'[') => from_pairs(serde_json::from_str(text).map_err(|_| UnreadableTags)?)?,
         Some(_) => return Err(UnreadableTags),
     };
@@ -52,43 +55,40 @@ pub(super) fn can_be_read(text: &str) -> bool {
     is_plain(text) || read(text).is_ok()
 }
 
-/// Whether a text is surely such an object: of nothing but texts without escapes, as most are. Nothing is built to
-/// find that out. What is not plain may be readable all the same.
-fn is_plain(text: &str) -> bool {
-    let blank = |rest: &mut &[u8]| *rest = rest.trim_ascii_start();
-    let take = |rest: &mut &[u8], wanted: u8| match *rest {
+/// Whether a text is surely such an object: of nothing but texts without escapes, under keys that stand once, as most are.
+/// No object is built to find that out. What is not plain may be readable all the same.
+fn is_plain<'a>(text: &'a str) -> bool {
+    let blank = |rest: &mut &'a [u8]| *rest = rest.trim_ascii_start();
+    let take = |rest: &mut &'a [u8], wanted: u8| match *rest {
         [first, others @ ..] if *first == wanted => {
             *rest = others;
             true
         }
         _ => false,
     };
-    let string = |rest: &mut &[u8]| {
-        let Some(inside) = rest.strip_prefix(b"\"") else { return false };
-        let end = inside.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'));
-        match end {
-            Some(end) if inside[end] == b'"' => {
-                *rest = &inside[end + 1..];
-                true
-            }
-            _ => false,
-        }
+    let string = |rest: &mut &'a [u8]| {
+        let inside = rest.strip_prefix(b"\"")?;
+        let end = inside.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'))?;
+        *rest = &inside[end..];
+        take(rest, b'"').then(|| &inside[..end])
     };
+    let mut keys: Vec<&[u8]> = Vec::new();
     let mut rest = text.as_bytes();
     if !take(&mut rest, b'{') {
         return false;
     }
     loop {
         blank(&mut rest);
-        if !string(&mut rest) {
-            return false;
+        match string(&mut rest) {
+            Some(key) if !keys.contains(&key) => keys.push(key),
+            _ => return false,
         }
         blank(&mut rest);
         if !take(&mut rest, b':') {
             return false;
         }
         blank(&mut rest);
-        if !string(&mut rest) {
+        if string(&mut rest).is_none() {
             return false;
         }
         blank(&mut rest);
@@ -108,6 +108,45 @@ fn storable(value: Value) -> Value {
     }
 }
 
+fn from_object(text: &str) -> Result<Map<String, Value>, UnreadableTags> {
+    serde_json::from_str::<OneValueEach>(text).map(|tags| tags.0).map_err(|_| UnreadableTags)
+}
+
+/// An object whose keys have one value each. Of a key that stands twice, serde_json would keep the last without a word.
+struct OneValueEach(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for OneValueEach {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OneValueEachVisitor)
+    }
+}
+
+struct OneValueEachVisitor;
+
+impl<'de> Visitor<'de> for OneValueEachVisitor {
+    type Value = OneValueEach;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<OneValueEach, A::Error> {
+        let mut tags = Map::new();
+        while let Some((key, value)) = members.next_entry()? {
+            add(&mut tags, key, value).map_err(A::Error::custom)?;
+        }
+        Ok(OneValueEach(tags))
+    }
+}
+
+fn add(tags: &mut Map<String, Value>, key: String, value: Value) -> Result<(), UnreadableTags> {
+    if tags.get(&key).is_some_and(|known| *known != value) {
+        return Err(UnreadableTags);
+    }
+    tags.insert(key, value);
+    Ok(())
+}
+
 fn from_pairs(pairs: Vec<Map<String, Value>>) -> Result<Map<String, Value>, UnreadableTags> {
     let mut tags = Map::new();
     for mut pair in pairs {
@@ -115,7 +154,7 @@ fn from_pairs(pairs: Vec<Map<String, Value>>) -> Result<Map<String, Value>, Unre
             return Err(UnreadableTags);
         };
         let value = pair.remove("value").or_else(|| pair.remove("Value")).unwrap_or(Value::Null);
-        tags.insert(key, value);
+        add(&mut tags, key, value)?;
     }
     Ok(tags)
 }
@@ -137,7 +176,16 @@ mod tests {
         for text in [r#"{"a":"b"}"#, r#"{ "a" : "b" , "é":"" }"#] {
             assert!(is_plain(text) && read(text).is_ok(), "{text}");
         }
-        for text in ["", "{}", r#"{"a":1}"#, r#"{"a":"\u0000"}"#, r#"{"a":"b",}"#, r#"{"a":"b"}x"#, r#""a":"b""#] {
+        for text in [
+            "",
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"a":"\u0000"}"#,
+            r#"{"a":"b",}"#,
+            r#"{"a":"b"}x"#,
+            r#""a":"b""#,
+            r#"{"a":"b","a":"c"}"#,
+        ] {
             assert!(!is_plain(text), "{text}");
         }
     }
@@ -172,6 +220,7 @@ mod tests {
             (r#"[{"key":"env","value":"prod"},{"key":"spot"}]"#, r#"{"env":"prod","spot":true}"#),
             (r#"{"n":1e400000,"m":1.50}"#, r#"{"n":"1e+400000","m":1.50}"#),
             (r#"{"flat":{"not":[1]}}"#, r#"{"flat":"{\"not\":[1]}"}"#),
+            (r#"{"env":"prod","env":"prod"}"#, r#"{"env":"prod"}"#),
             ("{}", "{}"),
             ("  ", "{}"),
             (r#""""#, "{}"),
@@ -190,6 +239,10 @@ mod tests {
             "[1,2]",
             r#""env""#,
             r#"{"a":"\u0000"}"#,
+            r#"{"env":"prod","env":"test"}"#,
+            r#"{"env":"prod","\u0065nv":null}"#,
+            r#""env": "prod","env": "test""#,
+            r#"[{"key":"env","value":"prod"},{"key":"env","value":"test"}]"#,
             &"[".repeat(10_000),
         ] {
             assert_eq!(read(text), Err(UnreadableTags), "{text}");
