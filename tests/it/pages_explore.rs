@@ -196,6 +196,21 @@ async fn the_first_sentence_answers(pool: PgPool) {
     assert!(failed.body.contains("It did not go live"), "{}", lede(&failed));
 }
 
+/// Services of one deployment are compared once its days are there: what lacks is not zero.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn services_are_compared_once_there_are_days(pool: PgPool) {
+    seed(&pool).await;
+    sqlx::query("INSERT INTO deployment_service (deployment_id, service_id) SELECT n, 2 FROM generate_series(1, 4) n")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let app = browser(pool, Role::Finance).await;
+    for (id, is_there) in [(1, true), (3, false), (4, false)] {
+        let page = app.get(&format!("/deployments/{id}")).await;
+        assert_eq!(page.body.contains("Average cost a day by service"), is_there, "{id}: {}", lede(&page));
+    }
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_page_its_csv_and_the_totals_agree(pool: PgPool) {
     seed(&pool).await;
