@@ -338,6 +338,12 @@ fn state(
                 .into(),
         ));
     }
+    if matches!(row.status.as_str(), "pending" | "in_progress") {
+        return Some((
+            "It is not live yet",
+            format!("Its state is {}. Cost is compared once it is live.", row.status.replace('_', " ")),
+        ));
+    }
     if !went_live(row) {
         return Some((
             "It did not go live",
