@@ -32,7 +32,7 @@ pub fn routes(routes: Routes) -> Routes {
 #[utoipa::path(post, operation_id = "export_otlp_metrics", path = "/v1/metrics", tag = "metrics", request_body(
     content = String, content_type = "application/x-protobuf", description = "ExportMetricsServiceRequest"), responses(
     (status = 200, description = "ExportMetricsServiceResponse"), (status = 415, body = ErrorBody),
-    (status = 422, body = ErrorBody)))]
+    (status = 400, body = ErrorBody)))]
 pub async fn export(State(app): State<AppState>, headers: HeaderMap, body: Bytes) -> Result<Response> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -43,9 +43,14 @@ pub async fn export(State(app): State<AppState>, headers: HeaderMap, body: Bytes
     }
     let body = unpacked(&headers, body)?;
     let decoded = if is_json { otlp::json(&body) } else { otlp::protobuf(&body) };
-    let decoded = decoded.map_err(Error::Unprocessable)?;
+    let decoded = decoded.map_err(undecodable)?;
     let report = detached(async move { rollup::take(&app.pools, &decoded, app.now()).await }).await;
     Ok(answer(is_json, &report.map_err(from_usage)?))
+}
+
+// OTLP wants 400 for what cannot be decoded: a sender does not try it again.
+fn undecodable(words: String) -> Error {
+    Error::Web(crate::web::Error::Invalid(words))
 }
 
 fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>> {
@@ -55,14 +60,14 @@ fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>> {
         Some("gzip") => {
             let mut unpacked = Vec::new();
             let read = GzDecoder::new(&*body).take(UNPACKED_BYTES_MAX + 1).read_to_end(&mut unpacked);
-            read.map_err(|_| Error::Unprocessable("The body is not gzip.".into()))?;
+            read.map_err(|_| undecodable("The body is not gzip.".into()))?;
             if unpacked.len() as u64 > UNPACKED_BYTES_MAX {
                 let mebibytes = UNPACKED_BYTES_MAX >> 20;
-                return Err(Error::Unprocessable(format!("The body unpacks to more than {mebibytes} MiB.")));
+                return Err(undecodable(format!("The body unpacks to more than {mebibytes} MiB.")));
             }
             Ok(unpacked)
         }
-        Some(_) => Err(Error::Unprocessable("Send the body plain or as gzip.".into())),
+        Some(_) => Err(undecodable("Send the body plain or as gzip.".into())),
     }
 }
 

@@ -194,6 +194,7 @@ impl Plan {
     fn change(&mut self, before: &DescribedService, service: &DescribedService, follows: bool) {
         let mut values = before.clone();
         let mut fields = Vec::new();
+        let conflicts_before = self.conflicts.len();
         let pairs = fields_of(before).into_iter().zip(fields_of(service));
         for (index, ((field, ours), (_, theirs))) in pairs.enumerate() {
             if theirs.is_empty() || theirs == ours {
@@ -218,10 +219,10 @@ impl Plan {
             ));
             values.aliases.extend(more);
         }
-        if fields.is_empty() {
-            self.unchanged_count += 1;
-        } else {
+        if !fields.is_empty() {
             self.changes.push(Change::ChangeService { slug: before.slug.clone(), values, fields });
+        } else if self.conflicts.len() == conflicts_before {
+            self.unchanged_count += 1;
         }
     }
 
@@ -356,6 +357,19 @@ mod tests {
             let found = plan(&described(vec![theirs.clone()]), &catalogue, "file", takes_theirs);
             assert!(found.conflicts.is_empty());
             assert!(matches!(&found.changes[1], Change::ChangeService { values, .. } if values.tier == Some(1)));
+        }
+    }
+
+    #[test]
+    fn a_service_that_differs_is_not_as_it_is_described() {
+        let ours = DescribedService { tier: Some(2), ..service("shop", Some("web")) };
+        let theirs = DescribedService { tier: Some(1), ..service("shop", Some("web")) };
+        let mut catalogue = known(vec![(ours.clone(), None)]);
+        catalogue.teams.extend(["web".into(), "payments".into()]);
+        for (described_as, counts) in [(theirs, (1, 0)), (ours, (0, 1))] {
+            let found = plan(&described(vec![described_as]), &catalogue, "file", false);
+            assert!(found.changes.is_empty(), "{:?}", found.changes);
+            assert_eq!((found.conflicts.len(), found.unchanged_count), counts);
         }
     }
 

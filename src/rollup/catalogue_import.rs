@@ -158,12 +158,27 @@ async fn add_rule(
         note: format!("{}: {}", importer.source, rule.evidence).chars().take(1000).collect(),
         ..RuleValues::default()
     };
-    let id = mapping_rules::insert(&mut *conn, &values, Place::Last, importer.by, importer.now).await?;
+    let place = place_of(&mut *conn, rule).await?;
+    let id = mapping_rules::insert(&mut *conn, &values, place, importer.by, importer.now).await?;
     mapping_rules::set_described_by(&mut *conn, id, importer.source).await?;
     let kept = mapping_rules::get(&mut *conn, id).await?.context("the rule that was added").map_err(internal)?;
     let reason = format!("{} says that {} is {}.", importer.source, written(rule), service.name);
     let author = Author { login: importer.by, now: importer.now, reason: &reason };
     Ok(mapping_rule_versions::keep(conn, &kept, Action::Added, author).await?)
+}
+
+// Argo CD's events call their service what a label says, or like the application: a guess, which the annotation corrects.
+// Its rule is asked before the one that believes that name; all others take what is left.
+async fn place_of(conn: &mut PgConnection, rule: &DescribedRule) -> sqlx::Result<Place> {
+    let is_of_application = |(attribute, _): &(String, String)| attribute == "tag:app";
+    if rule.applies_to == "charges" || !rule.conditions.iter().any(is_of_application) {
+        return Ok(Place::Last);
+    }
+    let believes = |known: &MappingRule| {
+        known.values.applies_to != "charges" && known.values.service_from_attribute.as_deref() == Some("service")
+    };
+    let at = mapping_rules::list(conn).await?.iter().position(believes);
+    Ok(at.map_or(Place::Last, |index| Place::Number(index + 1)))
 }
 
 fn internal(error: anyhow::Error) -> CatalogueError {

@@ -148,10 +148,15 @@ fn unproven(sender: &Sender) -> String {
             "X-Hub-Signature-256 does not fit this source's secret and the body.".to_owned()
         }
         Proof::Token | Proof::HoneycombTeam => {
-            "The token is not this source's secret. Send it as \"Authorization: Bearer …\", as the password of basic \
-             authentication, or in X-Costwake-Token."
-                .to_owned()
+            let own = if sender.proof == Proof::HoneycombTeam { "in X-Honeycomb-Team, " } else { "" };
+            format!(
+                "The token is not this source's secret. Send it {own}as \"Authorization: Bearer …\", as the password of \
+                 basic authentication, or in X-Costwake-Token."
+            )
         }
+        Proof::Gitlab => "webhook-signature or x-gitlab-token does not fit this source's secret and the body, or \
+                          webhook-timestamp is more than 5 minutes off."
+            .to_owned(),
         proof => {
             format!("{} does not fit this source's secret and the body.", events::proof_headers(proof).join(" or "))
         }

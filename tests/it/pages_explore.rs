@@ -177,7 +177,7 @@ async fn rows_add_up_on_every_page_in_each_currency(pool: PgPool) {
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_first_sentence_answers(pool: PgPool) {
     seed(&pool).await;
-    let app = browser(pool, Role::Viewer).await;
+    let app = browser(pool.clone(), Role::Viewer).await;
     let overview = lede(&app.get("/").await);
     assert!(overview.starts_with("Spend rose $"), "{overview}");
     assert!(overview.contains("from 22 Oct to 20 Nov 2026 against the 30 days before."), "{overview}");
@@ -196,6 +196,26 @@ async fn the_first_sentence_answers(pool: PgPool) {
     assert!(lede(&measuring).starts_with("Not yet known: 1 of 7 complete days"), "{}", lede(&measuring));
     let failed = app.get("/deployments/3").await;
     assert!(failed.body.contains("It did not go live"), "{}", lede(&failed));
+    sqlx::query("UPDATE deployment SET status = 'in_progress' WHERE deployment_id = 3").execute(&pool).await.unwrap();
+    let open = app.get("/deployments/3").await;
+    assert!(open.body.contains("It is not live yet"), "{}", lede(&open));
+    let list = app.get("/services/checkout-api").await.body;
+    assert!(list.contains("not live yet") && !list.contains("did not go live"), "{list}");
+}
+
+/// Services of one deployment are compared once its days are there: what lacks is not zero.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn services_are_compared_once_there_are_days(pool: PgPool) {
+    seed(&pool).await;
+    sqlx::query("INSERT INTO deployment_service (deployment_id, service_id) SELECT n, 2 FROM generate_series(1, 4) n")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let app = browser(pool, Role::Finance).await;
+    for (id, is_there) in [(1, true), (3, false), (4, false)] {
+        let page = app.get(&format!("/deployments/{id}")).await;
+        assert_eq!(page.body.contains("Average cost a day by service"), is_there, "{id}: {}", lede(&page));
+    }
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -19,7 +19,10 @@ pub fn backstage(text: &str) -> Result<Described, String> {
         entities.into_iter().partition(|entity| entity.api_version.starts_with("backstage.io/"));
     let mut described = Described::default();
     if !others.is_empty() {
-        described.notes.push(format!("{} documents are not of Backstage and were left out.", others.len()));
+        described.notes.push(match others.len() {
+            1 => "One document is not of Backstage and was left out.".into(),
+            count => format!("{count} documents are not of Backstage and were left out."),
+        });
     }
     let (products, names) = (products(&entities), Names::of(&entities));
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
@@ -218,8 +221,12 @@ fn add_resources(entities: &[Entity], described: &mut Described) {
         });
     }
     if shared > 0 {
+        let (resources, their) = match shared {
+            1 => ("One resource is".to_owned(), "its"),
+            count => (format!("{count} resources are"), "their"),
+        };
         described.notes.push(format!(
-            "{shared} resources are needed by no component of the text or by several: divide their cost as shared cost."
+            "{resources} needed by no component of the text or by several: divide {their} cost as shared cost."
         ));
     }
 }
@@ -366,10 +373,10 @@ metadata: {name: x}
         assert_eq!(found.services[1].repositories, ["acme/web"]);
         let notes = found.notes.join("\n");
         for part in [
-            "1 documents are not of Backstage",
+            "One document is not of Backstage and was",
             "1 of kind Location",
             "2 components share the repository acme/web",
-            "1 resources are needed by no component of the text or by several",
+            "One resource is needed by no component of the text or by several: divide its cost",
         ] {
             assert!(notes.contains(part), "{part}: {notes}");
         }

@@ -215,10 +215,12 @@ async fn show(
             lines_href: &lines_href,
             lines: if view.basis == CostBasis::Amortized { &lines } else { &[] },
         };
+        // As the figures above: days that are not there yet are no days without cost.
+        let has_after = around.after.is_some() && (state.is_none() || around.before.is_none());
         cost = Some(CostView {
             figures: figures(&days, &around, state.is_none()),
             charts: chart::charts(&days, &chart),
-            by_service: resources::by_service(&days, &open, &around),
+            by_service: if has_after { resources::by_service(&days, &open, &around) } else { Vec::new() },
             resources: resources::tables(&resources, &days, &around, &lines_href),
             basis: view.basis.label(),
             days_before: around.days_before(),
@@ -334,6 +336,12 @@ fn state(
             "Cost is open to the owners",
             "You can see this deployment, not the cost of its services: that is open to their team and to finance."
                 .into(),
+        ));
+    }
+    if matches!(row.status.as_str(), "pending" | "in_progress") {
+        return Some((
+            "It is not live yet",
+            format!("Its state is {}. Cost is compared once it is live.", row.status.replace('_', " ")),
         ));
     }
     if !went_live(row) {

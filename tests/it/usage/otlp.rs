@@ -195,10 +195,10 @@ async fn protobuf_is_read_as_exporters_send_it(pool: PgPool) {
     bomb.write_all(&vec![0; 40 << 20]).unwrap();
     for (kind, body, encoding, status) in [
         ("text/plain", message(180, 1), None, StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        (protobuf, b"\xff\xff".to_vec(), None, StatusCode::UNPROCESSABLE_ENTITY),
-        (protobuf, message(180, 1), Some("gzip"), StatusCode::UNPROCESSABLE_ENTITY),
-        (protobuf, bomb.finish().unwrap(), Some("gzip"), StatusCode::UNPROCESSABLE_ENTITY),
-        ("application/json", b"{".to_vec(), None, StatusCode::UNPROCESSABLE_ENTITY),
+        (protobuf, b"\xff\xff".to_vec(), None, StatusCode::BAD_REQUEST),
+        (protobuf, message(180, 1), Some("gzip"), StatusCode::BAD_REQUEST),
+        (protobuf, bomb.finish().unwrap(), Some("gzip"), StatusCode::BAD_REQUEST),
+        ("application/json", b"{".to_vec(), None, StatusCode::BAD_REQUEST),
     ] {
         let answer = export(&app, &token, kind, body, encoding).await;
         assert_eq!(answer.status, status, "{kind}: {}", answer.body);

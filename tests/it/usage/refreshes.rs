@@ -1,6 +1,6 @@
 //! Descriptions of services that are fetched every night.
 
-use super::shop;
+use super::{ingest, shop};
 use crate::event_reads::fake::{FakeApi, TOKEN};
 use crate::support::{self, TestApp, count};
 use axum::http::StatusCode;
@@ -205,6 +205,30 @@ async fn rules_that_are_described_no_longer_are_listed_and_removed(pool: PgPool)
     assert!(!page(&admin).await.contains("says no longer"));
     let why = "SELECT count(*) FROM mapping_rule_version WHERE action = 'deleted' AND reason LIKE 'acme does not say%'";
     assert_eq!(count(&pool, why).await, 1);
+}
+
+/// Argo CD calls a service what a label says, or like the application. An annotation with the application's name knows
+/// better: its deployments are the component's, and no service is added for them.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_annotation_of_an_application_is_asked_before_the_name_it_goes_by(pool: PgPool) {
+    let app = shop(&pool).await;
+    let admin = app.browser(Role::Admin, true, &[]).await;
+    let mut described = component("ledger", "production");
+    described["metadata"]["annotations"] = json!({ "argocd/app-name": "ledger-prod" });
+    let text = described.to_string();
+    let fields =
+        [("kind", "backstage"), ("source", "acme"), ("repository", ""), ("takes_theirs", ""), ("text", text.as_str())];
+    let taken = admin.post_form("/catalogue/import/take-in", &fields).await;
+    assert_eq!(taken.status, StatusCode::SEE_OTHER, "{}", taken.body);
+    let token = ingest(&app).await;
+    for (application, service) in [("ledger-prod", "ledger"), ("prices", "prices")] {
+        let body = json!({ "service": application, "environment": "production", "version": "1",
+                           "attributes": { "app": application } });
+        let told = app.api("POST", "/api/v1/deployments", &token, body).await;
+        assert_eq!(told.status, StatusCode::CREATED, "{}", told.body);
+        assert_eq!(told.json()["services"][0]["slug"], service, "{}", told.body);
+    }
+    assert_eq!(count(&pool, "SELECT count(*) FROM service WHERE slug = 'ledger-prod'").await, 0);
 }
 
 /// What the page does, programs do: set, list, change, fetch at once and forget. The token never shows.
