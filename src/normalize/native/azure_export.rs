@@ -283,8 +283,10 @@ fn is_unused(charge_type: &str) -> bool {
 
 fn read_day<'a>(days: &'a mut Days, cells: Cells<'_>, column: usize, focus: &'static str) -> Result<&'a Day, Fault> {
     let cell = cells.get(column);
-    let reason = if present(cell).is_none() { "is null" } else { NOT_A_DAY };
-    days.read(cell).ok_or_else(|| Fault { focus, column, reason: reason.to_owned() })
+    days.read(cell).ok_or_else(|| {
+        let reason = if present(cell).is_none() { "is null" } else { NOT_A_DAY };
+        Fault { focus, column, reason: reason.to_owned() }
+    })
 }
 
 /// Columns that differ from line to line: their keys.
