@@ -83,8 +83,8 @@ impl Prices {
 
     // Some(None) where prices are in the billing currency; None where they are not and no rate is given.
     fn exchange_rate(&self, cells: Cells<'_>) -> Option<Option<Decimal>> {
-        let (pricing, billing) = (trimmed(cells.get(self.pricing_currency)), trimmed(cells.get(self.billing_currency)));
-        if pricing.is_empty() || pricing.eq_ignore_ascii_case(billing) {
+        let pricing = trimmed(cells.get(self.pricing_currency));
+        if pricing.is_empty() || pricing.eq_ignore_ascii_case(trimmed(cells.get(self.billing_currency))) {
             return Some(None);
         }
         number(cells, self.exchange_rate).filter(|rate| !rate.is_zero()).map(Some)

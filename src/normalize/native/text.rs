@@ -73,7 +73,8 @@ impl TagColumns {
     /// Whether what [`Self::write`] makes of them cannot be read as tags. Nothing is written to find that out where no
     /// backslash stands in the line: it is what texts begin with that cannot be read, and few lines have one.
     pub fn are_unreadable(&self, cells: Cells<'_>) -> bool {
-        if !self.has_unreadable_keys && memchr::memchr(b'\\', cells.text.as_bytes()).is_none() {
+        let has_backslash = || memchr::memchr(b'\\', cells.text.as_bytes()).is_some();
+        if self.filled(cells).next().is_none() || !self.has_unreadable_keys && !has_backslash() {
             return false;
         }
         let mut text = String::new();
