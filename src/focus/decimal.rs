@@ -72,6 +72,16 @@ impl Decimal {
         }
     }
 
+    /// The number in so many decimals, where it has no more and the fast path holds it.
+    #[inline]
+    pub fn mantissa_at(&self, decimals: u32) -> Option<i128> {
+        let (mantissa, scale) = self.fixed()?;
+        match decimals.checked_sub(scale)? {
+            0 => Some(mantissa),
+            more => product(mantissa, power_of_ten(u64::from(more))?),
+        }
+    }
+
     /// The same number, digits and scale.
     pub fn to_big_decimal(&self) -> BigDecimal {
         match &self.0 {
@@ -347,6 +357,14 @@ mod tests {
         assert_eq!(Decimal::parse("1e5000"), Err(InvalidDecimal::TooLong));
         assert_eq!(Decimal::parse("1e-999999999"), Err(InvalidDecimal::TooLong));
         assert_eq!(Decimal::parse(&"9".repeat(5000)), Err(InvalidDecimal::TooLong));
+    }
+
+    #[test]
+    fn more_decimals_are_given_within_the_fast_path() {
+        let at = |text: &str, decimals: u32| Decimal::parse(text).unwrap().mantissa_at(decimals);
+        assert_eq!([at("-1.5", 1), at("-1.5", 4), at("0", 38)], [Some(-15), Some(-15_000), Some(0)]);
+        assert_eq!([at("-1.5", 0), at("1.5", 38), at("1.5", 40)], [None, Some(15 * 10_i128.pow(37)), None]);
+        assert_eq!([at("18", 37), at(&"9".repeat(50), 0)], [None, None]);
     }
 
     /// Literals that a 96-bit decimal truncates, rounds or refuses.

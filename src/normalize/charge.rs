@@ -171,6 +171,18 @@ impl<'a> Charge<'a> {
     pub fn group_bytes(&self, to: &mut Vec<u8>) {
         let (header, cells) = (self.header, self.cells);
         to.clear();
+        let bounded = cells.bounded.iter().filter(|place| header.roles.get(usize::from(**place)) == Some(&Role::Group));
+        // Cells that lie anywhere in the text are told one by one.
+        if header.group_runs.is_empty() {
+            for &place in bounded {
+                let cell = cells.bytes(usize::from(place));
+                let mut length = [0; LENGTH_BYTES_MAX];
+                let count = write_length(&mut length, u32::from(place), cell.len() as u32);
+                to.extend_from_slice(&length[..count]);
+                to.extend_from_slice(cell);
+            }
+            return;
+        }
         // The text between two cells is copied too: a run of columns is one copy instead of many. Behind each run
         // stands a line end, which no cell has whose end is not told below.
         for &(first, last) in &header.group_runs {
@@ -182,11 +194,9 @@ impl<'a> Charge<'a> {
         let lengths_from = to.len();
         to.resize(lengths_from + cells.bounded.len() * LENGTH_BYTES_MAX, 0);
         let (mut at, mut count) = (lengths_from, 0_u32);
-        for &place in cells.bounded {
-            if header.roles.get(usize::from(place)) == Some(&Role::Group) {
-                at += write_length(&mut to[at..], u32::from(place), cells.length(usize::from(place)));
-                count += 1;
-            }
+        for &place in bounded {
+            at += write_length(&mut to[at..], u32::from(place), cells.length(usize::from(place)));
+            count += 1;
         }
         to.truncate(at);
         to.extend_from_slice(&count.to_le_bytes());

@@ -52,7 +52,8 @@ pub(super) struct Header {
     pub measures: Vec<(usize, usize)>,
     /// Places whose cells have a greatest length, in bytes.
     pub bounds: Vec<(usize, u32)>,
-    /// The places that make up a charge group as runs of neighbours, first and last.
+    /// The places that make up a charge group as runs of neighbours, first and last; none where the cells of a record
+    /// lie anywhere in its text.
     pub group_runs: Vec<(usize, usize)>,
     /// What the file calls each column, where it is not FOCUS; empty where no column of it is at fault.
     pub native_names: Vec<String>,
@@ -262,8 +263,8 @@ impl Header {
                 _ => None,
             })
             .collect();
-        let group: Vec<usize> = (0..places.count).filter(|place| self.roles[*place] == Role::Group).collect();
-        let runs = group.chunk_by(|left, right| left + 1 == *right && *right < places.in_order);
+        let group: Vec<usize> = (0..places.in_order).filter(|place| self.roles[*place] == Role::Group).collect();
+        let runs = group.chunk_by(|left, right| left + 1 == *right);
         self.group_runs = runs.filter_map(|run| Some((*run.first()?, *run.last()?))).collect();
     }
 

@@ -138,12 +138,12 @@ impl<R: Read> JsonLines<R> {
     fn read_line(&mut self) -> Result<bool, BillError> {
         loop {
             self.bytes.clear();
-            let read = (&mut self.input).take(RECORD_BYTES_MAX as u64 + 1).read_until(b'\n', &mut self.bytes)?;
+            read_to_line_end(&mut self.input, &mut self.bytes)?;
             self.line += 1;
-            if read > RECORD_BYTES_MAX {
+            if self.bytes.len() > RECORD_BYTES_MAX {
                 return Err(BillError::OutOfBounds(format!("line {} is longer than 1 MiB", self.line)));
             }
-            if read == 0 {
+            if self.bytes.is_empty() {
                 return Ok(false);
             }
             if self.line == 1 && self.bytes.starts_with(b"\xef\xbb\xbf") {
@@ -172,5 +172,45 @@ impl<R: Read> JsonLines<R> {
     fn has(&self, name: &str) -> bool {
         let place = NAMES.iter().position(|known| *known == name);
         place.and_then(|place| self.scanner.spans.get(place)).is_some_and(|span| span.start < span.end)
+    }
+}
+
+/// Reads what is left of a line with its end, or more than a record may have. The standard library does the same more
+/// slowly: it looks for the line end eight bytes at a time.
+fn read_to_line_end(input: &mut impl BufRead, to: &mut Vec<u8>) -> std::io::Result<()> {
+    while to.len() <= RECORD_BYTES_MAX {
+        let read = match input.fill_buf() {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let end = memchr::memchr(b'\n', read).map(|at| at + 1);
+        let count = end.unwrap_or(read.len());
+        to.extend_from_slice(&read[..count]);
+        input.consume(count);
+        if end.is_some() || count == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_across_buffers_are_whole_and_none_is_endless() {
+        let text = "ab\r\n\ncdefg\nh";
+        for capacity in 1..16 {
+            let mut input = BufReader::with_capacity(capacity, text.as_bytes());
+            for expected in ["ab\r\n", "\n", "cdefg\n", "h", ""] {
+                let mut line = Vec::new();
+                read_to_line_end(&mut input, &mut line).unwrap();
+                assert_eq!(line, expected.as_bytes());
+            }
+        }
+        let mut line = Vec::new();
+        read_to_line_end(&mut BufReader::new(std::io::repeat(b'x')), &mut line).unwrap();
+        assert!(line.len() > RECORD_BYTES_MAX && line.len() < 2 * RECORD_BYTES_MAX);
     }
 }

@@ -65,7 +65,7 @@ impl Members {
             None => member.first,
         })?;
         let name = self.met.get(expected)?.name.as_bytes();
-        text.starts_with(name).then_some((expected, name.len()))
+        begins_with(text, name).then_some((expected, name.len()))
     }
 
     /// The member of a name, which stands in its quotes; it is expected at this place from now on. `None` where it is
@@ -115,9 +115,31 @@ impl Members {
     }
 }
 
+/// Whether a text begins with a name. Names are a few words of eight bytes, which are compared as numbers: to call for
+/// that costs more. The last two of them may overlap.
+#[inline]
+fn begins_with(text: &[u8], name: &[u8]) -> bool {
+    let Some(own) = text.get(..name.len()) else { return false };
+    let (Some(last), Some(own_last)) = (name.last_chunk::<8>(), own.last_chunk::<8>()) else { return own == name };
+    let (words, own_words) = (name.as_chunks::<8>().0, own.as_chunks::<8>().0);
+    words.iter().zip(own_words).all(|(word, own)| word == own) && last == own_last
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_compared_to_their_ends() {
+        let name = b"\"usage.amount_in_pricing_units\"";
+        for length in 0..name.len() {
+            let mut text = name.to_vec();
+            assert!(begins_with(&text, &name[..length]) && begins_with(&text[..length], &name[..length]));
+            assert!(!begins_with(&text[..length], &name[..=length]));
+            text[length] ^= 1;
+            assert!(begins_with(&text, &name[..length]) && !begins_with(&text, &name[..=length]), "{length}");
+        }
+    }
 
     #[test]
     fn what_stood_behind_a_member_is_expected_there() {

@@ -13,6 +13,9 @@ use std::cell::OnceCell;
 /// Longest value that a rejection repeats.
 const VALUE_CHARS_MAX: usize = 200;
 
+/// Bytes at the end of a moment in which two clocks of a day differ.
+const CLOCK_BYTES: usize = 8;
+
 /// What is known of a row that no adapter made.
 static NOTHING: Known = Known::NOTHING;
 
@@ -36,7 +39,10 @@ impl Moment {
     /// What a cell says that says the same, or another clock of the same day.
     #[inline]
     fn again(&self, cell: &str) -> Option<DateTime<Utc>> {
-        if !cell.is_empty() && cell == self.text { Some(self.read) } else { self.day.read(cell) }
+        // Clocks differ at their end, which is looked at before all is compared.
+        let is_same =
+            cell.as_bytes().last_chunk::<CLOCK_BYTES>() == self.text.as_bytes().last_chunk() && cell == self.text;
+        if is_same && !cell.is_empty() { Some(self.read) } else { self.day.read(cell) }
     }
 
     fn set(&mut self, cell: &str, read: DateTime<Utc>) {
@@ -163,11 +169,15 @@ impl Reading {
     }
 
     fn optional_cost(&mut self, row: RowCells<'_>, slot: Slot, column: &'static str) -> Option<Decimal> {
-        if !slot.is_absent() && present(row.cells.get(slot.first)).is_none() {
+        if slot.is_absent() {
+            return None;
+        }
+        let plain = row.plain(slot);
+        if plain.is_none() && present(row.cells.get(slot.first)).is_none() {
             self.warnings.null(column);
             return None;
         }
-        self.optional(row, slot, column)
+        plain.or_else(|| self.other_optional(row, slot, column))
     }
 
     #[inline]

@@ -147,10 +147,13 @@ impl AzureExport {
         let Self { days, first_days, last_days, .. } = self;
         let day = read_day(days, cells, self.date, "ChargePeriodStart")?;
         known.charge_period(day.start, day.end);
-        if present(cells.get(self.period_start)).is_some() && present(cells.get(self.period_end)).is_some() {
-            let first_day = read_day(first_days, cells, self.period_start, "BillingPeriodStart")?;
-            let last_day = read_day(last_days, cells, self.period_end, "BillingPeriodEnd")?;
+        let first_day = first_days.read(cells.get(self.period_start));
+        let last_day = last_days.read(cells.get(self.period_end));
+        if let (Some(first_day), Some(last_day)) = (first_day, last_day) {
             known.billing_period(first_day.start, last_day.end);
+        } else if present(cells.get(self.period_start)).is_some() && present(cells.get(self.period_end)).is_some() {
+            read_day(first_days, cells, self.period_start, "BillingPeriodStart")?;
+            read_day(last_days, cells, self.period_end, "BillingPeriodEnd")?;
         } else {
             known.billing_period(day.month_start, day.month_end);
         }
@@ -281,10 +284,13 @@ fn is_unused(charge_type: &str) -> bool {
     charge_type.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("Unused"))
 }
 
+#[inline]
 fn read_day<'a>(days: &'a mut Days, cells: Cells<'_>, column: usize, focus: &'static str) -> Result<&'a Day, Fault> {
     let cell = cells.get(column);
-    let reason = if present(cell).is_none() { "is null" } else { NOT_A_DAY };
-    days.read(cell).ok_or_else(|| Fault { focus, column, reason: reason.to_owned() })
+    days.read(cell).ok_or_else(|| {
+        let reason = if present(cell).is_none() { "is null" } else { NOT_A_DAY };
+        Fault { focus, column, reason: reason.to_owned() }
+    })
 }
 
 /// Columns that differ from line to line: their keys.

@@ -7,10 +7,11 @@ use super::row::Known;
 use crate::focus::Decimal;
 use crate::normalize::cells::{Cells, present, trimmed};
 
-/// Exports cut quantities off at this decimal.
-const QUANTITY_SCALE: u32 = 8;
-/// And write costs as floating point numbers, of which so many digits are right.
+/// Exports cut quantities off at the eighth decimal, and write costs as floating point numbers, of which twelve digits
+/// are right. What a product differs from a cost by is compared with these in so many times its size, so that nothing is
+/// divided: the cost itself, and the price at four decimals less.
 const COST_DIGITS: u32 = 12;
+const PRICE_DIGITS: u32 = 4;
 
 /// The columns that prices are read from.
 pub(super) struct Prices {
@@ -82,8 +83,8 @@ impl Prices {
 
     // Some(None) where prices are in the billing currency; None where they are not and no rate is given.
     fn exchange_rate(&self, cells: Cells<'_>) -> Option<Option<Decimal>> {
-        let (pricing, billing) = (trimmed(cells.get(self.pricing_currency)), trimmed(cells.get(self.billing_currency)));
-        if pricing.is_empty() || pricing.eq_ignore_ascii_case(billing) {
+        let pricing = trimmed(cells.get(self.pricing_currency));
+        if pricing.is_empty() || pricing.eq_ignore_ascii_case(trimmed(cells.get(self.billing_currency))) {
             return Some(None);
         }
         number(cells, self.exchange_rate).filter(|rate| !rate.is_zero()).map(Some)
@@ -99,19 +100,30 @@ fn number(cells: Cells<'_>, column: usize) -> Option<Decimal> {
 
 /// Whether the product of a quantity and a price is a cost, but for digits that exports cut off.
 fn makes(product: &Decimal, price: &Decimal, cost: &Decimal) -> bool {
-    let mut difference = product.clone();
-    difference -= cost;
-    if difference.is_zero() {
-        return true;
-    }
+    makes_within_fixed(product, price, cost).unwrap_or_else(|| {
+        let times = |number: &Decimal, digits: u32| &number.abs() * &Decimal::new(10_i128.pow(digits), 0);
+        let mut difference = product.clone();
+        difference -= cost;
+        let mut left = cost.abs();
+        left += &times(price, PRICE_DIGITS);
+        left -= &times(&difference, COST_DIGITS);
+        !left.is_negative()
+    })
+}
+
+/// The same of the numbers of nearly all lines, which are short; `None` where one on the way would not be.
+fn makes_within_fixed(product: &Decimal, price: &Decimal, cost: &Decimal) -> Option<bool> {
+    let scale = product.fixed()?.1.max(cost.fixed()?.1);
+    let cost = cost.mantissa_at(scale)?;
+    let difference = Decimal::new(product.mantissa_at(scale)?.checked_sub(cost)?, scale);
+    let difference = difference.mantissa_at(scale + COST_DIGITS)?.checked_abs()?;
+    let cost = cost.checked_abs()?;
     // Most costs are right to their digits: then the quantity need not be asked.
-    let mut cut = &cost.abs() * &Decimal::new(1, COST_DIGITS);
-    cut -= &difference.abs();
-    if !cut.is_negative() {
-        return true;
+    if difference <= cost {
+        return Some(true);
     }
-    cut += &(&price.abs() * &Decimal::new(1, QUANTITY_SCALE));
-    !cut.is_negative()
+    let cut = price.mantissa_at(scale + PRICE_DIGITS)?.checked_abs()?;
+    Some(difference <= cost.checked_add(cut)?)
 }
 
 #[cfg(test)]
@@ -121,8 +133,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn makes_exactly(quantity: &BigDecimal, price: &BigDecimal, cost: &BigDecimal) -> bool {
-        let quantity_cut = price.abs() * BigDecimal::new(1.into(), i64::from(QUANTITY_SCALE));
-        let cost_cut = cost.abs() * BigDecimal::new(1.into(), i64::from(COST_DIGITS));
+        let quantity_cut = price.abs() * BigDecimal::new(1.into(), 8);
+        let cost_cut = cost.abs() * BigDecimal::new(1.into(), 12);
         (price * quantity - cost).abs() <= quantity_cut + cost_cut
     }
 

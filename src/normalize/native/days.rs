@@ -4,8 +4,11 @@ use crate::normalize::recent::Recent;
 use crate::normalize::timestamp;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 
-/// More than a month has.
+/// More than a month has, for each way to tell which of them is meant.
 const REMEMBERED: usize = 64;
+
+/// Bytes of `2026-05-31` and of `05/31/2026`, as which nearly all exports write a day.
+const DAY_BYTES: usize = 10;
 
 /// What follows from one text of a day.
 #[derive(Default)]
@@ -19,24 +22,53 @@ pub(super) struct Day {
 }
 
 /// The days of one column: most lines repeat one of a month's.
-pub(super) struct Days(Recent<Day>);
+pub(super) struct Days {
+    usual: Box<[Usual; REMEMBERED]>,
+    others: Recent<Day>,
+}
+
+/// A text of ten bytes, and its day.
+#[derive(Default)]
+struct Usual {
+    text: Option<[u8; DAY_BYTES]>,
+    day: Day,
+}
 
 impl Default for Days {
     fn default() -> Self {
-        Self(Recent::new(REMEMBERED))
+        Self { usual: Box::new(std::array::from_fn(|_| Usual::default())), others: Recent::new(REMEMBERED) }
     }
 }
 
 impl Days {
     /// The day of a cell, where it is one.
+    #[inline]
     pub fn read(&mut self, cell: &str) -> Option<&Day> {
-        self.0.of(cell, |day| read_day(cell.trim()).is_some_and(|read| day.set(read)))
+        let Some(text) = cell.as_bytes().as_array::<DAY_BYTES>() else {
+            return self.others.of(cell, |day| read_day(cell.trim()).is_some_and(|read| day.set(read)));
+        };
+        let usual = &mut self.usual[place(text)];
+        if usual.text != Some(*text) {
+            usual.text = None;
+            if !usual.day.set(read_day(cell.trim())?) {
+                return None;
+            }
+            usual.text = Some(*text);
+        }
+        Some(&usual.day)
     }
 
     /// The first day of a month `202611`. A column has months or days.
     pub fn read_month(&mut self, cell: &str) -> Option<&Day> {
-        self.0.of(cell, |day| read_month(cell.trim()).is_some_and(|read| day.set(read)))
+        self.others.of(cell, |day| read_month(cell.trim()).is_some_and(|read| day.set(read)))
     }
+}
+
+/// A place of its own for each day of a month: in each of both forms two of these digits are the day, and the others are
+/// the same in the whole month.
+fn place(text: &[u8; DAY_BYTES]) -> usize {
+    let [_, _, _, us_tens, us_ones, _, _, _, tens, ones] = text.map(usize::from);
+    ((us_tens + tens) * 10 + us_ones + ones) % REMEMBERED
 }
 
 impl Day {
@@ -95,6 +127,30 @@ mod tests {
         assert_eq!(shown("12/31/2025"), "2025-12-31 2026-01-01 2025-12-01 2026-01-01");
         for cell in ["", "31/12/2025", "2/30/2024", "3/1/21", "+1/01/2024", "1/1/2024 5", "2024/01/01"] {
             assert_eq!(shown(cell), "none", "{cell}");
+        }
+    }
+
+    /// Those of a month are remembered side by side, whatever was read before; what is no day is not remembered.
+    #[test]
+    fn days_are_those_of_their_texts() {
+        let mut days = Days::default();
+        let iso = |month: u32, day: u32| format!("2026-{month:02}-{day:02}");
+        let us = |month: u32, day: u32| format!("{month:02}/{day:02}/2026");
+        for _ in 0..2 {
+            for (month, day) in (1..=12).flat_map(|month| (0..=32).map(move |day| (month, day))) {
+                let expected = NaiveDate::from_ymd_opt(2026, month, day);
+                for text in [iso(month, day), us(month, day)] {
+                    assert_eq!(days.read(&text).map(|read| read.start.date_naive()), expected, "{text}");
+                }
+            }
+            assert!(days.read(&"\0".repeat(DAY_BYTES)).is_none() && days.read("2026-05-é").is_none());
+        }
+        for form in [&iso as &dyn Fn(u32, u32) -> String, &us] {
+            let mut places: Vec<usize> =
+                (1..=31).map(|day| place(form(5, day).as_bytes().as_array().unwrap())).collect();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), 31);
         }
     }
 

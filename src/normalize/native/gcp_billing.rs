@@ -168,14 +168,12 @@ impl GcpBilling {
 
     /// The labels, where there are any.
     fn labels<'a>(&self, cells: Cells<'a>) -> Option<&'a str> {
-        present(cells.get(self.labels)).map(trimmed).filter(|labels| *labels != "[]")
+        list(cells, self.labels).map(trimmed)
     }
 
     /// The cost and the credits against it, which are negative.
     fn cost(&mut self, cells: Cells<'_>, row: &mut MadeCells, known: &mut Known) -> Result<(), Fault> {
-        let filled = |column: usize| {
-            present(cells.get(column)).filter(|text| trimmed(text) != "[]").map(|credits| (credits, column))
-        };
+        let filled = |column: usize| list(cells, column).map(|credits| (credits, column));
         let credits = filled(self.credits).or_else(|| filled(self.credit_amount));
         // A cost that cannot be read is rejected as one that no credit stands against.
         let cost = credits.and_then(|credits| Some((credits, Decimal::parse(trimmed(cells.get(self.cost))).ok()?)));
@@ -222,6 +220,15 @@ impl GcpBilling {
         }
         Ok(())
     }
+}
+
+/// A list, unless it is null or empty, as most are.
+#[inline]
+fn list(cells: Cells<'_>, column: usize) -> Option<&str> {
+    if cells.bytes(column) == b"[]" {
+        return None;
+    }
+    present(cells.get(column)).filter(|text| trimmed(text) != "[]")
 }
 
 /// Columns that differ from line to line: their keys.

@@ -33,8 +33,8 @@ pub(super) struct TagColumns {
     from: usize,
     /// From there on, the key of each column as JSON; empty where a column is none.
     keys: Vec<String>,
-    /// Whether the text of a key has a backslash.
-    has_escaped_keys: bool,
+    /// Whether a key alone makes tags unreadable.
+    has_unreadable_keys: bool,
 }
 
 impl TagColumns {
@@ -49,8 +49,10 @@ impl TagColumns {
             }
             json_string(&mut keys[place], &key);
         }
-        let has_escaped_keys = keys.iter().any(|key| key.contains('\\'));
-        Self { from, keys, has_escaped_keys }
+        // What is escaped as JSON can be read, but for what looks like a NUL in it.
+        let has_unreadable_keys =
+            keys.iter().any(|key| !key.is_empty() && !tags::can_be_read(&format!("{{{key}:\"\"}}")));
+        Self { from, keys, has_unreadable_keys }
     }
 
     /// Writes the filled ones as one JSON object; nothing where none is.
@@ -68,11 +70,11 @@ impl TagColumns {
         }
     }
 
-    /// Whether what [`Self::write`] makes of them cannot be read as tags. Nothing is written to find that out where
-    /// nothing stands escaped in it.
+    /// Whether what [`Self::write`] makes of them cannot be read as tags. Nothing is written to find that out where no
+    /// backslash stands in the line: it is what texts begin with that cannot be read, and few lines have one.
     pub fn are_unreadable(&self, cells: Cells<'_>) -> bool {
-        let has_backslash = |column: usize| memchr::memchr(b'\\', cells.bytes(column)).is_some();
-        if !self.has_escaped_keys && !self.filled(cells).any(|(_, column)| has_backslash(column)) {
+        let has_backslash = || memchr::memchr(b'\\', cells.text.as_bytes()).is_some();
+        if self.filled(cells).next().is_none() || !self.has_unreadable_keys && !has_backslash() {
             return false;
         }
         let mut text = String::new();
@@ -212,7 +214,9 @@ mod tests {
             assert_eq!(columns.are_unreadable(cells), !made.is_empty() && tags::read(&made).is_err(), "{made}");
             columns.are_unreadable(cells)
         };
-        for (key, value) in [("team", "shop"), ("team", ""), ("team", "NULL"), ("te\"am", "a\\b"), ("team", "\"\n")] {
+        let plain = [("team", "shop"), ("team", ""), ("team", "NULL"), ("te\"am", "a\\b"), ("team", "\"\n")];
+        let escaped_keys = [("te\\am", "shop"), ("te\\am", "a\\\\u"), ("te\nam", "")];
+        for (key, value) in plain.into_iter().chain(escaped_keys) {
             assert!(!of(key, value), "{key} {value}");
         }
         assert!(of("team", "\\u0000") && of("\\u0000", "shop"));

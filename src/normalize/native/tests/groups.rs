@@ -118,3 +118,36 @@ fn rows_with_equal_bytes_agree_in_every_text() {
         assert!(group_count + 2 * VALUES.len() < charges, "{charges} {group_count}");
     }
 }
+
+/// Cells of JSON lines lie anywhere, in any order: where one ends and which it is makes a group as well.
+#[test]
+fn json_lines_with_equal_bytes_have_equal_cells_in_any_order() {
+    let line = |members: &str| {
+        format!(
+            "{{\"billing_account_id\":\"a\",{members},\"usage_start_time\":\"2026-10-05T00:00:00Z\",\
+             \"usage_end_time\":\"2026-10-05T01:00:00Z\",\"currency\":\"USD\",\"invoice\":{{\"month\":\"202610\"}}}}\n"
+        )
+    };
+    let lines = [
+        r#""cost":1,"sku":{"id":"x"},"project":{"id":"yz"}"#,
+        r#""project":{"id":"yz"},"cost":2,"sku":{"id":"x"}"#,
+        r#""cost":1,"sku":{"id":"xy"},"project":{"id":"z"}"#,
+        r#""cost":1,"sku":{"id":"yz"},"project":{"id":"x"}"#,
+        r#""cost":1,"sku":{"id":"xyz"}"#,
+        r#""cost":1,"project":{"id":"xyz"}"#,
+    ];
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(lines.map(line).concat().as_bytes()).unwrap();
+    let (mut bill, mut groups) = (open(file.path()).unwrap(), Vec::new());
+    while let Some(Row::Charge(charge)) = bill.next_row().unwrap() {
+        let mut bytes = Vec::new();
+        charge.group_bytes(&mut bytes);
+        groups.push(bytes);
+    }
+    assert_eq!(groups.len(), lines.len());
+    assert_eq!(groups[0], groups[1]);
+    groups.dedup();
+    groups.sort_unstable();
+    groups.dedup();
+    assert_eq!(groups.len(), lines.len() - 1);
+}
