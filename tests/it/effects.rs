@@ -159,6 +159,9 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let csv = finance.get("/finance/statements/2026-11/causes.csv").await.body;
     let expected = november_against_october(&[vec![187.0; 3], vec![0.0; 11]].concat(), 0.0);
     assert!((cause(&csv, "releases-down") - expected).abs() < 0.01 && expected < -400.0, "{expected}: {csv}");
+    // It lowered no cost: there is less of its increase.
+    let less = csv.contains("Less added by releases") && csv.contains("(an increase, less of it than before)");
+    assert!(less && !csv.contains("Releases that lowered cost"), "{csv}");
     // An answer from before courses were kept has the same amount on all days: three of October and 18 of November.
     let flat = "UPDATE deployment_effect SET lasting_per_day = NULL, amounts_after = NULL WHERE deployment_id = $1";
     sqlx::query(flat).bind(step).execute(&db).await.unwrap();
