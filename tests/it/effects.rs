@@ -162,6 +162,7 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     // It lowered no cost: there is less of its increase.
     let less = csv.contains("Less added by releases") && csv.contains("(an increase, less of it than before)");
     assert!(less && !csv.contains("Releases that lowered cost"), "{csv}");
+    assert!(csv.contains("checkout v1 of "), "a version of one name may be of any service: {csv}");
     // An answer from before courses were kept has the same amount on all days: three of October and 18 of November.
     let flat = "UPDATE deployment_effect SET lasting_per_day = NULL, amounts_after = NULL WHERE deployment_id = $1";
     sqlx::query(flat).bind(step).execute(&db).await.unwrap();

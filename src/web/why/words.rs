@@ -3,6 +3,7 @@
 use super::{ExplainedRow, Facts, contribution};
 use crate::analyze::variance::{Cause, Row};
 use crate::focus::{BillingPeriod, DateRange};
+use crate::store::effects::ClaimedRelease;
 use crate::store::variance_costs::{Traffic, VarianceLine};
 use crate::store::variance_known::LackingBill;
 use crate::web::display::percent;
@@ -273,7 +274,8 @@ fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> (String, 
                 (true, true) => " (a decrease, less of it than before)",
                 (true, false) => " (an increase, less of it than before)",
             };
-            let name = format!("{} of {}{others}{told}", release.name(), release.effect_date.format("%-d %b"));
+            let service = service_of(release, facts);
+            let name = format!("{service}{} of {}{others}{told}", release.name(), release.effect_date.format("%-d %b"));
             (amount.abs(), name, is_less_of_it)
         })
         .collect();
@@ -287,6 +289,15 @@ fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> (String, 
     };
     let names = listed(sized.into_iter().map(|(_, name, _)| name).collect());
     (label.to_owned(), format!("{names}, by their verdicts"))
+}
+
+// Many services have a version of one name: where several are asked about, a release is told with its own.
+fn service_of(release: &ClaimedRelease, facts: &Facts<'_>) -> String {
+    if facts.question.filter.service_id.is_some() {
+        return String::new();
+    }
+    let line = facts.lines.iter().find(|line| line.service_id == release.service_id);
+    line.and_then(|line| line.service_name.as_deref()).map(|name| format!("{name} ")).unwrap_or_default()
 }
 
 fn listed(mut names: Vec<String>) -> String {
