@@ -323,6 +323,7 @@ async fn releases_a_day_apart_share_one_answer(db: PgPool) {
         );
         let notices = texts(&page.body, ".notice").join(" ");
         assert!(notices.contains("so they share one answer") && notices.contains("Of this one alone"), "{notices}");
+        assert!(notices.contains("leaves out the days from the first of them to the last"), "{notices}");
         assert!(page.body.contains(&format!("<a href=\"/deployments/{other}\">v")), "{notices}");
         let api = world.app.api("GET", &format!("/api/v1/deployments/{id}/impact"), &token, Value::Null).await.json();
         let answer = &api["answers"][0];
