@@ -159,6 +159,10 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let csv = finance.get("/finance/statements/2026-11/causes.csv").await.body;
     let expected = november_against_october(&[vec![187.0; 3], vec![0.0; 11]].concat(), 0.0);
     assert!((cause(&csv, "releases-down") - expected).abs() < 0.01 && expected < -400.0, "{expected}: {csv}");
+    // It lowered no cost: there is less of its increase.
+    let less = csv.contains("Less added by releases") && csv.contains("(an increase, less of it than before)");
+    assert!(less && !csv.contains("Releases that lowered cost"), "{csv}");
+    assert!(csv.contains("checkout v1 of "), "a version of one name may be of any service: {csv}");
     // An answer from before courses were kept has the same amount on all days: three of October and 18 of November.
     let flat = "UPDATE deployment_effect SET lasting_per_day = NULL, amounts_after = NULL WHERE deployment_id = $1";
     sqlx::query(flat).bind(step).execute(&db).await.unwrap();
@@ -319,6 +323,7 @@ async fn releases_a_day_apart_share_one_answer(db: PgPool) {
         );
         let notices = texts(&page.body, ".notice").join(" ");
         assert!(notices.contains("so they share one answer") && notices.contains("Of this one alone"), "{notices}");
+        assert!(notices.contains("leaves out the days from the first of them to the last"), "{notices}");
         assert!(page.body.contains(&format!("<a href=\"/deployments/{other}\">v")), "{notices}");
         let api = world.app.api("GET", &format!("/api/v1/deployments/{id}/impact"), &token, Value::Null).await.json();
         let answer = &api["answers"][0];

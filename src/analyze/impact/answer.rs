@@ -269,7 +269,8 @@ pub(super) fn answered(
     impact.horizon_days = window.asked.len() as u32;
     impact.smallest_visible_per_day = smallest_visible(&fit, model, raw.before_per_day, impact.phase);
     impact.expected = super::chart::expected(seen, day, window, &fit, model, &effect);
-    impact.over_30_days = Some(super::thirty_days::of(&raw, &fit.posterior, days, calibration));
+    let counts = (days, impact.horizon_days);
+    impact.over_30_days = Some(super::thirty_days::of(&raw, &fit.posterior, counts, calibration, &effect));
     impact.course = super::course::of(window, &fit, model, effect.per_day);
     impact.flags = super::flags::flags(seen, day, window, &fit, impact.phase);
     impact.effect = Some(Effect { per_unit: per_unit(seen.history, day, window, &effect), ..effect });

@@ -3,7 +3,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
 
-use super::{Calibration, Raw, Shape, mixture::Mixture, posterior::Posterior, window::mean};
+use super::{Calibration, Effect, Raw, Shape, mixture::Mixture, posterior::Posterior, window::mean};
 
 /// Days that are added up.
 const DAYS: usize = 30;
@@ -32,9 +32,15 @@ pub(super) fn factor(shape: Shape, asked: &[f64]) -> f64 {
     asked.len() as f64 + others
 }
 
-/// The sum of an answer with so many complete days. The interval is stretched as that of the mean is: what was learnt of
-/// sums would be of days that are not there yet.
-pub(super) fn of(raw: &Raw, posterior: &Posterior, days_after: u32, calibration: &Calibration) -> ThirtyDays {
+/// The sum of an answer with so many complete days, whose mean over the days asked is `effect`. The interval is stretched
+/// as that of the mean is: what was learnt of sums would be of days that are not there yet.
+pub(super) fn of(
+    raw: &Raw,
+    posterior: &Posterior,
+    (days_after, asked_count): (u32, u32),
+    calibration: &Calibration,
+    effect: &Effect,
+) -> ThirtyDays {
     let given = Mixture::of(posterior.given_over_30_days.clone());
     let days = DAYS as f64;
     // As means a day of the 30, so that widths are shares of a day's cost.
@@ -46,12 +52,38 @@ pub(super) fn of(raw: &Raw, posterior: &Posterior, days_after: u32, calibration:
         ..*raw
     };
     let (low, high) = calibration.interval(days_after, &raw);
-    ThirtyDays { amount: days * calibration.estimate(days_after, &raw), low: days * low, high: days * high }
+    let sum = ThirtyDays { amount: days * calibration.estimate(days_after, &raw), low: days * low, high: days * high };
+    with_the_days_asked(sum, f64::from(asked_count), (effect.low, effect.high))
+}
+
+/// Whatever the course, an effect adds up to what it did on the days asked and more of the same sign, never to the
+/// opposite. Stretched by itself, an interval that is wide for what may be over would have a release that is sure to cost
+/// more save money in 30 days. So an end of the mean's interval bounds that of the sum by the days asked.
+fn with_the_days_asked(sum: ThirtyDays, asked: f64, (low, high): (f64, f64)) -> ThirtyDays {
+    let (least, most) = (asked * low, asked * high);
+    let low = if least >= 0.0 { sum.low.max(least) } else { sum.low.min(least) };
+    let high = if most <= 0.0 { sum.high.min(most) } else { sum.high.max(most) };
+    ThirtyDays { low: low.min(sum.amount), high: high.max(sum.amount), ..sum }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interval_of_the_sum_holds_the_days_asked_and_has_the_sign_of_the_mean() {
+        let sum = |amount, low, high| ThirtyDays { amount, low, high };
+        // It costs 77 to 204 more a day, and may be over after the five days: 385 at least.
+        let claimed = with_the_days_asked(sum(4528.0, -3992.0, 5987.0), 5.0, (77.0, 204.0));
+        assert_eq!(claimed, sum(4528.0, 385.0, 5987.0));
+        let saved = with_the_days_asked(sum(-4528.0, -5987.0, 3992.0), 5.0, (-204.0, -77.0));
+        assert_eq!(saved, sum(-4528.0, -5987.0, -385.0));
+        // The days do not tell whether it costs more or less, so that 30 of them tell no more.
+        let unclear = with_the_days_asked(sum(-244.0, -2750.0, -53.0), 5.0, (-60.0, 17.0));
+        assert_eq!(unclear, sum(-244.0, -2750.0, 85.0));
+        // The sum that is told stays within.
+        assert_eq!(with_the_days_asked(sum(9.0, 5.0, 40.0), 14.0, (1.0, 3.0)), sum(9.0, 9.0, 42.0));
+    }
 
     #[test]
     fn a_step_counts_on_all_days_a_pulse_on_its_own_and_a_ramp_at_its_height() {

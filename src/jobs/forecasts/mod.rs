@@ -125,9 +125,9 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
 
 // Months that nobody asked about while they ran: the first run of an installation that took in a year of bills.
 fn hindcasts(complete_to: NaiveDate, asked_months: &[NaiveDate]) -> Vec<Asked> {
-    let months = std::iter::successors(Some(Horizon::Month.first_day(complete_to)), |first| {
-        Some(Horizon::Month.first_day(*first - Days::new(1)))
-    });
+    // From the month that is asked about now: on the last day of a month that is the next one, and the month itself is over.
+    let asked_now = Horizon::Month.first_day(complete_to + Days::new(1));
+    let months = std::iter::successors(Some(asked_now), |first| Some(Horizon::Month.first_day(*first - Days::new(1))));
     months
         .skip(1)
         .take(HINDCAST_MONTHS)
@@ -279,5 +279,26 @@ fn learnt(before: Option<&Level>, one: &Kept) -> Level {
         held_count: before.map_or(0, |level| level.held_count) + one.held_count,
         missed_count: before.map_or(0, |level| level.missed_count) + one.missed_count,
         learnt_to: one.first_day,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hindcasts;
+    use chrono::NaiveDate;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_month_whose_last_day_is_the_last_complete_one_is_asked_about_afterwards_too() {
+        let months = |complete_to: &str, asked: &[NaiveDate]| -> Vec<String> {
+            hindcasts(day(complete_to), asked).iter().map(|one| one.first_day.format("%Y-%m").to_string()).collect()
+        };
+        assert_eq!(months("2026-07-30", &[]), ["2026-06", "2026-05", "2026-04"]);
+        assert_eq!(months("2026-07-31", &[]), ["2026-07", "2026-06", "2026-05"]);
+        assert_eq!(months("2026-07-31", &[day("2026-07-01")]), ["2026-06", "2026-05"]);
+        assert_eq!(months("2026-01-31", &[]), ["2026-01", "2025-12", "2025-11"]);
     }
 }

@@ -140,9 +140,9 @@ fn days_of(bill: &MissingBill) -> String {
     }
 }
 
-/// "; the bill of acme lacks since 1 Oct 2026", for behind what is worked out without it.
+/// "; the bill of acme is missing since 1 Oct 2026", for behind what is worked out without it.
 pub fn lacking(bill: Option<&MissingBill>) -> String {
-    bill.map_or_else(String::new, |bill| format!("; the bill of {} lacks {}", bill.name, days_of(bill)))
+    bill.map_or_else(String::new, |bill| format!("; the bill of {} is missing {}", bill.name, days_of(bill)))
 }
 
 /// Why it waits, in a sentence.
@@ -150,7 +150,7 @@ pub fn held(held: &Held) -> String {
     match held {
         Held::Bill(bill) => {
             format!(
-                "Held back: the bill of {} lacks {}, and what is not known may be in use.",
+                "Held back: the bill of {} is missing {}, and what is not known may be in use.",
                 bill.name,
                 days_of(bill)
             )
@@ -212,8 +212,8 @@ mod tests {
         let gap = MissingBill { until: Some(day("2026-10-31")), ..late.clone() };
         let why = ", and what is not known may be in use.";
         for (bill, lacks) in [
-            (late, "the bill of acme, account 42 lacks since 1 Oct 2026"),
-            (gap, "the bill of acme, account 42 lacks from 1 Oct 2026 to 31 Oct 2026"),
+            (late, "the bill of acme, account 42 is missing since 1 Oct 2026"),
+            (gap, "the bill of acme, account 42 is missing from 1 Oct 2026 to 31 Oct 2026"),
         ] {
             assert_eq!(lacking(Some(&bill)), format!("; {lacks}"));
             assert_eq!(held(&Held::Bill(bill)), format!("Held back: {lacks}{why}"));

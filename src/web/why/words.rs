@@ -3,6 +3,7 @@
 use super::{ExplainedRow, Facts, contribution};
 use crate::analyze::variance::{Cause, Row};
 use crate::focus::{BillingPeriod, DateRange};
+use crate::store::effects::ClaimedRelease;
 use crate::store::variance_costs::{Traffic, VarianceLine};
 use crate::store::variance_known::LackingBill;
 use crate::web::display::percent;
@@ -38,8 +39,8 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
             ("List prices".into(), either("higher for the same quantity", "lower for the same quantity"))
         }
         Cause::Discount => ("Discounts".into(), either("less taken off list prices", "more taken off list prices")),
-        Cause::ReleasesUp => ("Releases that raised cost".into(), releases(facts, currency, true)),
-        Cause::ReleasesDown => ("Releases that lowered cost".into(), releases(facts, currency, false)),
+        Cause::ReleasesUp => releases(facts, currency, true),
+        Cause::ReleasesDown => releases(facts, currency, false),
         Cause::Volume => volume(facts, currency, rises),
         Cause::Mix => ("Mix".into(), either("more of what is dear", "more of what is cheap")),
         Cause::Efficiency => (
@@ -148,8 +149,10 @@ fn efficiency(facts: &Facts<'_>, currency: Option<&str>) -> String {
 // Which part of the cost of one service counts as following its traffic.
 #[expect(clippy::float_arithmetic, reason = "a share, no amount")]
 fn followed(share: Option<f64>) -> String {
-    match share {
-        Some(share) => format!("{:.0}% of its cost followed it before, the rest is fixed", 100.0 * share),
+    // By what is written: "100%, the rest is fixed" would tell of a rest that there is none of.
+    match share.map(|share| (100.0 * share).round()) {
+        Some(percent) if percent >= 100.0 => "all of its cost followed it before".into(),
+        Some(percent) => format!("{percent:.0}% of its cost followed it before, the rest is fixed"),
         None => "all of its cost counts as following it, since the days before do not tell".into(),
     }
 }
@@ -250,11 +253,13 @@ fn services(facts: &Facts<'_>, currency: Option<&str>, is_new: bool) -> String {
     listed(names.collect())
 }
 
-fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> String {
+// What a release did passes, as a pulse does: then the period is cheaper by an increase that is over, which is no release
+// that lowered cost.
+fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> (String, String) {
     let wanted = if is_up { Sign::Plus } else { Sign::Minus };
     let own =
         facts.claimed.iter().filter(|release| currency.is_none_or(|currency| release.billing_currency == currency));
-    let mut sized: Vec<(BigDecimal, String)> = own
+    let mut sized: Vec<(BigDecimal, String, bool)> = own
         .map(|release| (contribution(release, facts), release))
         .filter(|(amount, _)| amount.sign() == wanted)
         .map(|(amount, release)| {
@@ -263,11 +268,36 @@ fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> String {
                 1 => " with one a day before".to_owned(),
                 count => format!(" with those of {count} days before"),
             };
-            (amount.abs(), format!("{} of {}{others}", release.name(), release.effect_date.format("%-d %b")))
+            let is_less_of_it = release.per_day.sign() == -wanted;
+            let told = match (is_less_of_it, is_up) {
+                (false, _) => "",
+                (true, true) => " (a decrease, less of it than before)",
+                (true, false) => " (an increase, less of it than before)",
+            };
+            let service = service_of(release, facts);
+            let name = format!("{service}{} of {}{others}{told}", release.name(), release.effect_date.format("%-d %b"));
+            (amount.abs(), name, is_less_of_it)
         })
         .collect();
     sized.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
-    format!("{}, by their verdicts", listed(sized.into_iter().map(|(_, name)| name).collect()))
+    let is_all_less = !sized.is_empty() && sized.iter().all(|(.., is_less_of_it)| *is_less_of_it);
+    let label = match (is_all_less, is_up) {
+        (false, true) => "Releases that raised cost",
+        (false, false) => "Releases that lowered cost",
+        (true, true) => "Less saved by releases",
+        (true, false) => "Less added by releases",
+    };
+    let names = listed(sized.into_iter().map(|(_, name, _)| name).collect());
+    (label.to_owned(), format!("{names}, by their verdicts"))
+}
+
+// Many services have a version of one name: where several are asked about, a release is told with its own.
+fn service_of(release: &ClaimedRelease, facts: &Facts<'_>) -> String {
+    if facts.question.filter.service_id.is_some() {
+        return String::new();
+    }
+    let line = facts.lines.iter().find(|line| line.service_id == release.service_id);
+    line.and_then(|line| line.service_name.as_deref()).map(|name| format!("{name} ")).unwrap_or_default()
 }
 
 fn listed(mut names: Vec<String>) -> String {
@@ -276,5 +306,19 @@ fn listed(mut names: Vec<String>) -> String {
     match more {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::followed;
+
+    #[test]
+    fn no_rest_is_told_of_where_all_cost_follows_traffic() {
+        assert_eq!(followed(Some(1.0)), "all of its cost followed it before");
+        assert_eq!(followed(Some(0.996)), "all of its cost followed it before");
+        assert_eq!(followed(Some(0.62)), "62% of its cost followed it before, the rest is fixed");
+        assert_eq!(followed(Some(0.0)), "0% of its cost followed it before, the rest is fixed");
+        assert!(followed(None).contains("do not tell"));
     }
 }

@@ -293,7 +293,7 @@ async fn a_saving_waits_for_the_bill_of_a_late_source(db: PgPool) {
     let edge = found("edge").await;
     assert_eq!((&edge["kind"], &edge["state"]), (&"no-traffic".into(), &"held-back".into()), "{edge}");
     assert_eq!(edge["held_by"], "bill", "{edge}");
-    let why = "Held back: the bill of edge-one lacks since 16 Nov 2026, and what is not known may be in use.";
+    let why = "Held back: the bill of edge-one is missing since 16 Nov 2026, and what is not known may be in use.";
     assert_eq!(edge["held_back"], why, "{edge}");
     let checkout = found("checkout").await;
     assert_eq!((&checkout["state"], &checkout["held_by"]), (&"open".into(), &Value::Null), "{checkout}");
