@@ -3,6 +3,7 @@
 use crate::normalize::cells::{Cells, present};
 use crate::normalize::tags;
 use memchr::memmem::Finder;
+use rustc_hash::FxHashSet;
 use std::fmt::Write;
 
 /// Writes a JSON string.
@@ -33,8 +34,8 @@ pub(super) struct TagColumns {
     from: usize,
     /// From there on, the key of each column as JSON; empty where a column is none.
     keys: Vec<String>,
-    /// Whether a key alone makes tags unreadable.
-    has_unreadable_keys: bool,
+    /// Whether tags may be unreadable whatever their values are: for a key alone, or because two columns have the same.
+    have_doubtful_keys: bool,
 }
 
 impl TagColumns {
@@ -50,9 +51,10 @@ impl TagColumns {
             json_string(&mut keys[place], &key);
         }
         // What is escaped as JSON can be read, but for what looks like a NUL in it.
-        let has_unreadable_keys =
-            keys.iter().any(|key| !key.is_empty() && !tags::can_be_read(&format!("{{{key}:\"\"}}")));
-        Self { from, keys, has_unreadable_keys }
+        let mut met = FxHashSet::default();
+        let is_doubtful = |key: &String| !met.insert(key) || !tags::can_be_read(&format!("{{{key}:\"\"}}"));
+        let have_doubtful_keys = keys.iter().filter(|key| !key.is_empty()).any(is_doubtful);
+        Self { from, keys, have_doubtful_keys }
     }
 
     /// Writes the filled ones as one JSON object; nothing where none is.
@@ -74,7 +76,7 @@ impl TagColumns {
     /// backslash stands in the line: it is what texts begin with that cannot be read, and few lines have one.
     pub fn are_unreadable(&self, cells: Cells<'_>) -> bool {
         let has_backslash = || memchr::memchr(b'\\', cells.text.as_bytes()).is_some();
-        if self.filled(cells).next().is_none() || !self.has_unreadable_keys && !has_backslash() {
+        if self.filled(cells).next().is_none() || !self.have_doubtful_keys && !has_backslash() {
             return false;
         }
         let mut text = String::new();
@@ -221,5 +223,18 @@ mod tests {
         }
         assert!(of("team", "\\u0000") && of("\\u0000", "shop"));
         assert!(!of("\\u0000", ""), "there is no tag");
+    }
+
+    #[test]
+    fn two_columns_with_one_key_are_read_where_they_agree() {
+        let columns = TagColumns::of(vec![(0, "team".to_owned()), (1, "team".to_owned())]);
+        let are_unreadable = |left: &str, right: &str| {
+            let text = format!("{left}{right}");
+            let (middle, end) = (left.len() as u32, text.len() as u32);
+            let spans = [Span { start: 0, end: middle }, Span { start: middle, end }];
+            columns.are_unreadable(Cells::of(&text, &spans, &[]))
+        };
+        assert!(are_unreadable("shop", "search"));
+        assert!(!are_unreadable("shop", "shop") && !are_unreadable("shop", "") && !are_unreadable("", "search"));
     }
 }
