@@ -4,6 +4,7 @@ pub mod anomalies;
 mod booked_late;
 pub mod catalogue;
 pub mod catalogue_refreshes;
+pub mod change_failure;
 pub mod clusters;
 pub mod commitments;
 pub mod costs;
