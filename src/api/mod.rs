@@ -9,6 +9,7 @@ pub mod clusters;
 pub mod commitments;
 pub mod costs;
 pub mod deliveries;
+pub mod delivery_metrics;
 pub mod deployment_body;
 pub mod deployment_pins;
 mod deployment_record;
