@@ -3,13 +3,14 @@
 //! A body is stored as a delivery of the source "api" and read by the same adapter and state machine as a
 //! webhook: what was answered is there.
 
+use super::change_failure::ChangeFailed;
 use super::deployment_body::{DeploymentUpdate, NewDeployment, parse};
 use super::deployment_record::{Post, Recorded, record};
 use super::error::{Error, ErrorBody, Result};
 use crate::events::{self, Status};
 use crate::store::deployment_lists::{self, CommitOf, Filter, Row, STANDINGS, ServiceOf, StepOf};
-use crate::store::event_deliveries;
 use crate::store::event_sources::{self, API_SOURCE};
+use crate::store::{change_failures, event_deliveries};
 use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes, detached};
 use axum::Json;
 use axum::body::Bytes;
@@ -113,6 +114,10 @@ pub struct Deployment {
     /// What else the sender told.
     #[schema(value_type = BTreeMap<String, String>)]
     pub attributes: serde_json::Value,
+    /// Whether it counts as a failed change. Told of one deployment that is asked for; left out of lists and of answers to
+    /// what is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change_failure: Option<ChangeFailed>,
 }
 
 /// A deployment that is stored and will be there once the change of the rules that is under way is done.
@@ -281,7 +286,12 @@ async fn waiting_id(app: &AppState, id: &str) -> Result<String> {
     responses((status = 200, body = Deployment), (status = 404, body = ErrorBody))
 )]
 pub async fn show(State(app): State<AppState>, Path(id): Path<String>) -> Result<Json<Deployment>> {
-    Ok(Json(Deployment::of(find(&app, &id).await?, app.now())))
+    let deployment_id = id_of(&app, &id).await?;
+    let mut snapshot = app.pools.snapshot().await?;
+    let row = deployment_lists::get(&mut snapshot, deployment_id).await?.ok_or(web::Error::NotFound)?;
+    let failures = change_failures::of_deployment(&mut snapshot, deployment_id).await?;
+    let change_failure = Some(ChangeFailed::of(web::deployment::went_live(&row), &failures));
+    Ok(Json(Deployment { change_failure, ..Deployment::of(row, app.now()) }))
 }
 
 /// What the list takes.
@@ -432,6 +442,7 @@ impl Deployment {
             url: row.url,
             environment_url: row.environment_url,
             attributes: row.attributes,
+            change_failure: None,
         }
     }
 }

@@ -41,6 +41,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::deliveries::revert,
         super::deliveries::show,
         super::deliveries::withdraw,
+        super::delivery_metrics::show,
         super::deployment_pins::list,
         super::deployment_pins::pin,
         super::deployment_pins::unpin,

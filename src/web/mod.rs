@@ -28,8 +28,9 @@ pub mod csv;
 pub mod daily;
 pub mod delivery;
 pub mod delivery_decision;
-mod delivery_figures;
+pub mod delivery_figures;
 mod delivery_late;
+pub mod delivery_metrics;
 mod delivery_retry;
 mod deployed;
 pub mod deployment;
@@ -236,6 +237,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::commitments::routes,
     crate::api::costs::routes,
     crate::api::deliveries::routes,
+    crate::api::delivery_metrics::routes,
     crate::api::deployment_pins::routes,
     crate::api::deployments::routes,
     crate::api::dimensions::routes,
@@ -271,6 +273,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     commitments::routes,
     delivery::routes,
     delivery_decision::routes,
+    delivery_metrics::routes,
     delivery_retry::routes,
     deployment::routes,
     deployments::routes,

@@ -118,7 +118,7 @@ async fn show(
         shows_cost,
         restated,
         cost,
-        delivery,
+        delivery: delivery.leading_to(shows_cost.then(|| view.link(&format!("{path}/delivery.csv"), &[]))),
         pace,
         forecast,
         anomalies,

@@ -87,7 +87,10 @@ pub async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
         path if path.contains("/rules") => id(pool, "SELECT min(mapping_rule_id) FROM mapping_rule").await,
         _ => id(pool, "SELECT min(source_id) FROM source").await,
     };
-    path.replace("{slug}", slug)
+    // It has to be said whose.
+    let asked = if path == "/api/v1/delivery" { "/api/v1/delivery?service={slug}" } else { path };
+    asked
+        .replace("{slug}", slug)
         .replace("{month}", "2026-10")
         .replace("{generation_id}", &generation)
         .replace("{line}", "2")

@@ -19,6 +19,7 @@ GET /api/v1/deliveries/{id} finance read
 POST /api/v1/deliveries/{id}/accept finance admin
 POST /api/v1/deliveries/{id}/revert finance admin
 POST /api/v1/deliveries/{id}/withdraw finance admin
+GET /api/v1/delivery money read
 GET /api/v1/deployment-pins signed-in read
 GET /api/v1/deployments signed-in read
 POST /api/v1/deployments signed-in ingest
@@ -232,6 +233,7 @@ GET /search signed-in
 GET /services money
 GET /services.csv money
 GET /services/{slug} money
+GET /services/{slug}/delivery.csv money
 POST /services/{slug}/goals review
 POST /services/{slug}/goals/remove review
 POST /services/{slug}/plans review
@@ -319,6 +321,7 @@ GET /static/{hash}/{*path} public
 GET /teams money
 GET /teams.csv money
 GET /teams/{slug} money
+GET /teams/{slug}/delivery.csv money
 GET /unit-costs money
 GET /unit-costs.csv money
 GET /unmapped signed-in

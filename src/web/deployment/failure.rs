@@ -28,23 +28,29 @@ pub fn routes(routes: Routes) -> Routes {
     )
 }
 
-pub fn row(failure: &ChangeFailure) -> FailureRow {
+/// "Rolled back to 2.1": a reason, on the page and in the API.
+pub fn sentence(failure: &ChangeFailure) -> String {
     let title = failure.title.as_deref().unwrap_or("without a title");
-    let (sentence, href) = match (failure.reason.as_str(), failure.deployment_id) {
-        ("rollback", Some(id)) => (
-            format!("Rolled back to {}", failure.version.as_deref().unwrap_or("an earlier version")),
-            format!("/deployments/{id}"),
-        ),
-        ("hotfix", Some(id)) => (format!("Mended by a hotfix: {title}"), format!("/deployments/{id}")),
-        ("incident", _) => {
-            (format!("Incident within a day: {title}"), failure.operational_event_id.map(page_of).unwrap_or_default())
+    match (failure.reason.as_str(), failure.deployment_id) {
+        ("rollback", Some(_)) => {
+            format!("Rolled back to {}", failure.version.as_deref().unwrap_or("an earlier version"))
         }
-        ("revert", _) => (format!("Reverted: {title}"), String::new()),
-        _ => (format!("Marked by {}", failure.marked_by.as_deref().unwrap_or("somebody")), String::new()),
+        ("hotfix", Some(_)) => format!("Mended by a hotfix: {title}"),
+        ("incident", _) => format!("Incident within a day: {title}"),
+        ("revert", _) => format!("Reverted: {title}"),
+        _ => format!("Marked by {}", failure.marked_by.as_deref().unwrap_or("somebody")),
+    }
+}
+
+pub fn row(failure: &ChangeFailure) -> FailureRow {
+    let href = match (failure.reason.as_str(), failure.deployment_id) {
+        ("rollback" | "hotfix", Some(id)) => format!("/deployments/{id}"),
+        ("incident", _) => failure.operational_event_id.map(page_of).unwrap_or_default(),
+        _ => String::new(),
     };
     let page = safe_url(failure.url.as_deref()).unwrap_or_default();
     FailureRow {
-        sentence,
+        sentence: sentence(failure),
         href: if href.is_empty() { page.to_owned() } else { href },
         at: failure.failed_at.format("%-d %b %H:%M").to_string(),
         note: failure.note.clone().unwrap_or_default(),

@@ -48,6 +48,7 @@ use effect::EffectView;
 pub use effect::{FlagRow, flags, standing};
 use export::export;
 use failure::FailureRow;
+pub use failure::sentence as failure_sentence;
 use figure_changes::FigureChangeRow;
 use others::Others;
 use resources::ResourceTable;
@@ -308,7 +309,8 @@ fn at(row: &Row) -> chrono::DateTime<chrono::Utc> {
     row.finished_at.or(row.started_at).unwrap_or(row.created_at)
 }
 
-fn went_live(row: &Row) -> bool {
+/// Whether it went live: only then it is a change of what is live.
+pub fn went_live(row: &Row) -> bool {
     matches!(row.status.as_str(), "succeeded" | "superseded")
 }
 

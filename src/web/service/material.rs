@@ -146,7 +146,8 @@ impl Readings {
         // Deployments are there before the first bill is.
         if let Some(span) = span.or_else(|| view.span_to(today)) {
             let live = Deliveries::read(snapshot, Some(service.service_id), None, &span, page.now).await?;
-            delivery = live.section(&span);
+            let path = format!("/services/{}/delivery.csv", service.slug);
+            delivery = live.section(&span).leading_to(shows_cost.then(|| view.link(&path, &[("by", "")])));
         }
         if let Some(span) = shown {
             let (kept, publication_id) = (&app.kept_costs, page.publication_id);
