@@ -52,8 +52,8 @@ impl TagColumns {
         }
         // What is escaped as JSON can be read, but for what looks like a NUL in it.
         let mut met = FxHashSet::default();
-        let is_doubtful = |key: &String| !met.insert(key) || !tags::can_be_read(&format!("{{{key}:\"\"}}"));
-        let have_doubtful_keys = keys.iter().filter(|key| !key.is_empty()).any(is_doubtful);
+        let mut named = keys.iter().filter(|key| !key.is_empty());
+        let have_doubtful_keys = named.any(|key| !met.insert(key) || !tags::can_be_read(&format!("{{{key}:\"\"}}")));
         Self { from, keys, have_doubtful_keys }
     }
 
