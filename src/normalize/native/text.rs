@@ -3,6 +3,7 @@
 use crate::normalize::cells::{Cells, present};
 use crate::normalize::tags;
 use memchr::memmem::Finder;
+use rustc_hash::FxHashSet;
 use std::fmt::Write;
 
 /// Writes a JSON string.
@@ -33,8 +34,8 @@ pub(super) struct TagColumns {
     from: usize,
     /// From there on, the key of each column as JSON; empty where a column is none.
     keys: Vec<String>,
-    /// Whether a key alone makes tags unreadable.
-    has_unreadable_keys: bool,
+    /// Whether a key may make tags unreadable whatever its value: by itself, or because two columns have it.
+    has_doubtful_keys: bool,
 }
 
 impl TagColumns {
@@ -50,9 +51,12 @@ impl TagColumns {
             json_string(&mut keys[place], &key);
         }
         // What is escaped as JSON can be read, but for what looks like a NUL in it.
-        let has_unreadable_keys =
-            keys.iter().any(|key| !key.is_empty() && !tags::can_be_read(&format!("{{{key}:\"\"}}")));
-        Self { from, keys, has_unreadable_keys }
+        let has_doubtful_keys = {
+            let mut known = FxHashSet::default();
+            let mut own = keys.iter().filter(|key| !key.is_empty());
+            own.any(|key| !known.insert(key.as_str()) || !tags::can_be_read(&format!("{{{key}:\"\"}}")))
+        };
+        Self { from, keys, has_doubtful_keys }
     }
 
     /// Writes the filled ones as one JSON object; nothing where none is.
@@ -74,7 +78,7 @@ impl TagColumns {
     /// backslash stands in the line: it is what texts begin with that cannot be read, and few lines have one.
     pub fn are_unreadable(&self, cells: Cells<'_>) -> bool {
         let has_backslash = || memchr::memchr(b'\\', cells.text.as_bytes()).is_some();
-        if self.filled(cells).next().is_none() || !self.has_unreadable_keys && !has_backslash() {
+        if self.filled(cells).next().is_none() || !self.has_doubtful_keys && !has_backslash() {
             return false;
         }
         let mut text = String::new();
@@ -200,6 +204,21 @@ mod tests {
         let spans = [(0, 1), (1, 1), (1, 11), (11, 11), (11, 11), (11, 16)].map(|(start, end)| Span { start, end });
         columns.write(&mut nothing, Cells::of(text, &spans, &[0, 2, 5]));
         assert_eq!(nothing, "");
+    }
+
+    /// As `resourceTags/user:team` and `resource_tags_user_team` in one file: nobody knows which of two values is meant.
+    #[test]
+    fn columns_of_one_key_are_read_where_they_agree() {
+        let columns = TagColumns::of(vec![(0, "team".to_owned()), (1, "team".to_owned())]);
+        for (first, second, is_unreadable) in [("a", "b", true), ("a", "a", false), ("a", "", false), ("", "", false)] {
+            let (text, end) = (format!("{first}{second}"), first.len() as u32);
+            let spans = [(0, end), (end, text.len() as u32)].map(|(start, end)| Span { start, end });
+            let cells = Cells::of(&text, &spans, &[0, 1]);
+            let mut made = String::new();
+            columns.write(&mut made, cells);
+            assert_eq!(tags::read(&made).is_err(), is_unreadable, "{made}");
+            assert_eq!(columns.are_unreadable(cells), is_unreadable, "{made}");
+        }
     }
 
     #[test]
