@@ -81,6 +81,8 @@ pub const SENDERS: [&str; 21] = [
 ];
 /// A sender's own attributes that are kept of one event.
 const ATTRIBUTES_MAX: usize = 1000;
+/// Bytes of their names and values. Rules look at the attributes of all deployments at once.
+const ATTRIBUTES_BYTES_MAX: usize = 64 << 10;
 /// Services that one event names.
 const SERVICES_MAX: usize = 1000;
 
@@ -144,18 +146,30 @@ fn bounded(mut events: Vec<Event>) -> Vec<Event> {
 }
 
 fn cut(event: &mut Event) -> Vec<Event> {
-    let first = event.attributes.keys().nth(ATTRIBUTES_MAX).cloned();
-    let attribute_count = first.map_or(0, |first| event.attributes.split_off(&first).len());
-    let service_count = event.services.len().saturating_sub(SERVICES_MAX);
+    let service_count = event.services.len();
     event.services.truncate(SERVICES_MAX);
+    let attribute_count = event.attributes.len();
+    let (mut kept_count, mut bytes) = (0, 0);
+    // One that is too long leaves room for those behind it.
+    event.attributes.retain(|key, value| {
+        let length = key.len() + value.len();
+        let fits = kept_count < ATTRIBUTES_MAX && bytes + length <= ATTRIBUTES_BYTES_MAX;
+        if fits {
+            (kept_count, bytes) = (kept_count + 1, bytes + length);
+        }
+        fits
+    });
     let whose = event.key().unwrap_or_default();
-    [(attribute_count, "attributes", ATTRIBUTES_MAX), (service_count, "services", SERVICES_MAX)]
-        .into_iter()
-        .filter(|(count, ..)| *count > 0)
-        .map(|(count, what, most)| {
-            fields::unreadable(&format!("{count} {what} of {whose}: at most {most} are kept of one event"))
-        })
-        .collect()
+    let attributes = (attribute_count > kept_count).then(|| {
+        let kibibytes = ATTRIBUTES_BYTES_MAX >> 10;
+        format!(
+            "{kept_count} of {attribute_count} attributes of {whose} are kept: at most {ATTRIBUTES_MAX}, and together at \
+             most {kibibytes} KiB"
+        )
+    });
+    let services = (service_count > SERVICES_MAX)
+        .then(|| format!("{SERVICES_MAX} of {service_count} services of {whose} are kept: no event has more"));
+    attributes.into_iter().chain(services).map(|reason| fields::unreadable(&reason)).collect()
 }
 
 /// The event's name that a GitHub body without an `X-GitHub-Event` header looks like.
@@ -252,21 +266,31 @@ mod tests {
     /// Rules look at services and attributes: the last of many counts as the first, and long values are compared whole.
     #[test]
     fn many_and_long_attributes_are_kept() {
-        let deployed = |count: usize, services: usize| {
+        let deployed = |count: usize, length: usize, services: usize| {
             let mut payload: serde_json::Map<String, Value> =
-                (0..count).map(|number| (format!("key{number:04}"), json!("x".repeat(600)))).collect();
+                (0..count).map(|number| (format!("key{number:04}"), json!("x".repeat(length)))).collect();
             let services: Vec<String> = (0..services).map(|number| format!("service{number}")).collect();
             payload.insert("services".into(), json!(services));
             let body = json!({"deployment": {"id": 7, "environment": "production", "payload": payload}});
             sent("github", ("X-GitHub-Event", "deployment"), &body)
         };
-        let all = deployed(100, 100);
+        let all = deployed(100, 600, 100);
         assert_eq!((all.len(), all[0].services.len(), all[0].attributes.len()), (1, 100, 100));
         assert_eq!(all[0].attributes["key0099"].len(), 600);
-        let cut = deployed(1003, 1001);
+        let cut = deployed(1003, 10, 1001);
         assert_eq!((cut.len(), cut[0].services.len(), cut[0].attributes.len()), (3, 1000, 1000));
         let said = unreadable_parts(&cut).unwrap();
-        assert!(said.contains("3 attributes of 7: at most 1000") && said.contains("1 services of 7"), "{said}");
+        for part in ["1000 of 1003 attributes of 7 are kept", "1000 of 1001 services of 7 are kept"] {
+            assert!(said.contains(part), "{said}");
+        }
+        // 7 of the name and 16,377 of the value: four fill the room.
+        assert_eq!(deployed(4, 16_377, 1).len(), 1);
+        let long = deployed(5, 16_377, 1);
+        assert_eq!((long.len(), long[0].attributes.len()), (2, 4));
+        let body = json!({"deployment": {"id": 7, "environment": "production",
+            "payload": {"a_log": "x".repeat(100_000), "region": "eu"}}});
+        let beside = sent("github", ("X-GitHub-Event", "deployment"), &body);
+        assert_eq!((beside.len(), beside[0].attributes.len(), beside[0].attributes["region"].as_str()), (2, 1, "eu"));
         let labels: serde_json::Map<String, Value> =
             (0..60).map(|number| (format!("label{number}"), json!("v"))).collect();
         let alert =
