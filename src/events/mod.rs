@@ -10,6 +10,7 @@ mod atlantis;
 mod azure;
 mod bitbucket;
 mod body;
+mod bounds;
 mod cdevents;
 mod change_text;
 mod circleci;
@@ -79,12 +80,6 @@ pub const SENDERS: [&str; 21] = [
     "gitlab_api",
     "bitbucket_api",
 ];
-/// A sender's own attributes that are kept of one event.
-const ATTRIBUTES_MAX: usize = 1000;
-/// Bytes of their names and values. Rules look at the attributes of all deployments at once.
-const ATTRIBUTES_BYTES_MAX: usize = 64 << 10;
-/// Services that one event names.
-const SERVICES_MAX: usize = 1000;
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -135,41 +130,7 @@ pub fn read(
         "honeycomb" => context::read_honeycomb(fields),
         _ => api::read(headers, &root, received_at),
     };
-    events.map(bounded)
-}
-
-// What one event has more of than is kept is told beside it.
-fn bounded(mut events: Vec<Event>) -> Vec<Event> {
-    let beyond: Vec<Event> = events.iter_mut().flat_map(cut).collect();
-    events.extend(beyond);
-    events
-}
-
-fn cut(event: &mut Event) -> Vec<Event> {
-    let service_count = event.services.len();
-    event.services.truncate(SERVICES_MAX);
-    let attribute_count = event.attributes.len();
-    let (mut kept_count, mut bytes) = (0, 0);
-    // One that is too long leaves room for those behind it.
-    event.attributes.retain(|key, value| {
-        let length = key.len() + value.len();
-        let fits = kept_count < ATTRIBUTES_MAX && bytes + length <= ATTRIBUTES_BYTES_MAX;
-        if fits {
-            (kept_count, bytes) = (kept_count + 1, bytes + length);
-        }
-        fits
-    });
-    let whose = event.key().unwrap_or_default();
-    let attributes = (attribute_count > kept_count).then(|| {
-        let kibibytes = ATTRIBUTES_BYTES_MAX >> 10;
-        format!(
-            "{kept_count} of {attribute_count} attributes of {whose} are kept: at most {ATTRIBUTES_MAX}, and together at \
-             most {kibibytes} KiB"
-        )
-    });
-    let services = (service_count > SERVICES_MAX)
-        .then(|| format!("{SERVICES_MAX} of {service_count} services of {whose} are kept: no event has more"));
-    attributes.into_iter().chain(services).map(|reason| fields::unreadable(&reason)).collect()
+    events.map(bounds::bounded)
 }
 
 /// The event's name that a GitHub body without an `X-GitHub-Event` header looks like.
@@ -280,7 +241,7 @@ mod tests {
         let cut = deployed(1003, 10, 1001);
         assert_eq!((cut.len(), cut[0].services.len(), cut[0].attributes.len()), (3, 1000, 1000));
         let said = unreadable_parts(&cut).unwrap();
-        for part in ["1000 of 1003 attributes of 7 are kept", "1000 of 1001 services of 7 are kept"] {
+        for part in ["of 7, 1000 of 1003 attributes are kept", "of 7, 1000 of 1001 services are kept"] {
             assert!(said.contains(part), "{said}");
         }
         // 7 of the name and 16,377 of the value: four fill the room.
@@ -296,5 +257,29 @@ mod tests {
         let alert =
             json!({"fingerprint": "a", "status": "firing", "startsAt": "2026-03-01T10:00:00Z", "labels": labels});
         assert_eq!(sent("alertmanager", ("", ""), &json!({"alerts": [alert]}))[0].attributes.len(), 60);
+    }
+
+    #[test]
+    fn what_is_reverted_is_kept_within_a_bound() {
+        let pushed = |counts: [usize; 2]| {
+            let text = |count: usize| -> String {
+                (0..count).map(|number| format!("This reverts commit {number:040}.\n")).collect()
+            };
+            let commits: Vec<Value> = (1..)
+                .zip(counts)
+                .map(|(number, count)| json!({"id": format!("{number:040}"), "message": text(count)}))
+                .collect();
+            let body = json!({"ref": "refs/heads/main", "after": format!("{:040}", 1), "commits": commits,
+                "repository": {"full_name": "a/b", "default_branch": "main"}});
+            sent("github", ("X-GitHub-Event", "push"), &body)
+        };
+        let reverts =
+            |events: &[Event]| -> Vec<usize> { events[0].commits.iter().map(|commit| commit.reverts.len()).collect() };
+        let all = pushed([4000, 96]);
+        assert_eq!((all.len(), reverts(&all)), (1, vec![4000, 96]));
+        let cut = pushed([4000, 98]);
+        assert_eq!((cut.len(), reverts(&cut)), (2, vec![4000, 96]));
+        let said = unreadable_parts(&cut).unwrap();
+        assert!(said.contains("4096 of 4098 reverted changes are kept"), "{said}");
     }
 }
