@@ -79,7 +79,8 @@ fn artifact(kind: &str, revision: Option<&str>, event: &Event) -> Option<String>
     if kind != "HelmRelease" {
         return clean::text(revision).filter(|revision| revision.contains("@sha256:"));
     }
-    let values = event.attributes.get("token").filter(|token| token.starts_with("sha256:"));
+    let is_digest = |token: &&String| token.starts_with("sha256:") && token.len() <= clean::ID_LENGTH_MAX;
+    let values = event.attributes.get("token").filter(is_digest);
     let values = values.map(|digest| format!("{revision} {digest}"));
     values.or_else(|| event.title.as_deref().and_then(numbered_release).map(str::to_owned))
 }
@@ -189,6 +190,9 @@ mod tests {
         let token = |digit: &str| json!({"revision": "1.0.0", "token": format!("sha256:{}", digit.repeat(64))});
         let (one, other) = (upgraded(token("a"), &message(7)), upgraded(token("b"), &message(8)));
         assert!(one.0 != other.0 && one.1 != other.1, "{one:?} {other:?}");
+        // What is no digest tells nothing.
+        let long = json!({"revision": "1.0.0", "token": format!("sha256:{}", "a".repeat(9_000))});
+        assert_eq!(upgraded(long, &message(7)).1, seventh.1);
         // Back to what is live already.
         let back = read_one("HelmRelease", "RollbackSucceeded", "u1", &token("a"), "");
         assert_eq!((back.deployment_kind.as_deref(), back.artifact.as_ref()), (Some("rollback"), Some(&one.1)));

@@ -42,7 +42,7 @@ pub(super) fn read_alertmanager(fields: Fields<'_>) -> Result<Vec<Event>, EventE
     let mut events = fields.read_each("/alerts", ALERTS_MAX, |of| alert(&fields, of))?;
     let cut_count = fields.number("/truncatedAlerts").filter(|count| *count > 0);
     events.extend(cut_count.map(|count| {
-        unreadable(&format!("{count} more alerts: Alertmanager leaves them out by max_alerts of its webhook"))
+        unreadable(&format!("{count} of the alerts: Alertmanager leaves them out by max_alerts of its webhook"))
     }));
     Ok(events)
 }
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(read(0).len(), 1);
         let events = read(3);
         assert_eq!((events.len(), events[1].kind), (2, EventKind::Unreadable));
-        assert!(events[1].reason.as_deref().unwrap().starts_with("3 more alerts"));
+        assert!(events[1].reason.as_deref().unwrap().starts_with("3 of the alerts"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod atlantis;
 mod azure;
 mod bitbucket;
 mod body;
+mod bounds;
 mod cdevents;
 mod change_text;
 mod circleci;
@@ -79,10 +80,6 @@ pub const SENDERS: [&str; 21] = [
     "gitlab_api",
     "bitbucket_api",
 ];
-/// A sender's own attributes that are kept of one event.
-const ATTRIBUTES_MAX: usize = 1000;
-/// Services that one event names.
-const SERVICES_MAX: usize = 1000;
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -133,29 +130,7 @@ pub fn read(
         "honeycomb" => context::read_honeycomb(fields),
         _ => api::read(headers, &root, received_at),
     };
-    events.map(bounded)
-}
-
-// What one event has more of than is kept is told beside it.
-fn bounded(mut events: Vec<Event>) -> Vec<Event> {
-    let beyond: Vec<Event> = events.iter_mut().flat_map(cut).collect();
-    events.extend(beyond);
-    events
-}
-
-fn cut(event: &mut Event) -> Vec<Event> {
-    let first = event.attributes.keys().nth(ATTRIBUTES_MAX).cloned();
-    let attribute_count = first.map_or(0, |first| event.attributes.split_off(&first).len());
-    let service_count = event.services.len().saturating_sub(SERVICES_MAX);
-    event.services.truncate(SERVICES_MAX);
-    let whose = event.key().unwrap_or_default();
-    [(attribute_count, "attributes", ATTRIBUTES_MAX), (service_count, "services", SERVICES_MAX)]
-        .into_iter()
-        .filter(|(count, ..)| *count > 0)
-        .map(|(count, what, most)| {
-            fields::unreadable(&format!("{count} {what} of {whose}: at most {most} are kept of one event"))
-        })
-        .collect()
+    events.map(bounds::bounded)
 }
 
 /// The event's name that a GitHub body without an `X-GitHub-Event` header looks like.
@@ -252,25 +227,59 @@ mod tests {
     /// Rules look at services and attributes: the last of many counts as the first, and long values are compared whole.
     #[test]
     fn many_and_long_attributes_are_kept() {
-        let deployed = |count: usize, services: usize| {
+        let deployed = |count: usize, length: usize, services: usize| {
             let mut payload: serde_json::Map<String, Value> =
-                (0..count).map(|number| (format!("key{number:04}"), json!("x".repeat(600)))).collect();
+                (0..count).map(|number| (format!("key{number:04}"), json!("x".repeat(length)))).collect();
             let services: Vec<String> = (0..services).map(|number| format!("service{number}")).collect();
             payload.insert("services".into(), json!(services));
             let body = json!({"deployment": {"id": 7, "environment": "production", "payload": payload}});
             sent("github", ("X-GitHub-Event", "deployment"), &body)
         };
-        let all = deployed(100, 100);
+        let all = deployed(100, 600, 100);
         assert_eq!((all.len(), all[0].services.len(), all[0].attributes.len()), (1, 100, 100));
         assert_eq!(all[0].attributes["key0099"].len(), 600);
-        let cut = deployed(1003, 1001);
+        let cut = deployed(1003, 10, 1001);
         assert_eq!((cut.len(), cut[0].services.len(), cut[0].attributes.len()), (3, 1000, 1000));
         let said = unreadable_parts(&cut).unwrap();
-        assert!(said.contains("3 attributes of 7: at most 1000") && said.contains("1 services of 7"), "{said}");
+        for part in ["of 7, 1000 of 1003 attributes are kept", "of 7, 1000 of 1001 services are kept"] {
+            assert!(said.contains(part), "{said}");
+        }
+        // 7 of the name and 16,377 of the value: four fill the room.
+        assert_eq!(deployed(4, 16_377, 1).len(), 1);
+        let long = deployed(5, 16_377, 1);
+        assert_eq!((long.len(), long[0].attributes.len()), (2, 4));
+        let body = json!({"deployment": {"id": 7, "environment": "production",
+            "payload": {"a_log": "x".repeat(100_000), "region": "eu"}}});
+        let beside = sent("github", ("X-GitHub-Event", "deployment"), &body);
+        assert_eq!((beside.len(), beside[0].attributes.len(), beside[0].attributes["region"].as_str()), (2, 1, "eu"));
         let labels: serde_json::Map<String, Value> =
             (0..60).map(|number| (format!("label{number}"), json!("v"))).collect();
         let alert =
             json!({"fingerprint": "a", "status": "firing", "startsAt": "2026-03-01T10:00:00Z", "labels": labels});
         assert_eq!(sent("alertmanager", ("", ""), &json!({"alerts": [alert]}))[0].attributes.len(), 60);
+    }
+
+    #[test]
+    fn what_is_reverted_is_kept_within_a_bound() {
+        let pushed = |counts: [usize; 2]| {
+            let text = |count: usize| -> String {
+                (0..count).map(|number| format!("This reverts commit {number:040}.\n")).collect()
+            };
+            let commits: Vec<Value> = (1..)
+                .zip(counts)
+                .map(|(number, count)| json!({"id": format!("{number:040}"), "message": text(count)}))
+                .collect();
+            let body = json!({"ref": "refs/heads/main", "after": format!("{:040}", 1), "commits": commits,
+                "repository": {"full_name": "a/b", "default_branch": "main"}});
+            sent("github", ("X-GitHub-Event", "push"), &body)
+        };
+        let reverts =
+            |events: &[Event]| -> Vec<usize> { events[0].commits.iter().map(|commit| commit.reverts.len()).collect() };
+        let all = pushed([4000, 96]);
+        assert_eq!((all.len(), reverts(&all)), (1, vec![4000, 96]));
+        let cut = pushed([4000, 98]);
+        assert_eq!((cut.len(), reverts(&cut)), (2, vec![4000, 96]));
+        let said = unreadable_parts(&cut).unwrap();
+        assert!(said.contains("4096 of 4098 reverted changes are kept"), "{said}");
     }
 }

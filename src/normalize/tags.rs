@@ -10,6 +10,9 @@ use std::hash::BuildHasher;
 /// Texts that are remembered as readable or not.
 const KNOWN_MAX: usize = 65_536;
 
+/// Keys that are compared with each other. Of the hundred thousand that a line has room for, that would take minutes.
+const COMPARED_KEYS_MAX: usize = 64;
+
 /// The text is neither a JSON object nor one of the other forms, or it gives one key two values.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the tags are not a JSON object")]
@@ -80,7 +83,7 @@ fn is_plain<'a>(text: &'a str) -> bool {
     loop {
         blank(&mut rest);
         match string(&mut rest) {
-            Some(key) if !keys.contains(&key) => keys.push(key),
+            Some(key) if keys.len() < COMPARED_KEYS_MAX && !keys.contains(&key) => keys.push(key),
             _ => return false,
         }
         blank(&mut rest);
@@ -147,9 +150,9 @@ fn add(tags: &mut Map<String, Value>, key: String, value: Value) -> Result<(), U
     Ok(())
 }
 
-fn from_pairs(pairs: Vec<Map<String, Value>>) -> Result<Map<String, Value>, UnreadableTags> {
+fn from_pairs(pairs: Vec<OneValueEach>) -> Result<Map<String, Value>, UnreadableTags> {
     let mut tags = Map::new();
-    for mut pair in pairs {
+    for OneValueEach(mut pair) in pairs {
         let Some(Value::String(key)) = pair.remove("key").or_else(|| pair.remove("Key")) else {
             return Err(UnreadableTags);
         };
@@ -188,6 +191,17 @@ mod tests {
         ] {
             assert!(!is_plain(text), "{text}");
         }
+    }
+
+    #[test]
+    fn not_each_of_very_many_keys_is_compared_with_all_others() {
+        let of = |count: usize| {
+            let members: Vec<String> = (0..count).map(|number| format!("\"{number}\":\"\"")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(is_plain(&of(COMPARED_KEYS_MAX)) && !is_plain(&of(COMPARED_KEYS_MAX + 1)));
+        assert_eq!(read(&of(100_000)).unwrap().len(), 100_000);
+        assert!(can_be_read(&of(100_000)));
     }
 
     #[test]
@@ -243,6 +257,7 @@ mod tests {
             r#"{"env":"prod","\u0065nv":null}"#,
             r#""env": "prod","env": "test""#,
             r#"[{"key":"env","value":"prod"},{"key":"env","value":"test"}]"#,
+            r#"[{"key":"env","value":"prod","value":"test"}]"#,
             &"[".repeat(10_000),
         ] {
             assert_eq!(read(text), Err(UnreadableTags), "{text}");

@@ -41,13 +41,15 @@ pub struct DayRow {
 /// What all currencies have in common.
 pub struct Setting<'a> {
     pub around: &'a Around,
+    pub shown: DateRange,
+    /// The bars of the days shown.
+    pub buckets: &'a Buckets,
     pub label: &'a str,
     pub others: &'a [MarkedDeployment],
     /// The day it began, where it took days until it went live.
     pub started_on: Option<NaiveDate>,
     pub figure_changes: &'a [FigureChange],
     pub context: &'a ContextEvents,
-    pub bills: &'a Freshness,
     /// The lines of the deployment's service in its environment; empty where there are several.
     pub lines_href: &'a str,
     pub shows_bills: bool,
@@ -71,13 +73,8 @@ pub fn side(around: &Around, day: NaiveDate) -> &'static str {
     }
 }
 
-/// The bars of the charts.
-pub fn buckets(around: &Around, bills: &Freshness) -> Buckets {
-    Buckets::new(shown(around, bills), bills.complete_to().unwrap_or(around.day))
-}
-
-// As far as bills go.
-fn shown(around: &Around, bills: &Freshness) -> DateRange {
+/// The days of the charts: as far as bills go.
+pub fn shown(around: &Around, bills: &Freshness) -> DateRange {
     let complete_to = bills.complete_to().unwrap_or(around.day);
     let last = bills.last_charge_date().unwrap_or(complete_to).max(around.day);
     let whole = around.whole();
@@ -95,9 +92,7 @@ pub fn charts(days: &[ServiceDayCost], setting: &Setting) -> Vec<BeforeAfter> {
 
 #[expect(clippy::float_arithmetic, reason = "positions on a screen")]
 fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Setting) -> BeforeAfter {
-    let around = setting.around;
-    let shown = shown(around, setting.bills);
-    let buckets = buckets(around, setting.bills);
+    let Setting { around, shown, buckets, .. } = *setting;
     let value = |day: NaiveDate| costs.get(&day).map(position).unwrap_or_default();
     let series = |class: &str, keep: &[&str]| BarSeries {
         class: class.into(),
@@ -127,13 +122,13 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
         .collect();
     let averages = Averages::over(around, costs.iter().map(|(day, cost)| (*day, currency, cost)));
     // The line says more than averages of the sides.
-    let levels = if band.is_empty() { levels(&averages, around, &buckets) } else { Vec::new() };
-    let events = events(setting, &buckets);
+    let levels = if band.is_empty() { levels(&averages, around, buckets) } else { Vec::new() };
+    let events = events(setting, buckets);
     let chart =
-        DayBars::new("Deployments and events on the chart", currency, &buckets, &bars, &markers(setting, &buckets))
-            .with_levels(&levels, &bars, &buckets)
-            .with_band(&band, &bars, &buckets)
-            .with_events(&events, &buckets);
+        DayBars::new("Deployments and events on the chart", currency, buckets, &bars, &markers(setting, buckets))
+            .with_levels(&levels, &bars, buckets)
+            .with_band(&band, &bars, buckets)
+            .with_events(&events, buckets);
     let digits = decimals(currency, &costs.values().map(BigDecimal::abs).max().unwrap_or_default());
     let rows = shown.days().map(|day| DayRow {
         label: day.format("%a %-d %b %Y").to_string(),

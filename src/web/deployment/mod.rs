@@ -13,6 +13,7 @@ mod others;
 mod resources;
 mod units;
 
+use super::charts::Buckets;
 use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK, earlier_start, rollout_from};
 use super::context_events::{ContextEvents, ContextRow, Whose};
 use super::csv;
@@ -165,7 +166,8 @@ async fn show(
     let slugs: Vec<&str> = services.iter().map(|service| service.slug.as_str()).collect();
     let service_ids = Some(context_ids.as_slice());
     let whose = Whose { service_ids, service_slugs: &slugs, environment_id, environment_slug: env };
-    let buckets = chart::buckets(&around, &page.bills);
+    let shown = chart::shown(&around, &page.bills);
+    let buckets = Buckets::new(shown, complete_to.unwrap_or(day));
     let context = ContextEvents::read(&mut snapshot, &whose, around.whole(), Some(&buckets), page.now).await?;
     let mut days = Vec::new();
     if complete_to.is_some() && !ids.is_empty() {
@@ -206,12 +208,13 @@ async fn show(
         };
         let chart = chart::Setting {
             around: &around,
+            shown,
+            buckets: &buckets,
             label: &label,
             others: &others.marked,
             started_on: earlier_start(row.started_at, at(&row)),
             figure_changes: &figure_changes,
             context: &context,
-            bills: &page.bills,
             shows_bills: page.shows_bills,
             lines_href: &lines_href,
             lines: if view.basis == CostBasis::Amortized { &lines } else { &[] },
