@@ -39,9 +39,7 @@ async fn of_service(
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
-    let view = View::parse(query.as_deref(), ACCEPTS)?;
-    let figures = read(&app, &principal, &view, Whose::Service(&slug)).await?;
-    Ok(table(figures.as_ref()).into_response(&format!("{slug}-delivery.csv")))
+    file(&app, &principal, query, Whose::Service(&slug), &format!("{slug}-delivery.csv")).await
 }
 
 async fn of_team(
@@ -50,9 +48,19 @@ async fn of_team(
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
+    file(&app, &principal, query, Whose::Team(&slug), &format!("team-{slug}-delivery.csv")).await
+}
+
+async fn file(
+    app: &AppState,
+    principal: &Principal,
+    query: Option<String>,
+    whose: Whose<'_>,
+    name: &str,
+) -> Result<Response> {
     let view = View::parse(query.as_deref(), ACCEPTS)?;
-    let figures = read(&app, &principal, &view, Whose::Team(&slug)).await?;
-    Ok(table(figures.as_ref()).into_response(&format!("team-{slug}-delivery.csv")))
+    let figures = read(app, principal, &view, whose).await?;
+    Ok(table(figures.as_ref()).into_response(name))
 }
 
 /// The figures of a view, on the days that its page has them for; `None` where those are still to come.
