@@ -237,8 +237,7 @@ pub async fn show(State(app): State<AppState>, principal: Principal, Path(id): P
     let deployment = deployment_lists::get(&mut snapshot, id).await?.ok_or(web::Error::NotFound)?;
     let scope = principal.scope();
     let services = deployment_costs::services(&mut snapshot, id).await?;
-    let is_own = |team: Option<i64>| scope.team_ids().is_none_or(|own| team.is_some_and(|team| own.contains(&team)));
-    if !services.is_empty() && !services.iter().any(|service| is_own(service.team_id)) {
+    if !services.is_empty() && !services.iter().any(|service| scope.has_team(service.team_id)) {
         return Err(web::Error::Forbidden.into());
     }
     let rows = effects::of_deployment(&mut snapshot, &scope, id).await?;

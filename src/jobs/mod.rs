@@ -48,8 +48,8 @@ const OUTAGE_WAIT: Duration = Duration::from_secs(2);
 pub const KINDS: [&str; 14] = [
     COUNT_NAMESPACES,
     COUNT_PIPELINES,
-    anomalies::DETECT_ANOMALIES,
-    forecasts::FORECAST,
+    jobs::DETECT_ANOMALIES,
+    jobs::FORECAST,
     "import_upload",
     MAKE_DAYS,
     "normalize_events",
@@ -58,7 +58,7 @@ pub const KINDS: [&str; 14] = [
     READ_SOURCE,
     REFRESH_CATALOGUE,
     "remap",
-    effects::SETTLE_EFFECTS,
+    jobs::SETTLE_EFFECTS,
     "sweep",
 ];
 
@@ -211,9 +211,9 @@ impl Worker {
             }
             MAKE_DAYS => Box::pin(pull_metrics::make_days(&self.pools)).await,
             // One that was asked for while the last one ran finds its work done.
-            effects::SETTLE_EFFECTS if !effects::is_behind(&self.pools).await? => Ok(()),
-            anomalies::DETECT_ANOMALIES if !anomalies::is_behind(&self.pools).await? => Ok(()),
-            effects::SETTLE_EFFECTS => {
+            jobs::SETTLE_EFFECTS if !effects::is_behind(&self.pools).await? => Ok(()),
+            jobs::DETECT_ANOMALIES if !anomalies::is_behind(&self.pools).await? => Ok(()),
+            jobs::SETTLE_EFFECTS => {
                 let done = Box::pin(effects::settle(&self.pools, Utc::now())).await?;
                 tracing::info!(
                     "Effects of {} releases are up to date, {} of them worked out anew",
@@ -222,7 +222,7 @@ impl Worker {
                 );
                 Ok(())
             }
-            anomalies::DETECT_ANOMALIES => {
+            jobs::DETECT_ANOMALIES => {
                 let done = Box::pin(anomalies::detect(&self.pools, Utc::now())).await?;
                 tracing::info!(
                     "Anomalies are up to date: {} of {} series looked at, {} opened, {} closed",
@@ -233,7 +233,7 @@ impl Worker {
                 );
                 Ok(())
             }
-            forecasts::FORECAST => {
+            jobs::FORECAST => {
                 let done = Box::pin(forecasts::forecast(&self.pools, Utc::now())).await?;
                 tracing::info!("{} forecasts are up to date", done.forecast_count);
                 Ok(())

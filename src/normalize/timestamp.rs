@@ -98,16 +98,38 @@ fn usual_date(day: [u8; 10]) -> Option<NaiveDate> {
 
 #[inline]
 fn usual_clock(clock: &[u8]) -> Option<NaiveTime> {
-    let (minute, rest) = clock.split_first_chunk::<6>()?;
-    let [b'T' | b' ', hour_tens, hour_ones, b':', tens, ones] = *minute else { return None };
-    let (second, zone) = match rest {
-        [b':', tens, ones, zone @ ..] => (two_digits(*tens, *ones)?, zone.strip_prefix(b".000").unwrap_or(zone)),
-        zone => (0, zone),
+    let [b'T' | b' ', clock @ ..] = clock else { return None };
+    let (seconds, zone) = match clock.split_first_chunk::<8>().map(|(clock, zone)| (seconds_of_day(*clock), zone)) {
+        Some((Some(seconds), zone)) => (seconds, zone.strip_prefix(b".000").unwrap_or(zone)),
+        _ => {
+            let ([hour_tens, hour_ones, b':', tens, ones], zone) = clock.split_first_chunk::<5>()? else { return None };
+            (hour_and_minute(two_digits(*hour_tens, *hour_ones)?, two_digits(*tens, *ones)?)?, zone)
+        }
     };
     if !matches!(zone, b"" | b"Z" | b" UTC" | b"+00:00") {
         return None;
     }
-    NaiveTime::from_hms_opt(two_digits(hour_tens, hour_ones)?, two_digits(tens, ones)?, second)
+    NaiveTime::from_num_seconds_from_midnight_opt(seconds, 0)
+}
+
+fn hour_and_minute(hour: u32, minute: u32) -> Option<u32> {
+    (hour < 24 && minute < 60).then_some((hour * 60 + minute) * 60)
+}
+
+/// What `14:05:09` is of a day. All of it is looked at together, as one number.
+#[inline]
+fn seconds_of_day(clock: [u8; 8]) -> Option<u32> {
+    const COLONS: u64 = 0x0000_ff00_00ff_0000;
+    // What is a colon or a zero becomes nothing, a digit its value.
+    let values = u64::from_le_bytes(clock) ^ u64::from_le_bytes(*b"00:00:00");
+    let is_above_nine = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080 != 0;
+    if is_above_nine || values & COLONS != 0 {
+        return None;
+    }
+    let [hour_tens, hour_ones, _, minute_tens, minute_ones, _, tens, ones] = values.to_le_bytes().map(u32::from);
+    let second = tens * 10 + ones;
+    let before = hour_and_minute(hour_tens * 10 + hour_ones, minute_tens * 10 + minute_ones)?;
+    (second < 60).then_some(before + second)
 }
 
 #[inline]

@@ -87,7 +87,7 @@ impl Gap {
         self.services.iter().any(|(service_id, team_id)| {
             part.service_id.is_none_or(|asked| asked == *service_id)
                 && part.team_id.is_none_or(|asked| asked == team_id.unwrap_or_default())
-                && scope.team_ids().is_none_or(|own| team_id.is_some_and(|team| own.contains(&team)))
+                && scope.has_team(*team_id)
         })
     }
 }

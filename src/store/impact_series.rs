@@ -280,7 +280,8 @@ pub struct PriceStep {
 
 /// Changes of prices (see [`super::price_changes`]), and what they mean for who buys the SKUs: one row a service,
 /// environment and day for list prices, one for negotiated ones. Only what changed is read by key; the rest of a service
-/// is in its daily sums: at list prices where it has no contracted cost.
+/// is in its daily sums: at list prices where it has no contracted cost. Each step is made whole before the next one: the
+/// planner takes what meets in four columns for one row, and what it then repeats for that row took a minute.
 pub async fn price_steps(
     conn: &mut PgConnection,
     range: DateRange,
@@ -288,21 +289,23 @@ pub async fn price_steps(
 ) -> sqlx::Result<Vec<PriceStep>> {
     sqlx::query_as!(
         PriceStep,
-        r#"WITH changed AS (
-             SELECT * FROM price_change WHERE charge_date >= $1 AND charge_date < $2
-           ), own AS (
-             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, c.is_contracted,
-                    sum(CASE WHEN c.is_contracted THEN d.contracted_cost ELSE d.list_cost END) AS now,
-                    sum(CASE WHEN c.is_contracted THEN d.contracted_cost ELSE d.list_cost END * c.price_before / c.price)
-                        AS before
-             FROM changed c
+        r#"WITH bought AS MATERIALIZED (
+             SELECT c.*, k.sub_account_key, k.rollup_key_id
+             FROM price_change c
              JOIN rollup_key k ON k.sku_id = c.sku_id AND k.billing_account_id = c.billing_account_id
                  AND k.provider_name IS NOT DISTINCT FROM c.provider_name
                  AND k.region_id IS NOT DISTINCT FROM c.region_id AND k.charge_category = 'Usage'
                  AND (NOT c.is_contracted OR (coalesce(k.commitment_discount_status, '') = ''
                                               AND coalesce(k.pricing_category, 'Standard') = 'Standard'))
-             JOIN daily_cost_by_key d ON d.sub_account_key = k.sub_account_key AND d.rollup_key_id = k.rollup_key_id
-                 AND d.charge_date = c.charge_date AND d.billing_currency = c.billing_currency
+             WHERE c.charge_date >= $1 AND c.charge_date < $2
+           ), own AS MATERIALIZED (
+             SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date, b.is_contracted,
+                    sum(CASE WHEN b.is_contracted THEN d.contracted_cost ELSE d.list_cost END) AS now,
+                    sum(CASE WHEN b.is_contracted THEN d.contracted_cost ELSE d.list_cost END * b.price_before / b.price)
+                        AS before
+             FROM bought b
+             JOIN daily_cost_by_key d ON d.sub_account_key = b.sub_account_key AND d.rollup_key_id = b.rollup_key_id
+                 AND d.charge_date = b.charge_date AND d.billing_currency = b.billing_currency
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
              JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
                  AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
@@ -310,20 +313,20 @@ pub async fn price_steps(
                  AND (e.kind = 'production') = $4
              WHERE m.service_id <> 0
              GROUP BY 1, 2, 3, 4, 5
-           ), whole AS (
-             SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date, sum(d.list_cost) AS list_total,
-                    sum(CASE WHEN d.contracted_cost > 0 THEN d.contracted_cost ELSE d.list_cost END) AS contracted_total
-             FROM daily_cost d
-             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-             WHERE d.split_id = 0 AND d.charge_category = 'Usage'
-               AND d.charge_date IN (SELECT charge_date FROM changed)
-             GROUP BY 1, 2, 3, 4
            )
            SELECT service_id AS "service_id!", environment_id AS "environment_id!", billing_currency AS "billing_currency!",
                   charge_date AS "day!", now::double precision AS "cost!", before::double precision AS "cost_before!",
                   total::double precision AS "cost_total!"
-           FROM own JOIN whole USING (service_id, environment_id, billing_currency, charge_date)
-           CROSS JOIN LATERAL (SELECT CASE WHEN is_contracted THEN contracted_total ELSE list_total END AS total) t
+           FROM own
+           CROSS JOIN LATERAL (
+             SELECT sum(CASE WHEN own.is_contracted AND d.contracted_cost > 0 THEN d.contracted_cost ELSE d.list_cost END)
+                        AS total
+             FROM daily_cost d
+             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+             WHERE d.service_id = own.service_id AND d.environment_id = own.environment_id
+               AND d.billing_currency = own.billing_currency AND d.charge_date = own.charge_date
+               AND d.split_id = 0 AND d.charge_category = 'Usage'
+           ) whole
            WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4, is_contracted LIMIT $3"#,
         range.start(),
         range.end(),

@@ -9,6 +9,15 @@ use sqlx::{PgConnection, PgExecutor};
 pub const READ_EVENTS: &str = "normalize_events";
 /// The job that counts runs of pipelines as usage.
 pub const COUNT_PIPELINES: &str = "count_pipelines";
+/// The job that works out effects of releases.
+pub const SETTLE_EFFECTS: &str = "settle_effects";
+/// The job that looks for anomalies.
+pub const DETECT_ANOMALIES: &str = "detect_anomalies";
+/// The job that forecasts cost.
+pub const FORECAST: &str = "forecast";
+/// Jobs that read all bills there are. Beside a load they take its processor, its part of the page cache, and what they
+/// say is worked out anew behind it.
+const ANALYSES: [&str; 3] = [SETTLE_EFFECTS, DETECT_ANOMALIES, FORECAST];
 /// Tries of a job, those included at whose end its worker was gone.
 pub const ATTEMPTS_MAX: i32 = 5;
 
@@ -86,6 +95,9 @@ pub enum Lane {
 
 /// Takes the next due job, also one whose worker let its lease run out. One whose workers died at every try is given
 /// up, and its delivery with it: it would end the next worker too.
+///
+/// Analyses wait while a bill is loaded that takes more than ten seconds, and as long behind it as it took, two minutes at
+/// most: where months are loaded one after another, the next one begins within that. None waits for half an hour.
 pub async fn lease(db: impl PgExecutor<'_>, lane: Lane, lease_seconds: i32) -> sqlx::Result<Option<Job>> {
     sqlx::query_as!(
         Job,
@@ -110,12 +122,19 @@ pub async fn lease(db: impl PgExecutor<'_>, lane: Lane, lease_seconds: i32) -> s
              WHERE ((state = 'waiting' AND run_after <= clock_timestamp())
                  OR (state = 'running' AND leased_until < clock_timestamp() AND attempts < $3))
                AND (kind IN ('import_upload', 'read_source', 'read_event_source')) = $2
+               AND NOT (kind = ANY ($5) AND run_after > clock_timestamp() - interval '30 minutes' AND EXISTS (
+                   SELECT FROM delivery d
+                   CROSS JOIN LATERAL (SELECT coalesce(d.finished_at, clock_timestamp()) AS until) e
+                   WHERE d.state IN ('loading', 'published') AND d.received_at > clock_timestamp() - interval '30 minutes'
+                     AND e.until - d.received_at > interval '10 seconds'
+                     AND e.until + least(e.until - d.received_at, interval '2 minutes') > clock_timestamp()))
              ORDER BY run_after, job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING job_id, kind, key, payload, attempts, fencing_token AS "fencing_token!""#,
         f64::from(lease_seconds),
         lane == Lane::Imports,
         ATTEMPTS_MAX,
         uploads::FILE_IS_KEPT,
+        &ANALYSES.map(str::to_owned),
     )
     .fetch_optional(db)
     .await

@@ -65,14 +65,14 @@ struct Resource {
 }
 
 // Those that rules give to more than one place now. Asked apart: the planner takes them for one, and would look through all
-// charges for each.
+// charges for each. What groups have in common is read from their index, in its order: the table is ten times as large.
 async fn of_several(conn: &mut PgConnection) -> sqlx::Result<Vec<Resource>> {
     let rows = sqlx::query_as!(
         Resource,
         r#"SELECT cg.sub_account_key, cg.resource_id AS "resource_id!"
-           FROM charge_group cg
+           FROM (SELECT DISTINCT rollup_key_id, resource_id, sub_account_key FROM charge_group WHERE resource_id <> '') cg
            JOIN key_mapping m ON m.sub_account_key = cg.sub_account_key AND m.rollup_key_id = cg.rollup_key_id
-           WHERE cg.resource_id <> '' AND m.end_day > (SELECT max(last_charge_date) FROM generation WHERE state = 'current')
+           WHERE m.end_day > (SELECT max(last_charge_date) FROM generation WHERE state = 'current')
            GROUP BY 1, 2
            HAVING min(m.service_id) <> max(m.service_id) OR min(m.environment_id) <> max(m.environment_id)
            ORDER BY 1, 2 LIMIT $1"#,

@@ -42,6 +42,11 @@ impl Scope {
         self.0.as_deref()
     }
 
+    /// Whether the money of what this team owns may be shown. What no team owns is shown with everything only.
+    pub fn has_team(&self, team_id: Option<i64>) -> bool {
+        self.0.as_ref().is_none_or(|own| team_id.is_some_and(|team| own.contains(&team)))
+    }
+
     /// Whether organisation totals may be shown.
     pub fn is_everything(&self) -> bool {
         self.0.is_none()

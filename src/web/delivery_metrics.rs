@@ -93,9 +93,7 @@ async fn found(snapshot: &mut Snapshot, principal: &Principal, whose: Whose<'_>)
             ((None, Some(team.team_id)), Some(team.team_id))
         }
     };
-    let scope = principal.scope();
-    let is_own = scope.team_ids().is_none_or(|own| owner.is_some_and(|team| own.contains(&team)));
-    is_own.then_some(ids).ok_or(Error::Forbidden)
+    principal.scope().has_team(owner).then_some(ids).ok_or(Error::Forbidden)
 }
 
 // A row for each figure and side.

@@ -60,7 +60,7 @@ async fn show(
     let mut snapshot = app.pools.snapshot().await?;
     let team = team_heads::get(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
     let scope = principal.scope();
-    let shows_cost = scope.team_ids().is_none_or(|own| own.contains(&team.team_id));
+    let shows_cost = scope.has_team(Some(team.team_id));
     let page = Page::new(&app, &principal, &mut snapshot, format!("{} · Teams", team.name), NavItem::Teams).await?;
     let part = Part { team_id: Some(team.team_id), ..view.part(&mut snapshot).await? };
     let environment = (part.environment_id, view.field("env"));

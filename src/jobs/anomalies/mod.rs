@@ -28,8 +28,6 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// The job.
-pub(super) const DETECT_ANOMALIES: &str = "detect_anomalies";
 /// What tells findings of one way of looking from those of another.
 pub const METHOD: &str = "anomalies-4";
 
@@ -63,7 +61,7 @@ pub async fn ask_where_due(pools: &Pools) -> sqlx::Result<bool> {
     let mut conn = pools.jobs.acquire().await?;
     let is_due = is_due(&mut conn).await?;
     if is_due {
-        jobs::enqueue(&mut conn, DETECT_ANOMALIES, "", &serde_json::json!({})).await?;
+        jobs::enqueue(&mut conn, jobs::DETECT_ANOMALIES, "", &serde_json::json!({})).await?;
     }
     Ok(is_due)
 }

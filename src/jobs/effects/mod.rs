@@ -27,8 +27,6 @@ use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// The job.
-pub(super) const SETTLE_EFFECTS: &str = "settle_effects";
 /// What tells answers of one way of working out from those of another.
 pub const METHOD: &str = "impact-15";
 
@@ -53,7 +51,7 @@ pub async fn ask_where_due(pools: &Pools) -> sqlx::Result<bool> {
     let mut conn = pools.jobs.acquire().await?;
     let is_due = is_due(&mut conn).await?;
     if is_due {
-        jobs::enqueue(&mut conn, SETTLE_EFFECTS, "", &serde_json::json!({})).await?;
+        jobs::enqueue(&mut conn, jobs::SETTLE_EFFECTS, "", &serde_json::json!({})).await?;
     }
     Ok(is_due)
 }

@@ -17,8 +17,6 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// The job.
-pub(super) const FORECAST: &str = "forecast";
 /// What tells forecasts of one method from those of another.
 pub const METHOD: &str = "forecasts-3";
 
@@ -51,7 +49,7 @@ pub async fn ask_where_due(pools: &Pools) -> sqlx::Result<bool> {
     let last = analysis_runs::last(&mut conn, Analysis::Forecasts).await?;
     let is_due = mark.publication_id > 0 && last.is_none_or(|last| last != mark);
     if is_due {
-        jobs::enqueue(&mut conn, FORECAST, "", &serde_json::json!({})).await?;
+        jobs::enqueue(&mut conn, jobs::FORECAST, "", &serde_json::json!({})).await?;
     }
     Ok(is_due)
 }

@@ -146,10 +146,7 @@ async fn show(
     let services = deployment_costs::services(&mut snapshot, id).await?;
     let environment_id = deployment_costs::environment_id(&mut snapshot, id).await?;
     let scope = principal.scope();
-    let allowed = |service: &&ServedService| {
-        Policy::Money.allows(&principal)
-            && scope.team_ids().is_none_or(|own| service.team_id.is_some_and(|team| own.contains(&team)))
-    };
+    let allowed = |service: &&ServedService| Policy::Money.allows(&principal) && scope.has_team(service.team_id);
     let open: Vec<ServedService> = services.iter().filter(allowed).cloned().collect();
     let ids: Vec<i64> = open.iter().map(|service| service.service_id).collect();
     let context_ids: Vec<i64> = services.iter().map(|service| service.service_id).collect();

@@ -47,10 +47,7 @@ pub async fn unit_costs(app: &AppState, principal: &Principal, id: i64) -> Resul
     let row = deployment_lists::get(&mut snapshot, id).await?.ok_or(Error::NotFound)?;
     let scope = principal.scope();
     let services = deployment_costs::services(&mut snapshot, id).await?;
-    let is_own = |service: &&ServedService| {
-        Policy::Money.allows(principal)
-            && scope.team_ids().is_none_or(|own| service.team_id.is_some_and(|team| own.contains(&team)))
-    };
+    let is_own = |service: &&ServedService| Policy::Money.allows(principal) && scope.has_team(service.team_id);
     let open: Vec<ServedService> = services.iter().filter(is_own).cloned().collect();
     if open.is_empty() && !services.is_empty() {
         return Err(Error::Forbidden);

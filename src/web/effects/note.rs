@@ -30,8 +30,7 @@ async fn add(
     deployment_lists::get(&mut snapshot, id).await?.ok_or(Error::NotFound)?;
     let services = deployment_costs::services(&mut snapshot, id).await?;
     let scope = principal.scope();
-    let is_own = |team: Option<i64>| scope.team_ids().is_none_or(|own| team.is_some_and(|team| own.contains(&team)));
-    if !services.iter().any(|service| is_own(service.team_id)) {
+    if !services.iter().any(|service| scope.has_team(service.team_id)) {
         return Err(Error::Forbidden);
     }
     drop(snapshot);

@@ -129,9 +129,7 @@ pub async fn remove_plan(
 async fn own_service(app: &AppState, principal: &Principal, slug: &str) -> Result<i64> {
     let mut snapshot = app.pools.snapshot().await?;
     let service = service_costs::head(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
-    let scope = principal.scope();
-    let is_own = scope.team_ids().is_none_or(|own| service.team_id.is_some_and(|team| own.contains(&team)));
-    if is_own { Ok(service.service_id) } else { Err(Error::Forbidden) }
+    principal.scope().has_team(service.team_id).then_some(service.service_id).ok_or(Error::Forbidden)
 }
 
 fn checked(new: NewPlan, service_id: i64, slug: &str, principal: &Principal, app: &AppState) -> Result<ServicePlan> {

@@ -226,8 +226,7 @@ impl Readings {
 
 /// Whether this person may see what the service costs.
 pub(super) fn may_see(principal: &Principal, service: &ServiceHead) -> bool {
-    let scope = principal.scope();
-    scope.team_ids().is_none_or(|own| service.team_id.is_some_and(|team| own.contains(&team)))
+    principal.scope().has_team(service.team_id)
 }
 
 // The period of the page against the one before it: the workloads of pipelines and jobs have no deployment.

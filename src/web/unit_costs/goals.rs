@@ -75,8 +75,7 @@ pub async fn state(
     let mut snapshot = app.pools.snapshot().await?;
     let service = service_costs::head(&mut snapshot, slug).await?.ok_or(Error::NotFound)?;
     drop(snapshot);
-    let scope = principal.scope();
-    if !scope.team_ids().is_none_or(|own| service.team_id.is_some_and(|team| own.contains(&team))) {
+    if !principal.scope().has_team(service.team_id) {
         return Err(Error::Forbidden);
     }
     let (app, principal, from) = (app.clone(), principal.clone(), address.to_string());

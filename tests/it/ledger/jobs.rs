@@ -1,6 +1,6 @@
 //! The queue: leases, retries, and workers that come back from the dead.
 
-use super::{Line, assert_clean, bill, figures, file, request, time};
+use super::{Line, assert_clean, bill, figures, file, import_as_of, request, time};
 use crate::support;
 use costwake::jobs::Worker;
 use costwake::rollup::{ImportOptions, import_with};
@@ -269,6 +269,57 @@ async fn a_job_asked_for_while_it_runs_follows(pool: PgPool) {
     assert!(second.job_id > first);
     jobs::finish(&mut conn, second.fence()).await.unwrap();
     assert!(jobs::lease(&mut *conn, Lane::Others, 60).await.unwrap().is_none());
+}
+
+/// Months that are loaded one after another are looked at once they are all there; nothing else waits for them, and the
+/// analyses no longer than half an hour.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn analyses_wait_for_loads_that_take_long(pool: PgPool) {
+    let mut conn = pool.acquire().await.unwrap();
+    import_as_of(&pool, "acme", &bill(&[Line::of("2026-10", 3, "shop", "1.5")]), 5).await;
+    for kind in [jobs::SETTLE_EFFECTS, jobs::DETECT_ANOMALIES, jobs::FORECAST, "remap"] {
+        jobs::enqueue(&mut conn, kind, "", &json!({})).await.unwrap();
+    }
+    // The state of the load, how long ago it began and ended in seconds, and how long the jobs wait; whether they wait on.
+    let cases = [
+        ("loading", 5, None, 0, false),
+        ("loading", 60, None, 0, true),
+        ("loading", 60, None, 1790, true),
+        ("loading", 60, None, 1810, false),
+        ("loading", 1810, None, 0, false),
+        ("published", 9, Some(0), 0, false),
+        ("published", 90, Some(40), 0, true),
+        ("published", 90, Some(50), 0, false),
+        ("published", 700, Some(110), 0, true),
+        ("published", 700, Some(130), 0, false),
+        ("failed", 60, Some(5), 0, false),
+    ];
+    for (state, began, ended, waiting, waits) in cases {
+        let told = format!("{state}, {began} s, {ended:?}, jobs {waiting} s");
+        sqlx::query(
+            "UPDATE delivery SET state = $1, received_at = clock_timestamp() - make_interval(secs => $2),
+                finished_at = clock_timestamp() - make_interval(secs => $3)",
+        )
+        .bind(state)
+        .bind(f64::from(began))
+        .bind(ended.map(f64::from))
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+        sqlx::query("UPDATE job SET state = 'waiting', run_after = clock_timestamp() - make_interval(secs => $1)")
+            .bind(f64::from(waiting))
+            .execute(&mut *conn)
+            .await
+            .unwrap();
+        let mut leased = Vec::new();
+        while let Some(job) = jobs::lease(&mut *conn, Lane::Others, 60).await.unwrap() {
+            leased.push(job.kind);
+        }
+        leased.sort_unstable();
+        let all = [jobs::DETECT_ANOMALIES, jobs::FORECAST, "remap", jobs::SETTLE_EFFECTS];
+        let expected: &[&str] = if waits { &["remap"] } else { &all };
+        assert_eq!(leased, expected, "{told}");
+    }
 }
 
 /// Who asks while a job ends waits for that, and then a new one waits; who asks first holds the end up, and a new one
