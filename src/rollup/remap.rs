@@ -114,8 +114,11 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
         generations_rebuilt,
         publication_id: None,
     };
-    if shares_are_gone || report.keys_moved + report.entries_added + report.deployments_moved > 0 {
-        report.publication_id = Some(publish(conn, by, now).await?);
+    let moves_cost = shares_are_gone || report.keys_moved > 0 || generations_rebuilt > 0;
+    if moves_cost {
+        report.publication_id = Some(publish_as(conn, "remap", by, now).await?);
+    } else if report.entries_added + report.deployments_moved > 0 {
+        report.publication_id = Some(publish_without_cost(conn, by, now).await?);
     }
     Ok(report)
 }
@@ -134,9 +137,9 @@ pub async fn publish_splits(conn: &mut PgConnection, by: &str, now: DateTime<Utc
     publish_as(conn, "split", by, now).await
 }
 
-/// Gives readers' pages a new number: what they show has changed.
-pub async fn publish(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {
-    publish_as(conn, "remap", by, now).await
+/// Gives readers' pages a new number: names, owners or deployments have changed, and no cost.
+pub async fn publish_without_cost(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    publish_as(conn, "catalogue", by, now).await
 }
 
 async fn publish_as(conn: &mut PgConnection, kind: &str, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {

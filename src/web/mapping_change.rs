@@ -65,7 +65,7 @@ impl MappingChange {
 
     /// Makes a change visible that moves no cost between services.
     pub async fn finish_without_remap(mut self) -> Result<()> {
-        remap::publish(&mut self.transaction, &self.actor, self.now).await?;
+        remap::publish_without_cost(&mut self.transaction, &self.actor, self.now).await?;
         Ok(self.transaction.commit().await?)
     }
 }

@@ -87,6 +87,9 @@ async fn a_pinned_match_does_not_move(pool: PgPool) {
     assert_eq!(app.post_form(&format!("/deployments/{id}/unpin"), &[]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 0);
     assert_eq!(count(&pool, "SELECT count(*) FROM audit_log WHERE action LIKE 'deployment.%pinned'").await, 2);
+    // None of it moved cost, so nothing of it is told beside figures that changed.
+    assert!(count(&pool, "SELECT count(*) FROM publication WHERE kind = 'catalogue'").await >= 2);
+    assert_eq!(count(&pool, "SELECT count(*) FROM publication WHERE kind = 'remap'").await, 0);
     // Programs pin, list and let go too.
     let token = app.token(TokenScope::Admin, Role::Finance).await;
     let nothing = serde_json::Value::Null;
