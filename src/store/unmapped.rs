@@ -228,6 +228,17 @@ pub struct Taken {
     pub cost: Vec<Money>,
 }
 
+/// How many operational events this rule gives a service or an environment.
+pub async fn events_taken(conn: &mut PgConnection, mapping_rule_id: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM operational_event
+           WHERE service_rule_id = $1::bigint OR environment_rule_id = $1"#,
+        mapping_rule_id
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// What each rule takes, by its id. A key that a rule gives both a service and an environment counts once.
 pub async fn taken_by_rules(
     conn: &mut PgConnection,

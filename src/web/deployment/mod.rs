@@ -178,7 +178,7 @@ async fn show(
     }
     let matching = deployment_pins::matching(&mut snapshot, id).await?.unwrap_or_default();
     let is_pinned = matching.pinned_by.is_some();
-    let state = state(&row, (&services, is_pinned), &open, &around, complete_to.is_some(), &days);
+    let state = state(&row, (services.as_slice(), is_pinned), &open, &around, complete_to.is_some(), &days);
     let mut answers = Vec::new();
     let mut lines = Vec::new();
     if !ids.is_empty() {
