@@ -2,8 +2,8 @@
 
 use super::catalogue::answer;
 use super::deployments::id_of;
-use super::error::{Error, ErrorBody, Result};
-use super::pins::PinnedMatch;
+use super::error::{ErrorBody, Result};
+use super::pins::{NewPin, PinnedMatch};
 use crate::store::deployment_pins;
 use crate::store::pins::Pin;
 use crate::web::deployment::matching;
@@ -58,13 +58,13 @@ pub struct PinState {
     responses((status = 200, body = Vec<DeploymentPin>)))]
 pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<DeploymentPin>>> {
     let mut snapshot = app.pools.snapshot().await?;
-    let pins = deployment_pins::list(&mut snapshot, LIST_MAX).await?;
+    let pins = deployment_pins::list(&mut snapshot, None, LIST_MAX).await?;
     Ok(Json(pins.into_iter().map(DeploymentPin::from).collect()))
 }
 
-/// Pin a deployment's match: its services and environment stay, whatever rules say from now on. No body is taken: what is
-/// pinned is the match that the deployment has.
-#[utoipa::path(put, path = "/api/v1/deployments/{id}/pin", tag = "deployments",
+/// Pin a deployment: its services and environment are these, whatever rules say from now on. Without a body they are those
+/// that it has.
+#[utoipa::path(put, path = "/api/v1/deployments/{id}/pin", tag = "deployments", request_body = NewPin,
     params(("id" = String, Path, description = "Its number, or id: and what its sender called it")),
     responses((status = 200, body = PinState), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn pin(
@@ -74,19 +74,10 @@ pub async fn pin(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Response> {
-    if says_anything(&body) {
-        return Err(Error::Unprocessable(
-            "A pin takes no body: it keeps the services and the environment that the deployment has now. To give it \
-             others, make a rule for it first, then pin."
-                .into(),
-        ));
-    }
-    set(app, principal, address, &id, true).await
-}
-
-// Clients that always send one send nothing with `{}` and `null`.
-pub(super) fn says_anything(body: &[u8]) -> bool {
-    !matches!(body.trim_ascii(), b"" | b"{}" | b"null")
+    let asked = NewPin::read(&body)?.into();
+    let deployment_id = id_of(&app, &id).await?;
+    let done = matching::pin(app, principal, address, deployment_id, asked).await;
+    answer(StatusCode::OK, done.map(|done| done.map(state(deployment_id, true))))
 }
 
 /// Let rules decide about a deployment again.
@@ -100,33 +91,11 @@ pub async fn unpin(
     address: ClientAddress,
     Path(id): Path<String>,
 ) -> Result<Response> {
-    set(app, principal, address, &id, false).await
+    let deployment_id = id_of(&app, &id).await?;
+    let done = matching::unpin(app, principal, address, deployment_id).await;
+    answer(StatusCode::OK, done.map(|done| done.map(state(deployment_id, false))))
 }
 
-async fn set(
-    app: AppState,
-    principal: Principal,
-    address: ClientAddress,
-    id: &str,
-    is_pinned: bool,
-) -> Result<Response> {
-    let deployment_id = id_of(&app, id).await?;
-    let done = matching::set(app, principal, address, deployment_id, is_pinned).await;
-    let state = |has_changed| PinState { deployment_id, is_pinned, has_changed };
-    answer(StatusCode::OK, done.map(|done| done.map(state)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::says_anything;
-
-    #[test]
-    fn only_a_body_that_asks_for_something_says_anything() {
-        for nothing in ["", " \n", "{}", "null"] {
-            assert!(!says_anything(nothing.as_bytes()), "{nothing}");
-        }
-        for something in [r#"{"services":["payments"]}"#, "[]", "x"] {
-            assert!(says_anything(something.as_bytes()), "{something}");
-        }
-    }
+fn state(deployment_id: i64, is_pinned: bool) -> impl FnOnce(bool) -> PinState {
+    move |has_changed| PinState { deployment_id, is_pinned, has_changed }
 }

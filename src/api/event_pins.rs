@@ -1,12 +1,11 @@
 //! `/api/v1/event-pins`: matches of operational events that rules do not move.
 
-use super::catalogue::{answer, parse, present};
-use super::deployment_pins::says_anything;
+use super::catalogue::{answer, parse};
 use super::error::{ErrorBody, Result};
-use super::pins::PinnedMatch;
+use super::pins::{NewPin, PinnedMatch};
 use crate::store::operational_event_pins::{self, Which};
 use crate::store::pins::Pin;
-use crate::web::event_pins::{self, Asked};
+use crate::web::event_pins;
 use crate::web::{ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
 use axum::body::Bytes;
@@ -42,18 +41,6 @@ impl From<Pin<Option<i64>>> for EventPin {
     fn from(pin: Pin<Option<i64>>) -> Self {
         Self { event_id: pin.subject_id, pinned: pin.into() }
     }
-}
-
-/// Where an operational event is to stay; what is absent is as it is now.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct NewEventPin {
-    /// Short names of its services, one at least.
-    pub services: Option<Vec<String>>,
-    /// Short name of its environment; `null` for any.
-    #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
-    pub environment: Option<Option<String>>,
 }
 
 /// A pin, by what its event is called.
@@ -104,7 +91,7 @@ pub async fn remove(
 
 /// Pin an operational event: its services and environment are these, whatever rules say from now on. Without a body they
 /// are those that it has.
-#[utoipa::path(put, path = "/api/v1/events/{id}/pin", tag = "events", request_body = NewEventPin,
+#[utoipa::path(put, path = "/api/v1/events/{id}/pin", tag = "events", request_body = NewPin,
     params(("id" = i64, Path, description = "Its number, as /events.json has it")),
     responses((status = 200, body = EventPinState), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn pin(
@@ -114,8 +101,7 @@ pub async fn pin(
     Path(event_id): Path<i64>,
     body: Bytes,
 ) -> Result<Response> {
-    let new: NewEventPin = if says_anything(&body) { parse(&body)? } else { NewEventPin::default() };
-    let asked = Asked { services: new.services, environment: new.environment };
+    let asked = NewPin::read(&body)?.into();
     let done = event_pins::pin(app, principal, address, event_id, asked).await;
     let state = |has_changed| EventPinState { event_id, is_pinned: true, has_changed };
     answer(StatusCode::OK, done.map(|done| done.map(state)))

@@ -1,8 +1,41 @@
-//! What pins of deployments and of operational events say alike: all but the number of what is pinned.
+//! What pins of deployments and of operational events say and take alike: all but the number of what is pinned.
 
+use super::catalogue::{parse, present};
+use super::error::Result;
 use crate::store::pins::Pin;
+use crate::web::pin_places::Asked;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+/// Where a deployment or an operational event is to stay; what is absent is as it is now.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewPin {
+    /// Short names of its services, one at least.
+    pub services: Option<Vec<String>>,
+    /// Short name of its environment; `null` for none, which is any of an operational event.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub environment: Option<Option<String>>,
+}
+
+impl NewPin {
+    /// What a body asks for: without one, what is pinned is the present match.
+    pub(super) fn read(body: &[u8]) -> Result<Self> {
+        if says_anything(body) { parse(body) } else { Ok(Self::default()) }
+    }
+}
+
+impl From<NewPin> for Asked {
+    fn from(new: NewPin) -> Self {
+        Self { services: new.services, environment: new.environment }
+    }
+}
+
+// Clients that always send one send nothing with `{}` and `null`.
+fn says_anything(body: &[u8]) -> bool {
+    !matches!(body.trim_ascii(), b"" | b"{}" | b"null")
+}
 
 /// A match that somebody pinned.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -30,6 +63,21 @@ impl<Id> From<Pin<Id>> for PinnedMatch {
             services: pin.service_slugs,
             pinned_by: pin.pinned_by,
             pinned_at: pin.pinned_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_anything;
+
+    #[test]
+    fn only_a_body_that_asks_for_something_says_anything() {
+        for nothing in ["", " \n", "{}", "null"] {
+            assert!(!says_anything(nothing.as_bytes()), "{nothing}");
+        }
+        for something in [r#"{"services":["payments"]}"#, "[]", "x"] {
+            assert!(says_anything(something.as_bytes()), "{something}");
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::allocate::{self, Assignment, Entry, EnvironmentKind, Target};
 use crate::events::ENVIRONMENT_KIND;
 use crate::store::deployment_history::{self, Places};
 use crate::store::locks;
+use crate::store::pins::PinPlace;
 use sqlx::PgConnection;
 use std::borrow::Cow;
 
@@ -70,6 +71,23 @@ pub(super) async fn map_all(conn: &mut PgConnection, mapper: &mut Mapper) -> any
     Ok(moved)
 }
 
+/// Moves a deployment where somebody pins it, and judges it and those beside it there and where it was: what was a
+/// repetition or a rollback. No rule decides about it then. Whoever calls it holds the lock of events.
+pub async fn move_to(conn: &mut PgConnection, deployment_id: i64, place: PinPlace) -> sqlx::Result<()> {
+    let mut places = Places::default();
+    deployment_history::add_places(conn, &mut places, &[deployment_id]).await?;
+    let answer = Answer {
+        environment_id: place.environment_id,
+        environment_rule_id: None,
+        service_rule_id: None,
+        service_unmapped: Vec::new(),
+        service_ids: place.service_ids,
+    };
+    write_answer(conn, deployment_id, &answer).await?;
+    deployment_history::add_places(conn, &mut places, &[deployment_id]).await?;
+    deployment_history::judge_places(conn, &places, &[deployment_id]).await
+}
+
 /// What a deployment's row is to hold.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
@@ -110,6 +128,19 @@ fn moved(rows: &[DeploymentRow], answers: &[Answer]) -> Vec<i64> {
 
 /// The deployments with these ids, or all of them, without those whose match is pinned.
 pub async fn rows(conn: &mut PgConnection, deployment_ids: Option<&[i64]>) -> sqlx::Result<Vec<DeploymentRow>> {
+    rows_of(conn, deployment_ids, false).await
+}
+
+/// The deployments whose match is pinned: rules are asked about them only to tell what pins keep from a rule.
+pub async fn pinned_rows(conn: &mut PgConnection) -> sqlx::Result<Vec<DeploymentRow>> {
+    rows_of(conn, None, true).await
+}
+
+async fn rows_of(
+    conn: &mut PgConnection,
+    deployment_ids: Option<&[i64]>,
+    are_pinned: bool,
+) -> sqlx::Result<Vec<DeploymentRow>> {
     sqlx::query_as!(
         DeploymentRow,
         r#"SELECT d.deployment_id, s.name AS source_name, d.repo, d.ref AS git_ref, d.environment_raw, d.service_raw,
@@ -120,9 +151,10 @@ pub async fn rows(conn: &mut PgConnection, deployment_ids: Option<&[i64]>) -> sq
                   s.kind <> 'api' AND d.external_id LIKE 'workflow\_run/%' AS "is_run!"
            FROM deployment d JOIN event_source s USING (event_source_id)
            WHERE ($1::bigint[] IS NULL OR d.deployment_id = ANY($1))
-             AND NOT EXISTS (SELECT FROM deployment_pin p WHERE p.deployment_id = d.deployment_id)
+             AND $2::boolean = EXISTS (SELECT FROM deployment_pin p WHERE p.deployment_id = d.deployment_id)
            ORDER BY d.deployment_id"#,
-        deployment_ids
+        deployment_ids,
+        are_pinned
     )
     .fetch_all(conn)
     .await
@@ -208,11 +240,15 @@ async fn write(conn: &mut PgConnection, row: &DeploymentRow, answer: &Answer) ->
     if *answer == as_it_is {
         return Ok(());
     }
+    write_answer(conn, row.deployment_id, answer).await
+}
+
+async fn write_answer(conn: &mut PgConnection, deployment_id: i64, answer: &Answer) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE deployment SET environment_id = $2, environment_rule_id = $3, service_rule_id = $4,
              service_unmapped = $5
          WHERE deployment_id = $1",
-        row.deployment_id,
+        deployment_id,
         answer.environment_id,
         answer.environment_rule_id,
         answer.service_rule_id,
@@ -222,7 +258,7 @@ async fn write(conn: &mut PgConnection, row: &DeploymentRow, answer: &Answer) ->
     .await?;
     sqlx::query!(
         "DELETE FROM deployment_service WHERE deployment_id = $1 AND NOT service_id = ANY($2)",
-        row.deployment_id,
+        deployment_id,
         &answer.service_ids,
     )
     .execute(&mut *conn)
@@ -230,7 +266,7 @@ async fn write(conn: &mut PgConnection, row: &DeploymentRow, answer: &Answer) ->
     sqlx::query!(
         "INSERT INTO deployment_service (deployment_id, service_id) SELECT $1, unnest($2::bigint[])
          ON CONFLICT DO NOTHING",
-        row.deployment_id,
+        deployment_id,
         &answer.service_ids,
     )
     .execute(conn)

@@ -78,6 +78,8 @@ pub struct Taken {
     pub key_count: i64,
     /// Deployments.
     pub deployment_count: i64,
+    /// Deployments that it would take as well if nobody had pinned them.
+    pub pinned_count: i64,
     /// Cost of the charges.
     pub costs: Vec<Cost>,
 }
@@ -189,8 +191,9 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
     };
     let mut added = answer.added;
     let (deployment_moves, deployment_count) =
-        deployment_moves::ask(conn, &mapper, question.rule_id, &mut added).await?;
+        deployment_moves::ask(&mut *conn, &mapper, question.rule_id, &mut added).await?;
     taken.deployment_count = deployment_count;
+    taken.pinned_count = deployment_moves::pinned_count(conn, &mapper, question.rule_id).await?;
     Ok(WhatIf { taken, moves, deployment_moves, shared, added, groups_to_key, closed_months })
 }
 

@@ -1,6 +1,6 @@
 //! Which rules a deployment was matched by, and matches that somebody pinned: rules do not move these any more.
 
-use super::pins::{Matching, Pin};
+use super::pins::{Matching, Pin, PinPlace};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -21,15 +21,30 @@ pub async fn matching(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Resu
     .await
 }
 
-/// Keeps a match as it is, whatever rules say from now on. False where it was pinned already.
-pub async fn pin(conn: &mut PgConnection, deployment_id: i64, by: &str, now: DateTime<Utc>) -> sqlx::Result<bool> {
+/// Where this deployment belongs now; none where there is no such.
+pub async fn place(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<Option<PinPlace>> {
+    sqlx::query_as!(
+        PinPlace,
+        r#"SELECT coalesce((SELECT array_agg(ds.service_id ORDER BY ds.service_id) FROM deployment_service ds
+                            WHERE ds.deployment_id = d.deployment_id), '{}') AS "service_ids!",
+                  d.environment_id
+           FROM deployment d WHERE d.deployment_id = $1"#,
+        deployment_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Keeps a match as it is, whatever rules say from now on. Whoever pins it elsewhere moves it there first.
+pub async fn pin(conn: &mut PgConnection, deployment_id: i64, by: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
     let pinned = sqlx::query!(
-        "INSERT INTO deployment_pin (deployment_id, pinned_by, pinned_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        "INSERT INTO deployment_pin (deployment_id, pinned_by, pinned_at) VALUES ($1, $2, $3)
+         ON CONFLICT (deployment_id) DO UPDATE SET pinned_by = excluded.pinned_by, pinned_at = excluded.pinned_at",
         deployment_id,
         by,
         now
     );
-    Ok(pinned.execute(conn).await?.rows_affected() == 1)
+    pinned.execute(conn).await.map(drop)
 }
 
 /// Lets rules decide again. False where nobody pinned it.
@@ -38,11 +53,25 @@ pub async fn unpin(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<
     Ok(gone.execute(conn).await?.rows_affected() == 1)
 }
 
+/// Lets rules decide again about what is pinned to this service alone, which is about to go: a pin names one at least.
+pub async fn forget_service(conn: &mut PgConnection, service_id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM deployment_pin p USING deployment_service gone
+         WHERE gone.service_id = $1 AND gone.deployment_id = p.deployment_id
+           AND NOT EXISTS (SELECT FROM deployment_service other
+                           WHERE other.deployment_id = p.deployment_id AND other.service_id <> $1)",
+        service_id
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 // The macro takes the name of a type without arguments.
 type DeploymentPin = Pin<i64>;
 
-/// What is pinned, the latest first.
-pub async fn list(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Pin<i64>>> {
+/// What is pinned, or the pin of this deployment alone, the latest first.
+pub async fn list(conn: &mut PgConnection, of: Option<i64>, limit: i64) -> sqlx::Result<Vec<Pin<i64>>> {
     sqlx::query_as!(
         DeploymentPin,
         r#"SELECT d.deployment_id AS subject_id, d.external_id, s.name AS source_name, e.slug AS "environment_slug?",
@@ -52,7 +81,9 @@ pub async fn list(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Pin<i
                   p.pinned_by, p.pinned_at
            FROM deployment_pin p JOIN deployment d USING (deployment_id) JOIN event_source s USING (event_source_id)
            LEFT JOIN environment e USING (environment_id)
-           ORDER BY p.pinned_at DESC, d.deployment_id DESC LIMIT $1"#,
+           WHERE $1::bigint IS NULL OR d.deployment_id = $1
+           ORDER BY p.pinned_at DESC, d.deployment_id DESC LIMIT $2"#,
+        of,
         limit
     )
     .fetch_all(conn)

@@ -3,23 +3,14 @@
 //! A pin is known by the source and the sender's key and says itself where the event belongs, so that it holds where
 //! deliveries are read again: the event's row may be made anew then.
 
-use super::pins::Pin;
+use super::pins::{Pin, PinPlace};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-/// Where an operational event belongs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EventPlace {
-    /// Its services, in order of id.
-    pub service_ids: Vec<i64>,
-    /// Its environment; any where there is none.
-    pub environment_id: Option<i64>,
-}
-
 /// Where this event belongs now; none where there is no such.
-pub async fn place(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::Result<Option<EventPlace>> {
+pub async fn place(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::Result<Option<PinPlace>> {
     sqlx::query_as!(
-        EventPlace,
+        PinPlace,
         r#"SELECT coalesce((SELECT array_agg(os.service_id ORDER BY os.service_id) FROM operational_event_service os
                             WHERE os.operational_event_id = o.operational_event_id), '{}') AS "service_ids!",
                   o.environment_id
@@ -35,7 +26,7 @@ pub async fn place(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::
 pub async fn pin(
     conn: &mut PgConnection,
     operational_event_id: i64,
-    place: &EventPlace,
+    place: &PinPlace,
     by: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
@@ -77,9 +68,9 @@ pub async fn pin(
     Ok(true)
 }
 
-async fn pinned_place(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::Result<Option<EventPlace>> {
+async fn pinned_place(conn: &mut PgConnection, operational_event_id: i64) -> sqlx::Result<Option<PinPlace>> {
     sqlx::query_as!(
-        EventPlace,
+        PinPlace,
         r#"SELECT coalesce((SELECT array_agg(ps.service_id ORDER BY ps.service_id) FROM operational_event_pin_service ps
                             WHERE ps.event_source_id = p.event_source_id AND ps.external_id = p.external_id), '{}')
                       AS "service_ids!",

@@ -20,6 +20,15 @@ pub struct Matching {
     pub pinned_at: Option<DateTime<Utc>>,
 }
 
+/// Where a deployment or an operational event belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PinPlace {
+    /// Its services, in order of id.
+    pub service_ids: Vec<i64>,
+    /// Its environment; where there is none, any for an operational event, and one that is not known for a deployment.
+    pub environment_id: Option<i64>,
+}
+
 /// A match that somebody pinned. `Id` numbers the deployment or operational event: of an event there may be none.
 #[derive(Debug, Clone)]
 pub struct Pin<Id> {

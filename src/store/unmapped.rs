@@ -90,6 +90,10 @@ pub struct UnmappedDeployments {
     pub lacks_environment: bool,
     /// The rule that named a service which the catalogue lacks.
     pub service_rule_id: Option<i64>,
+    /// The one deployment that this row is of, where somebody pinned it: each of these has a row of its own.
+    pub pinned_deployment_id: Option<i64>,
+    /// Who did.
+    pub pinned_by: Option<String>,
     /// How many.
     pub deployment_count: i64,
     /// The newest.
@@ -104,21 +108,23 @@ pub struct UnmappedDeployments {
 pub async fn deployments(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<UnmappedDeployments>> {
     sqlx::query_as!(
         UnmappedDeployments,
-        r#"SELECT s.name AS source_name, d.repo, d.environment_raw, d.service_raw, d.service_unmapped,
-                  h.hints AS "hints!", d.service_unmapped <> '{}'
+        r#"SELECT s.name AS "source_name!", d.repo, d.environment_raw, d.service_raw AS "service_raw!",
+                  d.service_unmapped AS "service_unmapped!", h.hints AS "hints!", d.service_unmapped <> '{}'
                       OR NOT EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
                       AS "lacks_service!",
                   d.environment_id IS NULL AS "lacks_environment!", d.service_rule_id,
+                  p.deployment_id AS "pinned_deployment_id?", p.pinned_by AS "pinned_by?",
                   count(*) AS "deployment_count!", max(d.deployment_id) AS "last_deployment_id!",
                   max(coalesce(d.finished_at, d.started_at, d.created_at)) AS "last_at!",
                   count(*) OVER () AS "row_count!"
            FROM deployment d JOIN event_source s USING (event_source_id)
+           LEFT JOIN deployment_pin p ON p.deployment_id = d.deployment_id
            CROSS JOIN LATERAL (SELECT coalesce(jsonb_object_agg(a.key, a.value), '{}') AS hints
                                FROM jsonb_each(d.attributes) a WHERE a.key = ANY($2)) h
            WHERE d.environment_id IS NULL OR d.service_unmapped <> '{}'
               OR NOT EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
-           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-           ORDER BY 12 DESC, 1, 2, 3, 4, 6
+           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+           ORDER BY 14 DESC, 1, 2, 3, 4, 6, 10
            LIMIT $1"#,
         limit,
         &HINTS.map(str::to_owned)
@@ -220,6 +226,17 @@ pub struct Taken {
     pub deployment_count: i64,
     /// `EffectiveCost` of the days, one amount a currency.
     pub cost: Vec<Money>,
+}
+
+/// How many operational events this rule gives a service or an environment.
+pub async fn events_taken(conn: &mut PgConnection, mapping_rule_id: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM operational_event
+           WHERE service_rule_id = $1::bigint OR environment_rule_id = $1"#,
+        mapping_rule_id
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// What each rule takes, by its id. A key that a rule gives both a service and an environment counts once.

@@ -3,50 +3,22 @@
 
 use super::context_events::page_of;
 use super::mapping_change::{self, Done, MappingChange};
-use super::rules::form::{environment_id, service_id};
+use super::pin_places::{Asked, PinForm, asked_place};
 use super::{AppState, ClientAddress, Error, Policy, Principal, Result, Routes};
 use crate::rollup::map_operational_events::map_operational_events;
 use crate::store::locks;
-use crate::store::operational_event_pins::{self, EventPlace, Which};
+use crate::store::operational_event_pins::{self, Which};
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sqlx::PgConnection;
-
-/// More are no pin, but a way to write very much at once.
-const SERVICE_COUNT_MAX: usize = 100;
 
 pub fn routes(routes: Routes) -> Routes {
     routes
         .post("/event-pins/remove", Policy::Bills, remove_by_form)
         .post("/events/{id}/pin", Policy::Bills, pin_by_form)
         .post("/events/{id}/unpin", Policy::Bills, unpin_by_form)
-}
-
-/// Where an event is to stay, by short names. What is not said is as the event has it now.
-#[derive(Debug, Clone, Default)]
-pub struct Asked {
-    /// Its services.
-    pub services: Option<Vec<String>>,
-    /// Its environment; an inner nothing is any environment.
-    pub environment: Option<Option<String>>,
-}
-
-/// The form, or the button that pins the match as it is and sends nothing.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PinForm {
-    service: String,
-    environment: Option<String>,
-}
-
-impl PinForm {
-    fn asked(self) -> Asked {
-        let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        Asked { services: some(self.service).map(|slug| vec![slug]), environment: self.environment.map(some) }
-    }
 }
 
 async fn pin_by_form(
@@ -104,7 +76,7 @@ pub async fn pin(
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         locks::lock_events(change.conn()).await?;
         let now_at = operational_event_pins::place(change.conn(), id).await?.ok_or(Error::NotFound)?;
-        let place = asked_place(change.conn(), now_at, &asked).await?;
+        let place = asked_place(change.conn(), "event", now_at, &asked).await?;
         let (by, now) = (change.actor().to_owned(), change.now());
         let has_changed = operational_event_pins::pin(change.conn(), id, &place, &by, now).await?;
         if has_changed {
@@ -162,50 +134,4 @@ async fn settle(mut change: MappingChange, id: i64, action: &str, details: Value
     map_operational_events(change.conn(), &[id]).await?;
     change.audit(action, &format!("event {id}"), details).await?;
     change.finish_without_remap().await
-}
-
-async fn asked_place(conn: &mut PgConnection, now_at: EventPlace, asked: &Asked) -> Result<EventPlace> {
-    let service_ids = match &asked.services {
-        Some(slugs) if slugs.len() > SERVICE_COUNT_MAX => {
-            return Err(Error::Invalid(format!("services: at most {SERVICE_COUNT_MAX} in one pin.")));
-        }
-        Some(slugs) => {
-            let mut ids = Vec::with_capacity(slugs.len());
-            for slug in slugs {
-                ids.push(service_id(&mut *conn, slug).await?);
-            }
-            ids.sort_unstable();
-            ids.dedup();
-            ids
-        }
-        None => now_at.service_ids,
-    };
-    if service_ids.is_empty() {
-        return Err(Error::Invalid(
-            "A pin names one service at least, and this event has none to keep: say which service it is of.".into(),
-        ));
-    }
-    let environment_id = match &asked.environment {
-        Some(Some(slug)) => Some(environment_id(conn, slug).await?),
-        Some(None) => None,
-        None => now_at.environment_id,
-    };
-    Ok(EventPlace { service_ids, environment_id })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_form_leaves_out_stays_and_what_it_empties_goes() {
-        let asked = |service: &str, environment: Option<&str>| {
-            let form = PinForm { service: service.into(), environment: environment.map(str::to_owned) };
-            let asked = form.asked();
-            (asked.services, asked.environment)
-        };
-        assert_eq!(asked("", None), (None, None));
-        assert_eq!(asked("checkout", Some("")), (Some(vec!["checkout".into()]), Some(None)));
-        assert_eq!(asked("", Some("production")), (None, Some(Some("production".into()))));
-    }
 }

@@ -73,6 +73,8 @@ pub struct PinPlaces {
     pub has_several: bool,
     pub environments: Vec<(String, String)>,
     pub environment: String,
+    /// What it is in where none is chosen: `any environment`.
+    pub no_environment: &'static str,
     /// The form of a rule that would map all of its kind; empty where it has a service.
     pub rule_href: String,
 }

@@ -82,6 +82,7 @@ mod paged_file;
 pub mod parts;
 pub mod password;
 mod percents;
+pub(crate) mod pin_places;
 pub mod preferences;
 pub mod principal;
 pub mod profile;

@@ -87,6 +87,7 @@ async fn pin_places(conn: &mut PgConnection, detail: &EventDetail) -> Result<Pin
         has_several: detail.services.len() > 1,
         environments,
         environment: detail.environment_slug.clone().unwrap_or_default(),
+        no_environment: "any environment",
         rule_href,
     })
 }

@@ -278,6 +278,8 @@ async fn operational_events_without_a_service_are_listed_and_mapped(pool: PgPool
     let saved = finance.post_form("/rules", &fields).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
     assert_eq!(count(&pool, OF_CHECKOUT).await, 2);
+    let rules = finance.get(saved.location().split('#').next().unwrap()).await.body;
+    assert!(rules.contains("is saved: 2 operational events are checkout&#39;s now."), "{rules}");
     let page = finance.get("/unmapped?show=events").await.body;
     assert!(!page.contains("24x7") && page.contains("Others"), "{page}");
     let viewer = doors.app.browser(Role::Viewer, false, &[]).await;

@@ -60,6 +60,20 @@ pub(super) async fn ask(
     Ok((moves, taken))
 }
 
+/// How many deployments the rule in question would take if nobody had pinned them.
+pub(super) async fn pinned_count(
+    conn: &mut PgConnection,
+    mapper: &Mapper,
+    rule_id: Option<i64>,
+) -> anyhow::Result<i64> {
+    if rule_id.is_none() {
+        return Ok(0);
+    }
+    let pinned = map_deployments::pinned_rows(conn).await?;
+    let is_taken = |row: &&DeploymentRow| is_taken(rule_id, &map_deployments::assign(mapper, row).answers);
+    Ok(pinned.iter().filter(is_taken).count() as i64)
+}
+
 fn is_taken(rule_id: Option<i64>, answers: &[Assignment]) -> bool {
     rule_id.is_some_and(|id| answers.iter().any(|answer| is_by(answer, id)))
 }

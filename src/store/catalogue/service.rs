@@ -3,7 +3,7 @@
 use super::{
     CatalogueError, ENTRY_READ_MAX, check_free, check_room, check_slug, checked_aliases, checked_name, service_names,
 };
-use crate::store::{limits, operational_event_pins};
+use crate::store::{deployment_pins, limits, operational_event_pins};
 use sqlx::PgConnection;
 
 /// The lifecycles, in the order of a menu.
@@ -150,9 +150,10 @@ pub async fn update(conn: &mut PgConnection, service: &Service, values: &Service
     Ok(replace_aliases(conn, service.service_id, &checked.aliases).await?)
 }
 
-/// Takes a service away, with its other names, the rules that name it as such and the pins of operational events that name
-/// no other.
+/// Takes a service away, with its other names, the rules that name it as such and the pins of deployments and operational
+/// events that name no other.
 pub async fn delete(conn: &mut PgConnection, service_id: i64) -> sqlx::Result<()> {
+    deployment_pins::forget_service(&mut *conn, service_id).await?;
     operational_event_pins::forget_service(&mut *conn, service_id).await?;
     sqlx::query!("DELETE FROM service WHERE service_id = $1", service_id).execute(conn).await.map(drop)
 }

@@ -176,7 +176,9 @@ async fn show(
         }
         return Ok(export(&days, &open, &around).into_response(&format!("deployment-{id}.csv")));
     }
-    let state = state(&row, &services, &open, &around, complete_to.is_some(), &days);
+    let matching = deployment_pins::matching(&mut snapshot, id).await?.unwrap_or_default();
+    let is_pinned = matching.pinned_by.is_some();
+    let state = state(&row, (services.as_slice(), is_pinned), &open, &around, complete_to.is_some(), &days);
     let mut answers = Vec::new();
     let mut lines = Vec::new();
     if !ids.is_empty() {
@@ -250,12 +252,12 @@ async fn show(
     let releases = release_lists::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let failures = change_failures::of_deployment(&mut snapshot, id).await?;
-    let matching = deployment_pins::matching(&mut snapshot, id).await?.unwrap_or_default();
     let path = format!("/deployments/{id}");
     let raw = row.environment_raw.as_deref();
     let mut match_section = MatchSection::new(path, &matching, &row.service_raw, raw, &row.attributes);
     if Policy::Bills.allows(&principal) {
-        match_section = match_section.pinnable(true, None);
+        let places = matching::places(&mut snapshot, &row, &services).await?;
+        match_section = match_section.pinnable(!services.is_empty(), Some(places));
     }
     let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
     Ok(DeploymentPage {
@@ -321,12 +323,18 @@ pub fn safe_url(url: Option<&str>) -> Option<&str> {
 
 fn state(
     row: &Row,
-    services: &[ServedService],
+    (services, is_pinned): (&[ServedService], bool),
     open: &[ServedService],
     around: &Around,
     has_bills: bool,
     days: &[ServiceDayCost],
 ) -> Option<(&'static str, String)> {
+    if services.is_empty() && is_pinned {
+        return Some((
+            "No service",
+            "It is pinned to no service, so there is no cost to compare, and rules do not move it.".into(),
+        ));
+    }
     if services.is_empty() {
         return Some((
             "No service",

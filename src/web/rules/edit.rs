@@ -4,7 +4,7 @@ use super::super::mapping_change::{self, MappingChange};
 use super::super::moves::{self, Labels, Moves};
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result};
 use super::form::{RuleForm, checked_reason};
-use super::{attribute_choices, conditions_in_words, days_in_words, ranges, targets_in_words};
+use super::{attribute_choices, conditions_in_words, days_in_words, ranges, saved, targets_in_words};
 use crate::allocate::{Operator, Rule};
 use crate::focus::CostBasis;
 use crate::rollup::{mapper, what_if};
@@ -225,7 +225,7 @@ pub(super) async fn save(
         }
     };
     match mapping_change::run(work).await {
-        Ok(done) => Ok(done.redirect(|id| format!("/rules#rule-{id}"))),
+        Ok(done) => Ok(done.redirect(saved::address)),
         Err(error) => {
             let status = error.status();
             let message = mapping_change::sentence(error)?;

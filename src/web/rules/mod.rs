@@ -5,10 +5,11 @@ pub(super) mod csv;
 pub(crate) mod edit;
 pub(crate) mod form;
 mod history;
+mod saved;
 
 use super::mapping_change::{self, MappingChange};
 use super::moves;
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes};
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, unknown_keys};
 use crate::allocate::{self, Condition, DimensionTarget, Operator, Validity};
 use crate::focus::DateRange;
 use crate::store::mapping_rule_versions::{self, Action, Author, TargetNames};
@@ -18,9 +19,10 @@ use crate::store::{Snapshot, locks};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use chrono::{DateTime, Days, Utc};
+use saved::{Asked, Saved};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
@@ -54,6 +56,8 @@ struct RuleRow {
     applies_to: String,
     conditions: Vec<String>,
     targets: Vec<String>,
+    /// The service that it names as such.
+    service_name: Option<String>,
     note: String,
     validity: Validity,
     version: i32,
@@ -84,6 +88,7 @@ struct RulesPage {
     page: Page,
     rows: Vec<RuleRow>,
     deleted: Vec<DeletedRule>,
+    saved: Option<Saved>,
     can_edit: bool,
     shows_money: bool,
     last_day: String,
@@ -91,14 +96,16 @@ struct RulesPage {
     progress: Option<String>,
 }
 
-async fn show(State(app): State<AppState>, principal: Principal) -> Result<RulesPage> {
+async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Query<Asked>) -> Result<RulesPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let RuleList { page, rows, recent, shows_money } = read(&app, &principal, &mut snapshot).await?;
+    let page = page.noting(unknown_keys::of::<Asked>());
+    let saved = saved::read(&mut snapshot, &asked, &rows).await?;
     let can_edit = Policy::Bills.allows(&principal);
     let deleted = if can_edit { mapping_rules::recently_deleted(&mut snapshot).await? } else { Vec::new() };
     let progress = locks::mapping_progress(&mut snapshot).await?;
     let last_day = recent.last_day().to_string();
-    Ok(RulesPage { page, rows, deleted, can_edit, shows_money, last_day, progress })
+    Ok(RulesPage { page, rows, deleted, saved, can_edit, shows_money, last_day, progress })
 }
 
 async fn read(app: &AppState, principal: &Principal, snapshot: &mut Snapshot) -> Result<RuleList> {
@@ -118,6 +125,7 @@ async fn read(app: &AppState, principal: &Principal, snapshot: &mut Snapshot) ->
             applies_to: rule.values.applies_to.clone(),
             conditions: conditions_in_words(&rule.values),
             targets: targets_in_words(&rule.values, &TargetNames::of(rule)),
+            service_name: rule.service_name.clone(),
             note: rule.values.note.clone(),
             validity: validity(&rule.values),
             version,

@@ -23,6 +23,8 @@ pub struct DeploymentRow {
     pub count: i64,
     pub last_id: i64,
     pub last_at: DateTime<Utc>,
+    /// Somebody pinned it: what takes the pin away is offered instead of a rule, which would not move it.
+    pub is_pinned: bool,
     pub rule_url: String,
     pub suggestion: Option<Suggestion>,
 }
@@ -52,7 +54,7 @@ pub struct EventRow {
     pub suggestion: Option<Suggestion>,
 }
 
-/// What deployments lack, and why no service has them.
+/// What deployments lack, and why no service has them, or why no rule changes that.
 pub fn lacks(row: &UnmappedDeployments, stored: &[MappingRule]) -> (&'static str, String) {
     let value = |name: &str| match name {
         "service" => row.service_unmapped.first().or(row.service_raw.first()).cloned(),
@@ -65,12 +67,18 @@ pub fn lacks(row: &UnmappedDeployments, stored: &[MappingRule]) -> (&'static str
         (true, false) => "a service",
         _ => "an environment",
     };
-    (lacks, if row.lacks_service { reason(row.service_rule_id, stored, value) } else { String::new() })
+    let reason = match &row.pinned_by {
+        Some(by) => format!("pinned by {by}: rules do not move it"),
+        None if row.lacks_service => reason(row.service_rule_id, stored, value),
+        None => String::new(),
+    };
+    (lacks, reason)
 }
 
 /// Deployments with what is known of them, and the rule that would take exactly these.
 pub fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule], suggester: &Suggester) -> DeploymentRow {
     let (lacks, reason) = lacks(row, stored);
+    let is_pinned = row.pinned_deployment_id.is_some();
     DeploymentRow {
         source: row.source_name.clone(),
         repo: row.repo.clone().unwrap_or_else(|| "no repository".into()),
@@ -82,8 +90,9 @@ pub fn deployment_row(row: &UnmappedDeployments, stored: &[MappingRule], suggest
         count: row.deployment_count,
         last_id: row.last_deployment_id,
         last_at: row.last_at,
+        is_pinned,
         rule_url: deployment_rule(row).url("/rules/new"),
-        suggestion: deployment_suggestion(row, suggester).filter(|_| row.lacks_service),
+        suggestion: deployment_suggestion(row, suggester).filter(|_| row.lacks_service && !is_pinned),
     }
 }
 

@@ -93,19 +93,26 @@ async fn a_pinned_match_does_not_move(pool: PgPool) {
     // Programs pin, list and let go too.
     let token = app.token(TokenScope::Admin, Role::Finance).await;
     let nothing = serde_json::Value::Null;
-    // Other services than the deployment has are not taken for what is to be pinned.
-    let others = app.api("PUT", "/api/v1/deployments/id:1/pin", &token, json!({"services": ["payments"]})).await;
-    assert_eq!(others.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", others.body);
-    assert!(others.body.contains("A pin takes no body"), "{}", others.body);
+    for (body, said) in [
+        (json!({"services": ["payments"]}), "There is no service “payments”. Add it to the catalogue first."),
+        (json!({"services": ["another"], "environment": "nowhere"}), "There is no environment “nowhere”."),
+        (json!({"services": []}), "this deployment has none to keep: say which service it is of"),
+        (json!({"service": "another"}), "The body does not fit"),
+        (nothing.clone(), "say which service it is of"),
+    ] {
+        let refused = app.api("PUT", "/api/v1/deployments/id:1/pin", &token, body.clone()).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {}", refused.body);
+        assert!(refused.json()["error"].as_str().unwrap().contains(said), "{body}: {}", refused.body);
+    }
     assert_eq!(app.api("GET", "/api/v1/deployment-pins", &token, nothing.clone()).await.json(), json!([]));
-    let pinned = app.api("PUT", "/api/v1/deployments/id:1/pin", &token, nothing.clone()).await;
+    let pinned = app.api("PUT", "/api/v1/deployments/id:1/pin", &token, json!({"services": ["another"]})).await;
     assert_eq!((pinned.status, pinned.json()["has_changed"].clone()), (StatusCode::OK, json!(true)), "{}", pinned.body);
     let again = app.api("PUT", &format!("/api/v1/deployments/{id}/pin"), &token, nothing.clone()).await;
     assert_eq!(again.json()["has_changed"], json!(false), "{}", again.body);
     let listed = app.api("GET", "/api/v1/deployment-pins", &token, nothing.clone()).await.json();
     assert_eq!(
-        (&listed[0]["id"], &listed[0]["environment"], listed.as_array().unwrap().len()),
-        (&json!("1"), &json!("prod"), 1)
+        (&listed[0]["id"], &listed[0]["services"], &listed[0]["environment"], listed.as_array().unwrap().len()),
+        (&json!("1"), &json!(["another"]), &json!("prod"), 1)
     );
     let freed = app.api("DELETE", "/api/v1/deployments/id:1/pin", &token, nothing.clone()).await;
     assert_eq!((freed.status, freed.json()["is_pinned"].clone()), (StatusCode::OK, json!(false)), "{}", freed.body);
@@ -113,4 +120,124 @@ async fn a_pinned_match_does_not_move(pool: PgPool) {
     assert_eq!(none, json!([]));
     let absent = app.api("PUT", "/api/v1/deployments/id:nobody/pin", &token, nothing).await;
     assert_eq!(absent.status, StatusCode::NOT_FOUND);
+}
+
+// `checkout in staging`, of all deployments.
+async fn places(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT concat_ws(' in ', (SELECT string_agg(v.slug, ' and ' ORDER BY v.slug)
+                                   FROM deployment_service ds JOIN service v USING (service_id)
+                                   WHERE ds.deployment_id = d.deployment_id), e.slug)
+         FROM deployment d LEFT JOIN environment e USING (environment_id) ORDER BY d.deployment_id",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+/// A deployment that no rule gives to a service is pinned to one that somebody chooses, never to none, and is judged
+/// beside its neighbors there. The pin ends with that service.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_deployment_without_a_service_is_pinned_to_one(pool: PgPool) {
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    app.post_form("/catalogue/add-service", &[("name", "shop")]).await;
+    app.post_form("/catalogue/add-environment", &[("name", "staging"), ("kind", "staging")]).await;
+    let told = |id: &str, more: Value| {
+        let mut body = json!({"id": id, "version": "1", "status": "succeeded"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let before = json!({"service": "shop", "environment": "staging", "finished_at": "2026-10-19T10:00:00Z"});
+    deploy(&app, &token, told("0", before)).await;
+    let unnamed = json!({"repo": "acme/mono", "environment": "prod", "finished_at": "2026-10-20T10:00:00Z"});
+    deploy(&app, &token, told("1", unnamed)).await;
+    let id = count(&pool, "SELECT max(deployment_id) FROM deployment").await;
+    let path = format!("/deployments/{id}");
+    let page = app.get(&path).await.body;
+    for text in [
+        "<label for=\"pin-service\">It is of</label>",
+        "<option value=\"shop\">shop</option>",
+        "<option value=\"prod\" selected>prod</option>",
+        "no environment",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("Pin this match"), "there is none: {page}");
+    let refused = app.post_form(&format!("{path}/pin"), &[]).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    assert!(refused.body.contains("say which service it is of"), "{}", refused.body);
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment_pin").await, 0);
+
+    let fields = [("service", "shop"), ("environment", "staging")];
+    let pinned = app.post_form(&format!("{path}/pin"), &fields).await;
+    assert_eq!((pinned.status, pinned.location()), (StatusCode::SEE_OTHER, format!("{path}#h-match").as_str()));
+    assert_eq!(places(&pool).await, ["shop in staging", "shop in staging"]);
+    // The version was live there before.
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service WHERE is_noop").await, 1);
+    let page = app.get(&path).await.body;
+    for text in ["Pinned by", "No rule decided this.", "Let rules decide again"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(app.get("/unmapped?show=deployments").await.body.contains("Each deployment has a service"));
+    let details: Value = sqlx::query_scalar("SELECT details FROM audit_log WHERE action = 'deployment.pinned'")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(details, json!({"services": ["shop"], "environment": "staging"}));
+    // Rules that are asked again leave it there, and so does saying the same once more.
+    app.post_form("/catalogue/add-service", &[("name", "another")]).await;
+    app.post_form(&format!("{path}/pin"), &fields).await;
+    assert_eq!(places(&pool).await, ["shop in staging", "shop in staging"]);
+    assert_eq!(count(&pool, "SELECT count(*) FROM audit_log WHERE action = 'deployment.pinned'").await, 1);
+
+    app.post_form(&format!("{path}/pin"), &[("service", "another"), ("environment", "")]).await;
+    assert_eq!(places(&pool).await, ["shop in staging", "another"]);
+    let deleted = app.post_form("/catalogue/services/another/delete", &[]).await;
+    assert_eq!(deleted.status, StatusCode::SEE_OTHER, "{}", deleted.body);
+    assert_eq!(places(&pool).await, ["shop in staging", "prod"], "rules decide again");
+    assert_eq!(count(&pool, "SELECT count(*) FROM deployment_pin").await, 0);
+}
+
+/// What is pinned to nothing, as older installations could, is listed as pinned with the way to unpin it, and the preview
+/// of a rule tells what pins keep from it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_pin_to_nothing_is_told_where_rules_are_made(pool: PgPool) {
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    app.post_form("/catalogue/add-service", &[("name", "shop")]).await;
+    let told = |id: &str| json!({"id": id, "repo": "acme/mono", "environment": "prod"});
+    deploy(&app, &token, told("1")).await;
+    let pin = "INSERT INTO deployment_pin (deployment_id, pinned_by, pinned_at)
+               SELECT deployment_id, 'ann', '2026-10-20T10:00:00Z' FROM deployment";
+    sqlx::query(pin).execute(&pool).await.unwrap();
+    let id = count(&pool, "SELECT deployment_id FROM deployment").await;
+    let list = app.get("/unmapped?show=deployments").await.body;
+    let unpin = format!("action=\"/deployments/{id}/unpin\"");
+    for text in ["pinned by ann: rules do not move it", unpin.as_str(), "Let rules decide again"] {
+        assert!(list.contains(text), "{text}: {list}");
+    }
+    assert!(!list.contains("Make a rule") && !list.contains("no rule matches"), "{list}");
+    assert!(app.get("/unmapped/deployments.csv").await.body.contains("pinned by ann"));
+    assert!(app.get(&format!("/deployments/{id}")).await.body.contains("It is pinned to no service"));
+    let rule = "/rules/preview?applies_to=deployments&attribute=repo&operator=equals&value=acme%2Fmono&service=shop\
+                &place=last";
+    let preview = app.get(rule).await.body;
+    for text in
+        ["It would take nothing. But for their pins it would take 1 deployment.", "Rules do not move what is pinned"]
+    {
+        assert!(preview.contains(text), "{text}: {preview}");
+    }
+    assert!(!preview.contains("belongs there already"), "{preview}");
+
+    // One that nobody pinned stands apart from it.
+    deploy(&app, &token, told("2")).await;
+    let list = app.get("/unmapped?show=deployments").await.body;
+    assert!(list.contains("pinned by ann") && list.contains("Make a rule"), "{list}");
+    let preview = app.get(rule).await.body;
+    let both = "0 kinds of charge and 1 deployment. But for their pins it would take 1 deployment more.";
+    assert!(preview.contains(both), "{preview}");
+    assert_eq!(app.post_form(&format!("/deployments/{id}/unpin"), &[]).await.status, StatusCode::SEE_OTHER);
+    let preview = app.get(rule).await.body;
+    assert!(preview.contains("0 kinds of charge and 2 deployments.") && !preview.contains("their pins"), "{preview}");
 }

@@ -114,8 +114,8 @@ async fn code_owners_are_hints(pool: PgPool) {
     assert_eq!(count(&pool, owned).await, 2);
 }
 
-// Presses the button of the only rule that a page suggests.
-async fn accept(app: &TestApp, body: &str) {
+// Presses the button of the only rule that a page suggests. Returns the page that it leads to.
+async fn accept(app: &TestApp, body: &str) -> String {
     let document = scraper::Html::parse_document(body);
     let inputs = scraper::Selector::parse("form[action='/rules'] input[type='hidden']").unwrap();
     let fields: Vec<(String, String)> = document
@@ -125,9 +125,11 @@ async fn accept(app: &TestApp, body: &str) {
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let accepted = app.post_form("/rules", &fields).await;
     assert_eq!(accepted.status, StatusCode::SEE_OTHER, "{}", accepted.body);
+    app.get(accepted.location().split('#').next().unwrap()).await.body
 }
 
-/// What is unmapped comes with the rule that the catalogue suggests; the button makes it one.
+/// What is unmapped comes with the rule that the catalogue suggests; the button makes it one, and the page after it says
+/// what that took and what undoes it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_suggested_rule_is_accepted_by_its_button(pool: PgPool) {
     let app = shop(&pool).await;
@@ -146,8 +148,17 @@ async fn a_suggested_rule_is_accepted_by_its_button(pool: PgPool) {
         "{}",
         page.body
     );
-    accept(&app, &page.body).await;
+    let rules = accept(&app, &page.body).await;
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment_service").await, 1);
+    let rule_id = count(&pool, "SELECT max(mapping_rule_id) FROM mapping_rule").await;
+    let undo = format!("<a class=\"btn\" href=\"/rules/{rule_id}/change?to=delete\">Undo it: delete the rule</a>");
+    for text in ["is saved: 1 deployment is shop&#39;s now.", undo.as_str()] {
+        assert!(rules.contains(text), "{text}: {rules}");
+    }
+    for unsaved in ["/rules", "/rules?saved=0", "/rules?saved=x"] {
+        let page = app.get(unsaved).await;
+        assert!(page.status == StatusCode::OK && !page.body.contains("is saved"), "{unsaved}: {}", page.body);
+    }
     assert_eq!(
         count(&pool, "SELECT count(*) FROM mapping_rule_version WHERE reason LIKE 'Suggested and accepted.%'").await,
         1
