@@ -1,12 +1,43 @@
 // Nothing runs out of the page on a narrow screen, and every page can be printed.
 
 import assert from "node:assert/strict";
-import { NARROW, overflow, testEachPage } from "./support.mjs";
+import { test } from "node:test";
+import { NARROW, PHONE, TEST_MAX_MS, overflow, testEachPage, withPage } from "./support.mjs";
 
 testEachPage("pages fit 320 pixels", { context: { viewport: NARROW } }, async (page, { path }) => {
   await page.goto(path);
   assert.deepEqual(await overflow(page), []);
 });
+
+/** Tables of many columns in which something can be done with a row: on a telephone nothing of it is out of sight. */
+const TABLES_WITH_ACTIONS = [
+  "/unmapped", "/unmapped?show=deployments", "/unmapped?show=pipelines", "/unmapped?show=events",
+  "/settings/event-sources", "/rules",
+];
+
+test("what can be done with a row is on the screen of a telephone", { timeout: TEST_MAX_MS }, async (t) => {
+  await withPage({ viewport: PHONE }, async (page) => {
+    for (const path of TABLES_WITH_ACTIONS) {
+      await t.test(path, async () => {
+        await page.goto(path);
+        assert.deepEqual(await overflow(page), []);
+        assert.deepEqual(await outOfSight(page), []);
+      });
+    }
+  });
+});
+
+/** Tables that are moved sideways, and links and buttons in them that lie beyond the right edge. */
+function outOfSight(page) {
+  return page.evaluate(() => {
+    const { clientWidth } = document.documentElement;
+    const moved = [...document.querySelectorAll("main .table-scroll")].filter((region) => region.scrollWidth > region.clientWidth);
+    const controls = [...document.querySelectorAll("main .table-scroll tbody :is(a, button)")];
+    const beyond = controls.filter((control) => control.getBoundingClientRect().right > clientWidth + 0.5);
+    const moves = moved.map((region) => `${region.getAttribute("aria-label")}: ${region.scrollWidth} of ${region.clientWidth}`);
+    return [...moves, ...beyond.slice(0, 8).map((control) => control.outerHTML.slice(0, 160))];
+  });
+}
 
 testEachPage("pages can be printed", {}, async (page, { path }) => {
   await page.goto(path);

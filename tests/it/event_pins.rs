@@ -222,8 +222,13 @@ async fn a_pin_without_an_event_is_listed_and_taken_away(pool: PgPool) {
     tell(b"not JSON".as_slice()).await;
     assert_eq!(finance.get(&path).await.status, StatusCode::NOT_FOUND);
     let page = finance.get("/unmapped?show=events").await.body;
-    for text in ["Pins without an event", key.as_str(), "<td class=\"break\">search</td>", "staging", "Remove the pin"]
-    {
+    for text in [
+        "Pins without an event",
+        key.as_str(),
+        "<td class=\"break\" data-label=\"Services\">search</td>",
+        "staging",
+        "Remove the pin",
+    ] {
         assert!(page.contains(text), "{text}: {page}");
     }
     let seen = app.browser(Role::Viewer, false, &[]).await.get("/unmapped?show=events").await.body;

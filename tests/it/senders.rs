@@ -260,7 +260,7 @@ async fn every_kind_of_source_can_be_added_with_the_steps_to_connect_it(pool: Pg
         let made = app.post_form("/settings/event-sources", &[("name", &name), ("kind", sender.key)]).await;
         assert_eq!(made.status, StatusCode::OK, "{}", made.body);
         assert!(made.body.contains(&format!("/webhooks/{}/{name}", sender.key)), "{}", sender.key);
-        assert!(made.body.contains(&format!("<td>{}<", sender.label)), "{}", sender.key);
+        assert!(made.body.contains(&format!("<td data-label=\"Kind\">{}<", sender.label)), "{}", sender.key);
     }
     let unknown = app.post_form("/settings/event-sources", &[("name", "x"), ("kind", "jenkins")]).await;
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
