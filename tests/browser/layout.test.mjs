@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NARROW, PHONE, TEST_MAX_MS, overflow, testEachPage, withPage } from "./support.mjs";
+import { NARROW, PHONE, TEST_MAX_MS, WIDE, overflow, testEachPage, withPage } from "./support.mjs";
 
 testEachPage("pages fit 320 pixels", { context: { viewport: NARROW } }, async (page, { path }) => {
   await page.goto(path);
@@ -36,6 +36,41 @@ function outOfSight(page) {
     const beyond = controls.filter((control) => control.getBoundingClientRect().right > clientWidth + 0.5);
     const moves = moved.map((region) => `${region.getAttribute("aria-label")}: ${region.scrollWidth} of ${region.clientWidth}`);
     return [...moves, ...beyond.slice(0, 8).map((control) => control.outerHTML.slice(0, 160))];
+  });
+}
+
+test("names are not broken within a word that has room", { timeout: TEST_MAX_MS }, async (t) => {
+  for (const viewport of [WIDE, PHONE]) {
+    await withPage({ viewport }, async (page) => {
+      for (const path of ["/", "/deployments", "/unmapped?show=deployments", "/events"]) {
+        await t.test(`${path} at ${viewport.width}`, async () => {
+          await page.goto(path);
+          assert.deepEqual(await brokenWords(page), []);
+        });
+      }
+    });
+  }
+});
+
+/** Words of table cells that go on in another line. Longer ones may have to. */
+function brokenWords(page) {
+  return page.evaluate(() => {
+    const WORD_LENGTH_MAX = 15;
+    const broken = [];
+    for (const cell of document.querySelectorAll("main .table .break")) {
+      const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+      for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        for (const word of node.data.matchAll(/[\p{L}\p{N}.]+/gu)) {
+          if (word[0].length > WORD_LENGTH_MAX) continue;
+          const range = document.createRange();
+          range.setStart(node, word.index);
+          range.setEnd(node, word.index + word[0].length);
+          const lines = new Set([...range.getClientRects()].map((rectangle) => Math.round(rectangle.top)));
+          if (lines.size > 1) broken.push(word[0]);
+        }
+      }
+    }
+    return broken.slice(0, 8);
   });
 }
 
