@@ -74,6 +74,22 @@ function brokenWords(page) {
   });
 }
 
+test("fields of a form look alike, whatever they take", { timeout: TEST_MAX_MS }, async (t) => {
+  await withPage({ colorScheme: "dark" }, async (page) => {
+    for (const path of ["/settings/event-sources/1", "/settings/metric-queries", "/sources/add?kind=s3", "/rules/new"]) {
+      await t.test(path, async () => {
+        await page.goto(path);
+        const looks = await page.locator("main").locator("input:not([type=checkbox], [type=radio], [type=hidden], [type=file]), select").evaluateAll((fields) =>
+          fields.map((field) => {
+            const { backgroundColor, borderColor, borderRadius, fontSize } = getComputedStyle(field);
+            return [backgroundColor, borderColor, borderRadius, fontSize].join(" ");
+          }));
+        assert.ok(new Set(looks).size <= 1, JSON.stringify(looks));
+      });
+    }
+  });
+});
+
 testEachPage("pages can be printed", {}, async (page, { path }) => {
   await page.goto(path);
   const pdf = await page.pdf({ format: "A4" });
