@@ -197,7 +197,9 @@ async fn both_secrets_of_a_token_sender_are_valid_while_one_replaces_the_other(p
     let short = browser.post_form(&path, &[("secret", "short")]).await;
     assert_eq!(short.status, StatusCode::BAD_REQUEST);
     let rotated = browser.post_form(&path, &[("secret", "a-secret-of-its-own")]).await;
-    assert!(rotated.body.contains("a-secret-of-its-own") && rotated.body.contains("docs/connect/argocd.md"));
+    assert!(rotated.body.contains("a-secret-of-its-own") && rotated.body.contains("href=\"/docs/connect/argocd.md\""));
+    let guide = browser.get("/docs/connect/argocd.md").await;
+    assert!(guide.status == StatusCode::OK && guide.body.contains("template.costwake-deployment"), "{}", guide.body);
     for secret in [doors.secrets["argocd"].as_str(), "a-secret-of-its-own"] {
         let headers = [("authorization".to_owned(), format!("Basic {}", BASE64.encode(format!("x:{secret}"))))];
         let page = doors.post(sender, &headers, secret.as_bytes()).await;
