@@ -70,7 +70,7 @@ async fn an_event_shows_its_rule_and_is_pinned_elsewhere(pool: PgPool) {
         "told by <a href=\"https://ui.honeycomb.example/m1\" rel=\"noopener noreferrer\">honeycomb</a>",
         // By the tag of that name, which its sender's field is.
         "Service by “<a href=\"/rules/",
-        "A deployment that names its environment belongs to it.",
+        "What names its environment belongs to it.",
         "Pin this match",
         "<option value=\"checkout\" selected>checkout</option>",
         "<option value=\"search\">Search</option>",
