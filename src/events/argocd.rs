@@ -17,7 +17,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Vec<Event>, EventError> {
     let schema = fields.word("/schema");
     if schema != SCHEMA {
         return Err(EventError::Unfit(format!(
-            "the schema is \"{}\", not \"{SCHEMA}\": use the template of docs/connect/argocd.md",
+            "the schema is \"{}\", not \"{SCHEMA}\": use the template that this server shows at /docs/connect/argocd.md",
             schema.chars().take(50).collect::<String>()
         )));
     }

@@ -1,5 +1,6 @@
 //! What to do at each sender to connect it: where to look, and what to enter there.
 
+use super::connect_guides;
 use crate::events::{Proof, Sender};
 
 /// The steps of one sender.
@@ -8,11 +9,13 @@ pub struct Steps {
     pub place: &'static str,
     /// What to enter, in order.
     pub rows: Vec<(&'static str, String)>,
+    /// Where all of it stands, with what is to be copied; `None` where this is all.
+    pub guide: Option<&'static str>,
 }
 
 /// Labels whose values are typed or copied as they are.
-const CODES: [&str; 9] =
-    ["Address", "Secret", "Content type", "Command", "Header", "Template", "Configuration", "Password", "Token"];
+const CODES: [&str; 8] =
+    ["Address", "Secret", "Content type", "Command", "Header", "Configuration", "Password", "Token"];
 
 impl Steps {
     /// Whether a value is typed or copied as it is.
@@ -49,7 +52,7 @@ pub fn steps(sender: &Sender, address: &str, secret: &str) -> Steps {
             ],
         ),
         "bitbucket" => (
-            "In Bitbucket, open the repository, then Repository settings, Webhooks, Add webhook. Deployments have no webhook: post what the API lists, as docs/connect/bitbucket.md shows.",
+            "In Bitbucket, open the repository, then Repository settings, Webhooks, Add webhook. Deployments have no webhook: a command that runs every hour posts what Bitbucket's API lists, or this source is read by schedule.",
             vec![
                 ("Secret", secret.into()),
                 ("Triggers", "Push; Build status created and updated; Pull request merged and declined".into()),
@@ -69,15 +72,15 @@ pub fn steps(sender: &Sender, address: &str, secret: &str) -> Steps {
             vec![("Secret", secret.into()), ("Events", "Workflow Completed, Job Completed".into())],
         ),
         "argocd" => (
-            "Add the notification template of docs/connect/argocd.md to the ConfigMap argocd-notifications-cm, and the secret to argocd-notifications-secret:",
-            vec![("Token", secret.into()), ("Template", "docs/connect/argocd.md".into())],
+            "Add the notification template of the steps in full to the ConfigMap argocd-notifications-cm, and the secret to argocd-notifications-secret:",
+            vec![("Token", secret.into())],
         ),
         "flux" => (
-            "Add a Provider of type generic-hmac and an Alert, as docs/connect/flux.md shows; the secret goes into the Secret that the Provider names, under the key token:",
+            "Add a Provider of type generic-hmac and an Alert, as the steps in full show; the secret goes into the Secret that the Provider names, under the key token:",
             vec![("Token", secret.into())],
         ),
         "spinnaker" => (
-            "In Echo's configuration, add a REST listener with this address and this header, as docs/connect/spinnaker.md shows:",
+            "In Echo's configuration, add a REST listener with this address and this header, as the steps in full show:",
             vec![("Header", bearer())],
         ),
         "cdevents" => (
@@ -128,7 +131,7 @@ pub fn steps(sender: &Sender, address: &str, secret: &str) -> Steps {
     };
     debug_assert!(sender.proof != Proof::Token || rest.iter().any(|(_, value)| value.contains(secret)));
     let address = std::iter::once(("Address", address.to_owned()));
-    Steps { place, rows: address.chain(rest).collect() }
+    Steps { place, rows: address.chain(rest).collect(), guide: connect_guides::path_of(sender.key) }
 }
 
 #[cfg(test)]
@@ -146,6 +149,8 @@ mod tests {
                 "{}",
                 sender.key
             );
+            let names_them = steps.place.contains("steps in full");
+            assert!(!names_them || steps.guide.is_some(), "{}", sender.key);
         }
     }
 }

@@ -99,7 +99,6 @@ pub struct Daily {
     heads: Vec<String>,
     rows: Vec<DayRow>,
     scrub_start: Option<usize>,
-    has_markers: bool,
     /// Whether some days are hatched.
     has_arriving: bool,
     notice: String,
@@ -279,7 +278,6 @@ fn chart(
         heads: kept.iter().map(|series| all_series[*series].label.clone()).collect(),
         rows,
         scrub_start: has_scrub.then_some(last),
-        has_markers: !setting.markers.is_empty(),
         has_arriving: span.provisional().is_some(),
         notice: notice(span, &unknown, &buckets),
     }

@@ -22,7 +22,11 @@ use std::collections::HashSet;
 
 const PAGE_PATH: &str = "/settings/event-sources";
 /// Deliveries a page.
-const DELIVERIES_MAX: usize = 50;
+const DELIVERIES_MAX: usize = 20;
+/// Of a longer key of a delivery the beginning is listed; the whole of it is behind that.
+const KEY_CHARS_MAX: usize = 16;
+/// The beginning of one.
+const KEY_START_CHARS: usize = 12;
 /// Of a secret that a sender made itself.
 const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 8..=200;
 
@@ -93,6 +97,13 @@ impl EventSourcesPage {
 
     fn senders(&self) -> &'static [Sender] {
         &events::WEBHOOK_SENDERS
+    }
+
+    /// `4f1e9c02ab77…` where the key is long.
+    fn key_start(&self, delivery: &Shown) -> Option<String> {
+        let key = &delivery.dedupe_key;
+        let is_long = key.chars().nth(KEY_CHARS_MAX).is_some();
+        is_long.then(|| format!("{}…", key.chars().take(KEY_START_CHARS).collect::<String>()))
     }
 
     /// The states of deliveries with what they are called, all of them first.

@@ -3,6 +3,11 @@
 use crate::store::pins::Matching;
 use askama::Template;
 
+/// What the rule that each installation begins with says of itself, though it places operational events as well.
+const FIRST_RULE_NOTE: &str = "A deployment that names its environment belongs to it.";
+/// The same of both.
+const FIRST_RULE_NOTE_OF_BOTH: &str = "What names its environment belongs to it.";
+
 /// A rule as the page names it: what it decided, its page, and what it says of itself.
 pub struct RuleRow {
     pub what: &'static str,
@@ -17,6 +22,7 @@ pub fn rows(matching: &Matching) -> Vec<RuleRow> {
             href: if note.is_some() { format!("/rules/{id}/history") } else { String::new() },
             note: match note.as_deref() {
                 Some("") => format!("rule {id}"),
+                Some(FIRST_RULE_NOTE) => FIRST_RULE_NOTE_OF_BOTH.to_owned(),
                 Some(note) => note.to_owned(),
                 None => format!("rule {id}, which is gone by now"),
             },
@@ -134,5 +140,12 @@ mod tests {
         let expected = [("", "rule 3, which is gone by now"), ("/rules/4/history", "rule 4")];
         assert_eq!(rows, expected.map(|(href, note)| (href.to_owned(), note.to_owned())));
         assert_eq!(pinned(&matching), None);
+    }
+
+    #[test]
+    fn the_first_rule_speaks_of_events_too() {
+        let note = Some(FIRST_RULE_NOTE.to_owned());
+        let matching = Matching { environment_rule_id: Some(1), environment_rule_note: note, ..Matching::default() };
+        assert_eq!(rows(&matching)[0].note, FIRST_RULE_NOTE_OF_BOTH);
     }
 }

@@ -21,6 +21,7 @@ mod closed_lists;
 pub mod clusters;
 pub(crate) mod commitments;
 pub mod comparison;
+mod connect_guides;
 mod connect_steps;
 mod context_events;
 mod cross_site;
@@ -272,6 +273,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     close_month::routes,
     clusters::routes,
     commitments::routes,
+    connect_guides::routes,
     delivery::routes,
     delivery_decision::routes,
     delivery_metrics::routes,

@@ -59,10 +59,13 @@ async fn what_else_happened_stands_on_both_pages(pool: PgPool) {
     assert!(
         sources
             .body
-            .contains("4 operational events, <a href=\"/unmapped?show=events\">4 of no service that a rule knows</a>"),
+            .contains("<a href=\"/events\">4 operational events</a>, <a href=\"/unmapped?show=events\">4 of no service that a rule knows</a>"),
         "{}",
         sources.body
     );
+    // They are in no menu: the list of deployments leads to them, and they lead back.
+    assert!(admin.get("/deployments").await.body.contains("<a href=\"/events\">Operational events</a>"));
+    assert!(admin.get("/events").await.body.contains("<li><a href=\"/deployments\">Deployments</a></li>"));
 }
 
 // The addresses of the links of a page that begin so.

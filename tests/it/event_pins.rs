@@ -70,7 +70,7 @@ async fn an_event_shows_its_rule_and_is_pinned_elsewhere(pool: PgPool) {
         "told by <a href=\"https://ui.honeycomb.example/m1\" rel=\"noopener noreferrer\">honeycomb</a>",
         // By the tag of that name, which its sender's field is.
         "Service by “<a href=\"/rules/",
-        "A deployment that names its environment belongs to it.",
+        "What names its environment belongs to it.",
         "Pin this match",
         "<option value=\"checkout\" selected>checkout</option>",
         "<option value=\"search\">Search</option>",
@@ -222,8 +222,13 @@ async fn a_pin_without_an_event_is_listed_and_taken_away(pool: PgPool) {
     tell(b"not JSON".as_slice()).await;
     assert_eq!(finance.get(&path).await.status, StatusCode::NOT_FOUND);
     let page = finance.get("/unmapped?show=events").await.body;
-    for text in ["Pins without an event", key.as_str(), "<td class=\"break\">search</td>", "staging", "Remove the pin"]
-    {
+    for text in [
+        "Pins without an event",
+        key.as_str(),
+        "<td class=\"break\" data-label=\"Services\">search</td>",
+        "staging",
+        "Remove the pin",
+    ] {
         assert!(page.contains(text), "{text}: {page}");
     }
     let seen = app.browser(Role::Viewer, false, &[]).await.get("/unmapped?show=events").await.body;

@@ -66,7 +66,7 @@ async fn every_event_that_failed_can_be_reached(pool: PgPool) {
     import_as_of(&pool, "acme", &bill(&[Line::of("2026-10", 3, "checkout", "1")]), 2).await;
     let mut seen = std::collections::BTreeSet::new();
     let mut path = format!("{PATH}?state=error");
-    for _ in 0..3 {
+    for _ in 0..6 {
         let page = admin.get(&path).await;
         assert_eq!(page.status, StatusCode::OK);
         assert!(page.body.contains("120 could not be read"));
@@ -101,6 +101,26 @@ async fn every_event_that_failed_can_be_reached(pool: PgPool) {
     let text = costwake::web::telemetry::render(&metrics, &app.state.pools);
     assert!(text.contains("costwake_events{state=\"failed\"} 119"), "{text}");
     assert!(text.contains("costwake_events{state=\"unread\"} 1"), "{text}");
+}
+
+/// A key of 64 digits would push what can be done with its row out of the page.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_newest_deliveries_are_listed_with_the_beginning_of_long_keys(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let admin = app.browser(Role::Admin, true, &[]).await;
+    deliveries(&pool, 25).await;
+    let long = "0123456789abcdef".repeat(4);
+    sqlx::query("UPDATE event_delivery SET dedupe_key = $1 WHERE dedupe_key = 'key-25'")
+        .bind(&long)
+        .execute(&pool)
+        .await
+        .unwrap();
+    let page = admin.get(PATH).await.body;
+    assert_eq!(page.matches(">Read again<").count(), 20);
+    assert!(page.contains(">Older<"), "{page}");
+    assert!(page.contains(">0123456789ab…</code></summary>"), "{page}");
+    assert!(page.contains(&format!("<code>{long}</code></details>")), "{page}");
+    assert!(page.contains("<code>key-24</code>"), "{page}");
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -197,7 +197,9 @@ async fn both_secrets_of_a_token_sender_are_valid_while_one_replaces_the_other(p
     let short = browser.post_form(&path, &[("secret", "short")]).await;
     assert_eq!(short.status, StatusCode::BAD_REQUEST);
     let rotated = browser.post_form(&path, &[("secret", "a-secret-of-its-own")]).await;
-    assert!(rotated.body.contains("a-secret-of-its-own") && rotated.body.contains("docs/connect/argocd.md"));
+    assert!(rotated.body.contains("a-secret-of-its-own") && rotated.body.contains("href=\"/docs/connect/argocd.md\""));
+    let guide = browser.get("/docs/connect/argocd.md").await;
+    assert!(guide.status == StatusCode::OK && guide.body.contains("template.costwake-deployment"), "{}", guide.body);
     for secret in [doors.secrets["argocd"].as_str(), "a-secret-of-its-own"] {
         let headers = [("authorization".to_owned(), format!("Basic {}", BASE64.encode(format!("x:{secret}"))))];
         let page = doors.post(sender, &headers, secret.as_bytes()).await;
@@ -260,7 +262,7 @@ async fn every_kind_of_source_can_be_added_with_the_steps_to_connect_it(pool: Pg
         let made = app.post_form("/settings/event-sources", &[("name", &name), ("kind", sender.key)]).await;
         assert_eq!(made.status, StatusCode::OK, "{}", made.body);
         assert!(made.body.contains(&format!("/webhooks/{}/{name}", sender.key)), "{}", sender.key);
-        assert!(made.body.contains(&format!("<td>{}<", sender.label)), "{}", sender.key);
+        assert!(made.body.contains(&format!("<td data-label=\"Kind\">{}<", sender.label)), "{}", sender.key);
     }
     let unknown = app.post_form("/settings/event-sources", &[("name", "x"), ("kind", "jenkins")]).await;
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST);

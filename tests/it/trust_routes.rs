@@ -164,6 +164,13 @@ GET /dimensions signed-in
 GET /dimensions.csv signed-in
 GET /dimensions/{name} money
 GET /docs/api signed-in
+GET /docs/connect/argocd.md signed-in
+GET /docs/connect/bitbucket.md signed-in
+GET /docs/connect/curl.md signed-in
+GET /docs/connect/flux.md signed-in
+GET /docs/connect/jenkins.md signed-in
+GET /docs/connect/octopus.md signed-in
+GET /docs/connect/spinnaker.md signed-in
 GET /docs/method signed-in
 GET /docs/api/{subject} signed-in
 GET /environments money

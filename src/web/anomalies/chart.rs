@@ -45,7 +45,6 @@ pub struct AnomalyChart {
     pub summary: String,
     pub rows: Vec<DayRow>,
     pub has_band: bool,
-    pub has_events: bool,
 }
 
 /// A row of the table.
@@ -112,7 +111,6 @@ pub fn chart(
         ),
         rows: rows(one, days, is_own, lines_href),
         has_band: band.len() > 1,
-        has_events: !events.is_empty(),
     })
 }
 

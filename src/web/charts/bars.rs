@@ -1,4 +1,5 @@
 use super::days::{Buckets, DateTick};
+use super::key::{MarkKey, Sign};
 use super::markers::{Event, Marker, Placed, PlacedEvent, Shape, center, place, place_events, stretches};
 use super::scale::Scale;
 use super::{in_percent, short};
@@ -161,9 +162,11 @@ impl DayBars {
         self
     }
 
-    /// Whether a deployment took longer than a bar, so that its time is shaded.
-    pub fn has_rollouts(&self) -> bool {
-        !self.rollouts.is_empty()
+    /// The legend of its marks: of deployments and their time, of where the period begins, and of what else happened.
+    pub fn key(&self) -> MarkKey {
+        MarkKey::new(&self.markers, &self.events)
+            .with(Sign::Rollout, !self.rollouts.is_empty())
+            .with(Sign::Boundary, self.boundary.is_some())
     }
 
     fn bottom(&self) -> f64 {
@@ -243,7 +246,7 @@ mod tests {
         assert_eq!((chart.markers[0].count, chart.markers[0].x.as_str()), (2, "50%"));
         let html = chart.to_string();
         assert!(html.contains(r#"aria-label="2 deployments: 1, production; 2, production""#), "{html}");
-        assert!(chart.has_rollouts());
+        assert!(chart.key().to_string().contains("deployment from start to finish"));
         assert!(html.contains(r#"<rect class="rollout" x="0%" y="46" width="66.67%" height="232"/>"#), "{html}");
     }
 

@@ -9,6 +9,7 @@
 mod bars;
 mod cells;
 mod days;
+mod key;
 mod markers;
 mod months;
 mod pareto;
@@ -19,6 +20,7 @@ mod spark;
 pub use bars::{BandPoint, BarSeries, DayBars, Level};
 pub use cells::{CellBars, ChangeBar, DayCells, DayState, ShareBar};
 pub use days::Buckets;
+pub use key::MarkKey;
 pub use markers::{Event, Leads, Marker, NAMED_MAX, Shape, of_days};
 pub use months::{MonthBar, MonthBars};
 pub use pareto::Pareto;

@@ -22,7 +22,6 @@ pub struct BeforeAfter {
     pub summary: String,
     pub rows: Vec<DayRow>,
     pub has_provisional: bool,
-    pub has_events: bool,
     /// Whether the deployment took days, which are on neither side.
     pub has_rollout: bool,
     /// Whether the line of what was expected is drawn.
@@ -149,7 +148,6 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
         ),
         rows: rows.collect(),
         has_provisional: buckets.provisional_from() < buckets.len(),
-        has_events: !events.is_empty(),
         has_rollout: around.has_rollout(),
         has_line: !band.is_empty(),
         chart,

@@ -56,9 +56,10 @@ pub fn href(metric: &str) -> String {
     address
 }
 
-/// A value with at most four decimals; whole numbers have none.
+/// A value with at most two decimals, below one with four; whole numbers have none.
 pub fn written(value: &BigDecimal) -> String {
-    let rounded = value.with_scale_round(4, bigdecimal::RoundingMode::HalfUp).normalized();
+    let decimals = if value.abs() < BigDecimal::from(1) { 4 } else { 2 };
+    let rounded = value.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp).normalized();
     let (_, scale) = rounded.as_bigint_and_exponent();
     filters::grouped(&rounded, scale.max(0))
 }
@@ -234,5 +235,21 @@ impl MetricPage {
 
     fn per(&self) -> String {
         filters::grouped(&self.metric.unit_cost_per.into(), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_decimals_as_far_as_they_say_something() {
+        let shown = |value: &str| written(&value.parse().unwrap());
+        assert_eq!(shown("48.3332"), "48.33");
+        assert_eq!(shown("48.999"), "49");
+        assert_eq!(shown("-2.50"), "−2.5");
+        assert_eq!(shown("0.03124"), "0.0312");
+        assert_eq!(shown("0"), "0");
+        assert_eq!(shown("1200"), shown("1200.001"));
     }
 }
