@@ -113,6 +113,18 @@ impl UnmappedPage {
         if self.day_count == "1 day" { "this day".into() } else { format!("these {}", self.day_count) }
     }
 
+    fn charge_rows(&self) -> String {
+        rows(self.charge_rows_in_all)
+    }
+
+    fn deployment_rows(&self) -> String {
+        rows(self.deployment_rows_in_all)
+    }
+
+    fn event_rows(&self) -> String {
+        rows(self.event_rows_in_all)
+    }
+
     fn csv(&self) -> String {
         self.view.link("/unmapped.csv", &[("show", "")])
     }
@@ -123,6 +135,15 @@ impl UnmappedPage {
 
     fn json(&self) -> String {
         beside::json(self.csv())
+    }
+}
+
+// Beside a list's name. They add up to the number in the navigation.
+fn rows(count: i64) -> String {
+    match count {
+        0 => String::new(),
+        1 => " (1 row)".into(),
+        count => format!(" ({count} rows)"),
     }
 }
 
