@@ -185,7 +185,10 @@ async fn show(
     }
     let environments = Environments::of_kind(row.environment_kind.as_deref());
     let calibration = effect_runs::calibration(&mut snapshot, environments).await?;
-    let effect = effect::view(&answers, calibration.as_ref());
+    let mut effect = effect::view(&answers, calibration.as_ref());
+    if let (Some(effect), Some(main)) = (&mut effect, effect::standing(&answers).first()) {
+        effect.flags.extend(others.claimed(&mut snapshot, &scope, main).await?);
+    }
     let notes = if ids.is_empty() { Vec::new() } else { deployment_notes::of_deployment(&mut snapshot, id).await? };
     let lines_href = match open.as_slice() {
         [one] => drill::lines(&view, &[("service", &one.slug), ("env", env)]),
