@@ -133,6 +133,8 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let finance = world.finance().await;
     let page = finance.get(&format!("/deployments/{step}")).await;
     assert!(page.body.contains("This deployment makes checkout cost about $"), "{}", page.body);
+    assert!(page.body.contains("; over the 30 days from then about $"), "{}", page.body);
+    assert!(page.body.contains("Not 30 times the day"), "{}", page.body);
     assert!(page.body.contains("Settled") && page.body.contains("class=\"band\""), "{}", page.body);
     let measuring = finance.get(&format!("/deployments/{newest}")).await;
     assert!(measuring.body.contains("Not yet known: 1 of 3 complete days"), "{}", measuring.body);

@@ -11,6 +11,9 @@ use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
+/// Why the sum is another figure than the change a day makes.
+const NOT_THIRTY_TIMES: &str = "Not 30 times the day: an effect may pass or grow";
+
 /// Everything that the page says of the effect.
 pub struct EffectView {
     /// The first sentence.
@@ -252,13 +255,11 @@ fn figures(answer: &Answer, main: &EffectRow) -> Figures {
     if is_only_if(answer) {
         a_day.push_str(", if there is an effect at all");
     }
+    let over_30_days = answer.interval_30_days();
+    let over_30_days = over_30_days.map(|text| format!("{text}, 90%. {NOT_THIRTY_TIMES}")).unwrap_or_default();
     let mut all = vec![
         Figure::plain("Change a day", answer.amount().unwrap_or_else(not_known), a_day),
-        Figure::plain(
-            "Per 30 days",
-            answer.amount_30_days().unwrap_or_else(not_known),
-            with(answer.interval_30_days()),
-        ),
+        Figure::plain("Over 30 days", answer.amount_30_days().unwrap_or_else(not_known), over_30_days),
         Figure::plain(
             "Of its cost",
             answer.relative().unwrap_or_else(not_known),
