@@ -230,6 +230,8 @@ pub struct Taken {
     pub key_count: i64,
     /// Deployments.
     pub deployment_count: i64,
+    /// Operational events.
+    pub event_count: i64,
     /// `EffectiveCost` of the days, one amount a currency.
     pub cost: Vec<Money>,
 }
@@ -265,6 +267,18 @@ pub async fn taken_by_rules(
     .await?;
     for row in deployments {
         taken.entry(row.rule_id).or_default().deployment_count = row.deployment_count;
+    }
+    let events = sqlx::query!(
+        r#"SELECT r.rule_id AS "rule_id!", count(*) AS "event_count!"
+           FROM operational_event o
+           CROSS JOIN LATERAL (SELECT DISTINCT x AS rule_id
+                               FROM unnest(ARRAY[o.service_rule_id, o.environment_rule_id]) x) r
+           WHERE r.rule_id IS NOT NULL GROUP BY 1"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in events {
+        taken.entry(row.rule_id).or_default().event_count = row.event_count;
     }
     let costs = sqlx::query!(
         r#"SELECT r.rule_id AS "rule_id!", d.billing_currency, sum(d.effective_cost) AS "cost!"
