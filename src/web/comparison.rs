@@ -12,6 +12,13 @@ pub const WEEK: u32 = 7;
 /// Complete days on each side on a deployment's own page, where there are as many.
 pub const FOUR_WEEKS: u32 = 28;
 
+/// Complete days after which something is said of a deployment: the first estimate, as long as one is waited for, else
+/// the plain comparison of a week. All pages that count days say the same.
+pub fn days_needed(environment_kind: Option<&str>, is_noop: bool, days_after: u32) -> u32 {
+    let is_estimated = !is_noop && environment_kind.is_some_and(|kind| kind != "preview");
+    if is_estimated && days_after < impact::PROVISIONAL_DAYS { impact::PROVISIONAL_DAYS } else { WEEK }
+}
+
 /// The day on which a deployment began that took days until it went live: from there on its days are neither before nor
 /// after, as in estimates.
 pub fn rollout_from(started_at: Option<DateTime<Utc>>, live_at: DateTime<Utc>) -> Option<NaiveDate> {
@@ -157,6 +164,15 @@ pub fn average(sum: &BigDecimal, day_count: u32) -> BigDecimal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_counted_to_an_estimate_where_one_will_be_made() {
+        let needed = |kind, is_noop, days| days_needed(kind, is_noop, days);
+        assert_eq!((needed(Some("production"), false, 0), needed(Some("staging"), false, 2)), (3, 3));
+        assert_eq!(needed(Some("production"), false, 3), 7, "of the comparison, until the estimate is worked in");
+        assert_eq!([needed(Some("preview"), false, 0), needed(None, false, 0)], [7, 7]);
+        assert_eq!(needed(Some("production"), true, 0), 7, "the same version once more has no estimate");
+    }
 
     #[test]
     fn the_day_itself_and_incomplete_days_count_on_neither_side() {

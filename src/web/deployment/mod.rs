@@ -14,7 +14,7 @@ mod resources;
 mod units;
 
 use super::charts::Buckets;
-use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK, earlier_start, rollout_from};
+use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK, days_needed, earlier_start, rollout_from};
 use super::context_events::{ContextEvents, ContextRow, Whose};
 use super::csv;
 use super::display::{Delta, Direction, Line, change_shown, decimals, money};
@@ -371,10 +371,21 @@ fn state(
         ));
     }
     let after = around.days_after();
-    (after < WEEK).then(|| {
-        let left = WEEK - after;
-        ("Still measuring", format!("{after} of {WEEK} complete days so far. Once {left} more are complete, before and after have the same weekdays and can be compared."))
-    })
+    let needed = needed(row, around);
+    let then = match needed < WEEK {
+        true => format!(
+            "The estimate follows then. Before and after are compared once {WEEK} are complete: they have the same weekdays."
+        ),
+        false => format!(
+            "Once {} more are complete, before and after have the same weekdays and can be compared.",
+            needed.saturating_sub(after)
+        ),
+    };
+    (after < WEEK).then(|| ("Still measuring", format!("{after} of {needed} complete days so far. {then}")))
+}
+
+fn needed(row: &Row, around: &Around) -> u32 {
+    days_needed(row.environment_kind.as_deref(), change_set::is_noop(row), around.days_after())
 }
 
 // What is not estimated says why: nothing is left to be guessed.
@@ -403,8 +414,9 @@ fn answer(
             row.environment_name.as_deref().or(row.environment_raw.as_deref()).unwrap_or("an environment not known");
         return match *title {
             "Still measuring" => format!(
-                "Not yet known: {} of {WEEK} complete days since this deployment to {environment}.",
-                around.days_after()
+                "Not yet known: {} of {} complete days since this deployment to {environment}.",
+                around.days_after(),
+                needed(row, around)
             ),
             _ => format!("{title}: this deployment to {environment} has no cost comparison."),
         };
@@ -468,7 +480,7 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
         _ => all.push(Figure::plain(
             "After, a day",
             "not yet",
-            format!("{} of {WEEK} complete days", around.days_after()),
+            format!("{} of the {WEEK} complete days that a comparison needs", around.days_after()),
         )),
     }
     let left_out = match around.has_rollout() {
