@@ -79,6 +79,12 @@ impl Around {
         DateRange::days_to(self.day + Days::new(u64::from(self.wanted)), days)
     }
 
+    /// The same, but no further than today: of what happened nothing is later.
+    pub fn until(&self, today: NaiveDate) -> DateRange {
+        let whole = self.whole();
+        DateRange::new(whole.start(), whole.end().min(today + Days::new(1))).unwrap_or(whole)
+    }
+
     /// Whether it took days, which are on neither side.
     pub fn has_rollout(&self) -> bool {
         self.began < self.day
@@ -222,6 +228,12 @@ mod tests {
         let around = Around::new(day("2026-10-10"), None, Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
         assert_eq!((around.days_label().as_str(), around.wanted), ("9 days before against 28 after", 28));
         assert_eq!((around.whole().start(), around.whole().last_day()), (day("2026-10-01"), day("2026-11-07")));
+        let until = |today: &str| around.until(day(today));
+        assert_eq!(
+            (until("2026-10-20").start(), until("2026-10-20").last_day()),
+            (day("2026-10-01"), day("2026-10-20"))
+        );
+        assert_eq!(until("2026-12-01"), around.whole(), "long ago, nothing is cut");
         let cost = BigDecimal::from(1000);
         let days: Vec<NaiveDate> = around.whole().days().collect();
         let rows = Averages::over(&around, days.iter().map(|day| (*day, "USD", &cost))).rows();

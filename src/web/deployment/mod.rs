@@ -156,7 +156,7 @@ async fn show(
     let (bills_from, bills_to) = page.bills.billed_around(day);
     let began = rollout_from(row.started_at, at(&row));
     let around = Around::new(day, began, bills_from, bills_to.unwrap_or(day), FOUR_WEEKS);
-    let others = Others::read(&mut snapshot, id, &context_ids, around.whole()).await?;
+    let others = Others::read(&mut snapshot, id, &context_ids, around.until(page.now.date_naive())).await?;
     let change_set = ChangeSet::read(&mut snapshot, &row, environment_id, day).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
     let env = row.environment_slug.as_deref().unwrap_or_default();
@@ -274,7 +274,7 @@ async fn show(
         causes,
         units,
         notes,
-        window: range_label(around.whole()),
+        window: range_label(around.until(page.now.date_naive())),
         context: context.rows(),
         context_note: context.note(),
         context_href: context.href(),
