@@ -95,6 +95,8 @@ async fn unmapped_cost_is_one_click_from_a_rule(pool: PgPool) {
     let unmapped = app.get("/unmapped").await;
     assert!(unmapped.body.contains("$5.25</a> of these 30 days belong to no service"), "{}", unmapped.body);
     assert!(unmapped.body.contains("team: data"));
+    let words = "<span>Amortized, net, of 2 to 31 Oct 2026, UTC</span>";
+    assert!(unmapped.body.contains(words), "as on all pages: {}", unmapped.body);
     let form = app.get(&link(&unmapped.body, "Make a rule").unwrap()).await;
     assert_eq!(form.status, StatusCode::OK);
     let url = link(&unmapped.body, "Make a rule").unwrap().replace("/rules/new?", "/rules/preview?");
