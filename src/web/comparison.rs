@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn days_are_counted_to_an_estimate_where_one_will_be_made() {
-        let needed = |kind, is_noop, days| days_needed(kind, is_noop, days);
+        let needed = days_needed;
         assert_eq!((needed(Some("production"), false, 0), needed(Some("staging"), false, 2)), (3, 3));
         assert_eq!(needed(Some("production"), false, 3), 7, "of the comparison, until the estimate is worked in");
         assert_eq!([needed(Some("preview"), false, 0), needed(None, false, 0)], [7, 7]);
