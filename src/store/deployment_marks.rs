@@ -30,6 +30,8 @@ pub struct MarkedDeployment {
     pub environment_id: i64,
     /// What people call it; the sender's word where no rule names one.
     pub environment_name: Option<String>,
+    /// Whether that is one of production.
+    pub is_production: bool,
     /// Names of its services in order; empty where they were asked for.
     pub service_names: Vec<String>,
 }
@@ -67,6 +69,7 @@ pub async fn list(conn: &mut PgConnection, whose: Whose<'_>, days: DateRange) ->
             CASE WHEN d.started_at < d.finished_at THEN d.started_at END AS "started_at?",
             d.kind AS "kind!", d.version AS "version?", d.sha AS "sha?", coalesce(d.environment_id, 0) AS "environment_id!",
             coalesce(e.name, d.environment_raw) AS "environment_name?",
+            coalesce(e.kind = 'production', false) AS "is_production!",
             coalesce((SELECT array_agg(service.name ORDER BY service.name)
                       FROM deployment_service ds JOIN service ON service.service_id = ds.service_id
                       WHERE ds.deployment_id = d.deployment_id), '{}') AS "service_names!"
@@ -109,7 +112,8 @@ pub async fn of_services(
             d.deployment_id AS "deployment_id!", coalesce(d.finished_at, d.started_at, d.created_at) AS "at!",
             CASE WHEN d.started_at < d.finished_at THEN d.started_at END AS "started_at?",
             d.kind AS "kind!", d.version AS "version?", d.sha AS "sha?", coalesce(d.environment_id, 0) AS "environment_id!",
-            coalesce(e.name, d.environment_raw) AS "environment_name?", '{}'::text[] AS "service_names!"
+            coalesce(e.name, d.environment_raw) AS "environment_name?",
+            coalesce(e.kind = 'production', false) AS "is_production!", '{}'::text[] AS "service_names!"
         FROM deployment d
         LEFT JOIN environment e ON e.environment_id = d.environment_id
         WHERE d.deployment_id IN (SELECT ds.deployment_id FROM deployment_service ds WHERE ds.service_id = ANY($1))
@@ -136,6 +140,8 @@ pub struct DeploymentCounts {
     pub listed: i64,
     /// Those that went live.
     pub live: i64,
+    /// Those of them that went to production.
+    pub in_production: i64,
 }
 
 /// Counts them; on all days where none are given.
@@ -148,7 +154,8 @@ pub async fn count(
         DeploymentCounts,
         r#"
         SELECT count(*) AS "listed!",
-            count(*) FILTER (WHERE d.standing IN ('succeeded', 'superseded')) AS "live!"
+            count(*) FILTER (WHERE d.standing IN ('succeeded', 'superseded')) AS "live!",
+            count(*) FILTER (WHERE d.standing IN ('succeeded', 'superseded') AND e.kind = 'production') AS "in_production!"
         FROM deployment d
         LEFT JOIN environment e ON e.environment_id = d.environment_id
         WHERE ($1::bigint IS NULL OR d.environment_id = $1)

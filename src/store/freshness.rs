@@ -67,8 +67,6 @@ pub struct Freshness {
     pub unbilled: Vec<BillingPeriod>,
     /// The number of the last visible change; 0 before the first.
     pub publication_id: i64,
-    /// Rollup keys that no rule maps to a service, counted up to [`UNMAPPED_COUNT_MAX`].
-    pub unmapped_count: i64,
     /// What late sources leave out of the services that are looked at: all, or those of [`Self::of_services`].
     pub missing: Vec<Missing>,
     /// The late sources that make most of all cost: all figures wait for them.
@@ -84,9 +82,6 @@ pub struct Freshness {
     /// The transactions that the view of the database sees. Two views that say the same see the same rows.
     pub seen: String,
 }
-
-/// More is shown as "99+".
-pub const UNMAPPED_COUNT_MAX: i64 = 100;
 
 impl Freshness {
     /// The last day on which every source that keeps up is complete, and every late one that makes most of all cost. It
@@ -308,12 +303,6 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     .await?;
     let accounts = bill_gaps::accounts(&mut *conn).await?;
     let bills_from = |id: i64| accounts.iter().filter(|one| one.source_id == id).filter_map(|one| one.bills_from).min();
-    let unmapped_count = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM (SELECT 1 AS one FROM key_mapping WHERE service_id = 0 LIMIT $1) u"#,
-        UNMAPPED_COUNT_MAX
-    )
-    .fetch_one(&mut *conn)
-    .await?;
     // Without a view of its own, all bills of a source may have gone since its row was read: it is not there either.
     let sources = rows.into_iter().filter_map(|row| {
         Some(SourceReach {
@@ -331,7 +320,6 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     let mut bills = Freshness {
         sources: sources.collect(),
         publication_id: seen.publication_id,
-        unmapped_count,
         seen: seen.transactions,
         ..Freshness::default()
     };

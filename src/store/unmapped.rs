@@ -217,6 +217,18 @@ pub async fn events(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Unm
     .await
 }
 
+/// Rows of all lists of what is open: charges of these days, deployments and operational events. Pipelines are not, since
+/// most of them need no rule.
+pub async fn open_row_count(conn: &mut PgConnection, scope: &Scope, days: Option<DateRange>) -> sqlx::Result<i64> {
+    let charges = match days {
+        Some(days) => charges(&mut *conn, scope, days, 1).await?.first().map_or(0, |row| row.row_count),
+        None => 0,
+    };
+    let deployments = deployments(&mut *conn, 1).await?.first().map_or(0, |row| row.row_count);
+    let events = events(conn, 1).await?.first().map_or(0, |row| row.row_count);
+    Ok(charges + deployments + events)
+}
+
 /// What a rule takes now.
 #[derive(Debug, Clone, Default)]
 pub struct Taken {
@@ -224,6 +236,8 @@ pub struct Taken {
     pub key_count: i64,
     /// Deployments.
     pub deployment_count: i64,
+    /// Operational events.
+    pub event_count: i64,
     /// `EffectiveCost` of the days, one amount a currency.
     pub cost: Vec<Money>,
 }
@@ -270,6 +284,18 @@ pub async fn taken_by_rules(
     .await?;
     for row in deployments {
         taken.entry(row.rule_id).or_default().deployment_count = row.deployment_count;
+    }
+    let events = sqlx::query!(
+        r#"SELECT r.rule_id AS "rule_id!", count(*) AS "event_count!"
+           FROM operational_event o
+           CROSS JOIN LATERAL (SELECT DISTINCT x AS rule_id
+                               FROM unnest(ARRAY[o.service_rule_id, o.environment_rule_id]) x) r
+           WHERE r.rule_id IS NOT NULL GROUP BY 1"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in events {
+        taken.entry(row.rule_id).or_default().event_count = row.event_count;
     }
     let costs = sqlx::query!(
         r#"SELECT r.rule_id AS "rule_id!", d.billing_currency, sum(d.effective_cost) AS "cost!"

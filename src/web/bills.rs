@@ -1,7 +1,10 @@
 //! How far the bills are complete, as every page tells it.
 
 use super::AppParts;
+use super::query::DAY_COUNT;
+use crate::focus::DateRange;
 use crate::store::freshness::{self, Freshness};
+use crate::store::{Scope, unmapped};
 use sqlx::PgConnection;
 use std::sync::Arc;
 
@@ -16,5 +19,18 @@ impl AppParts {
         let bills = Arc::new(freshness::read_of(conn, seen).await?);
         kept.keep(bills.seen.clone(), String::new(), &bills, 0);
         Ok(Arc::unwrap_or_clone(bills))
+    }
+
+    /// How many rows "Unmapped" lists as open when it is opened: on the days that pages begin with.
+    pub async fn unmapped_count(&self, conn: &mut PgConnection, scope: &Scope, bills: &Freshness) -> sqlx::Result<i64> {
+        let days = bills.complete_to().map(|last| DateRange::days_to(last, DAY_COUNT));
+        let question = format!("{days:?} {}", scope.is_everything());
+        let kept = &self.kept_costs.unmapped;
+        if let Some(count) = kept.get(&bills.seen, &question) {
+            return Ok(*count);
+        }
+        let count = unmapped::open_row_count(conn, scope, days).await?;
+        kept.keep(bills.seen.clone(), question, &Arc::new(count), 0);
+        Ok(count)
     }
 }

@@ -12,6 +12,13 @@ pub const WEEK: u32 = 7;
 /// Complete days on each side on a deployment's own page, where there are as many.
 pub const FOUR_WEEKS: u32 = 28;
 
+/// Complete days after which something is said of a deployment: the first estimate, as long as one is waited for, else
+/// the plain comparison of a week. All pages that count days say the same.
+pub fn days_needed(environment_kind: Option<&str>, is_noop: bool, days_after: u32) -> u32 {
+    let is_estimated = !is_noop && environment_kind.is_some_and(|kind| kind != "preview");
+    if is_estimated && days_after < impact::PROVISIONAL_DAYS { impact::PROVISIONAL_DAYS } else { WEEK }
+}
+
 /// The day on which a deployment began that took days until it went live: from there on its days are neither before nor
 /// after, as in estimates.
 pub fn rollout_from(started_at: Option<DateTime<Utc>>, live_at: DateTime<Utc>) -> Option<NaiveDate> {
@@ -70,6 +77,12 @@ impl Around {
         let first = self.before.map_or(self.began, DateRange::start);
         let days = (self.day - first).num_days().unsigned_abs() as u32 + 1 + self.wanted;
         DateRange::days_to(self.day + Days::new(u64::from(self.wanted)), days)
+    }
+
+    /// The same, but no further than today: of what happened nothing is later.
+    pub fn until(&self, today: NaiveDate) -> DateRange {
+        let whole = self.whole();
+        DateRange::new(whole.start(), whole.end().min(today + Days::new(1))).unwrap_or(whole)
     }
 
     /// Whether it took days, which are on neither side.
@@ -159,6 +172,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn days_are_counted_to_an_estimate_where_one_will_be_made() {
+        let needed = days_needed;
+        assert_eq!((needed(Some("production"), false, 0), needed(Some("staging"), false, 2)), (3, 3));
+        assert_eq!(needed(Some("production"), false, 3), 7, "of the comparison, until the estimate is worked in");
+        assert_eq!([needed(Some("preview"), false, 0), needed(None, false, 0)], [7, 7]);
+        assert_eq!(needed(Some("production"), true, 0), 7, "the same version once more has no estimate");
+    }
+
+    #[test]
     fn the_day_itself_and_incomplete_days_count_on_neither_side() {
         let day = |text: &str| text.parse::<NaiveDate>().unwrap();
         let around = Around::new(day("2026-11-10"), None, Some(day("2026-10-01")), day("2026-11-13"), WEEK);
@@ -206,6 +228,12 @@ mod tests {
         let around = Around::new(day("2026-10-10"), None, Some(day("2026-10-01")), day("2026-11-20"), FOUR_WEEKS);
         assert_eq!((around.days_label().as_str(), around.wanted), ("9 days before against 28 after", 28));
         assert_eq!((around.whole().start(), around.whole().last_day()), (day("2026-10-01"), day("2026-11-07")));
+        let until = |today: &str| around.until(day(today));
+        assert_eq!(
+            (until("2026-10-20").start(), until("2026-10-20").last_day()),
+            (day("2026-10-01"), day("2026-10-20"))
+        );
+        assert_eq!(until("2026-12-01"), around.whole(), "long ago, nothing is cut");
         let cost = BigDecimal::from(1000);
         let days: Vec<NaiveDate> = around.whole().days().collect();
         let rows = Averages::over(&around, days.iter().map(|day| (*day, "USD", &cost))).rows();

@@ -68,3 +68,27 @@ pub fn newest_note(shown: usize, count: i64, days: Option<DateRange>) -> String 
         days => format!("The newest {shown} of {count}{}.", days.unwrap_or_default()),
     }
 }
+
+/// Beside how many went live in all environments, how many of them to production: only those are changes of "Delivery".
+pub fn to_production(live: i64, in_production: i64) -> String {
+    match (live, in_production) {
+        (0, _) => "none in these days".into(),
+        (live, to) if live == to => "that went live, all to production".into(),
+        (_, 0) => "that went live, none to production".into(),
+        (_, to) => format!("that went live in all environments, {to} of them to production"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_production;
+
+    #[test]
+    fn a_count_of_all_environments_says_how_many_are_of_production() {
+        assert_eq!(to_production(15, 10), "that went live in all environments, 10 of them to production");
+        assert_eq!(
+            [(0, 0), (3, 3), (3, 0)].map(|(live, to)| to_production(live, to)),
+            ["none in these days", "that went live, all to production", "that went live, none to production"]
+        );
+    }
+}

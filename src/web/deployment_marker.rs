@@ -59,6 +59,7 @@ mod tests {
                 sha: None,
                 environment_id: 1,
                 environment_name: Some("Production".into()),
+                is_production: true,
                 service_names: Vec::new(),
             };
             let marker = deployment_marker(&one, &buckets, LIST).unwrap();

@@ -4,10 +4,13 @@ use super::missing_bills::MissingBills;
 use super::query::View;
 use super::{AppState, Policy, Principal, Result, unknown_keys};
 use crate::store::anomaly_lists::{self, OPEN_COUNT_MAX};
-use crate::store::freshness::{Freshness, UNMAPPED_COUNT_MAX};
+use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Part;
 use crate::store::{Scope, Snapshot};
 use chrono::{DateTime, Datelike, Utc};
+
+/// More of what is unmapped is shown as "99+".
+const UNMAPPED_COUNT_MAX: i64 = 100;
 
 /// The entries of the navigation; the open one is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub struct Page {
     pub bills: Freshness,
     /// Open anomalies that this person may see, up to `OPEN_COUNT_MAX`; 0 for those who see no money.
     pub open_anomaly_count: i64,
+    /// Rows that "Unmapped" lists as open; 0 for those who do not see it.
+    pub unmapped_count: i64,
     /// The number of the last publication that the page's figures include; 0 before the first.
     pub publication_id: i64,
     /// `light`, `dark` or empty for the reader's own setting.
@@ -117,14 +122,20 @@ impl Page {
             true => anomaly_lists::open_count(snapshot, &principal.scope()).await?,
             false => 0,
         };
+        let shows_finance = Policy::Finance.allows(principal);
+        let unmapped_count = match shows_finance {
+            true => app.unmapped_count(snapshot, &principal.scope(), &bills).await?,
+            false => 0,
+        };
         Ok(Self {
             title,
             nav,
             login: principal.login.clone(),
             shows_money,
             open_anomaly_count,
+            unmapped_count,
             shows_organisation: Policy::OrganisationMoney.allows(principal),
-            shows_finance: Policy::Finance.allows(principal),
+            shows_finance,
             shows_bills: Policy::Bills.allows(principal),
             shows_admin: Policy::Admin.allows(principal),
             freshness: freshness_line(&bills, now),
@@ -185,7 +196,7 @@ impl Page {
 
     /// The number beside "Unmapped".
     pub fn unmapped(&self) -> String {
-        match self.bills.unmapped_count {
+        match self.unmapped_count {
             0 => String::new(),
             count if count >= UNMAPPED_COUNT_MAX => "99+".into(),
             count => count.to_string(),

@@ -10,6 +10,8 @@ use crate::focus::{BillingPeriod, CostBasis, DateRange};
 use chrono::{Datelike, Days, NaiveDate};
 use std::collections::BTreeMap;
 
+/// The complete days that a page is of where its address says nothing.
+pub(super) const DAY_COUNT: u32 = 30;
 /// No period is longer than this.
 pub(super) const DAY_COUNT_MAX: i64 = 800;
 /// No value is longer than this.
@@ -94,7 +96,7 @@ impl View {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query.unwrap_or_default())
             .map_err(|_| Error::Invalid("The address has a query that cannot be read.".into()))?;
         let mut view = Self {
-            period: Period::LastDays(30),
+            period: Period::LastDays(DAY_COUNT),
             versus: Versus::default(),
             basis: CostBasis::default(),
             ignored: Vec::new(),
@@ -142,7 +144,7 @@ impl View {
         let is_default = match key {
             "period" => {
                 self.period = parse_period(value)?;
-                self.period == Period::LastDays(30)
+                self.period == Period::LastDays(DAY_COUNT)
             }
             "vs" => {
                 self.versus = parse_versus(value, self.accepts.texts.contains(&"vs"))?;

@@ -6,7 +6,7 @@ use super::context_events::{ContextEvents, ContextSection};
 use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
-use super::deployed::{Asked, Deployed};
+use super::deployed::{Asked, Deployed, to_production};
 use super::deployment_marker::{LIST, deployment_marker, when};
 use super::display::{Compared, Delta, Line, decimals, figures as figures_of, money};
 use super::drill;
@@ -23,7 +23,7 @@ use crate::focus::DateRange;
 use crate::store::anomaly_lists::{self, AnomalyFilter};
 use crate::store::costs::{self, CostFilter, DayCost, Dimension};
 use crate::store::deployment_list::ListedDeployment;
-use crate::store::deployment_marks::{self, MarkedDeployment, Whose};
+use crate::store::deployment_marks::{self, DeploymentCounts, MarkedDeployment, Whose};
 use crate::store::freshness::Freshness;
 use crate::store::history::RestatedOf;
 use crate::store::missing_bills::Part;
@@ -79,9 +79,9 @@ async fn show(
     let deployed = Deployed::read(&mut snapshot, asked).await?;
     let (id, buckets) = (team.team_id, span.as_ref().map(Span::buckets));
     let context = ContextEvents::of_team(&mut snapshot, id, environment, listed, buckets.as_ref(), page.now).await?;
-    let live_count = match &span {
-        Some(span) => deployment_marks::count(&mut snapshot, whose(&team), Some(span.days)).await?.live,
-        None => 0,
+    let counts = match &span {
+        Some(span) => deployment_marks::count(&mut snapshot, whose(&team), Some(span.days)).await?,
+        None => DeploymentCounts::default(),
     };
     let (delivery, pace) = match span.or_else(|| view.span(&page.bills)).or_else(|| view.span_to(page.now.date_naive()))
     {
@@ -103,7 +103,7 @@ async fn show(
     let cost = read
         .filter(|read| !read.services.is_empty())
         .zip(span)
-        .map(|(read, span)| cost_view(&team, &view, &span, &read, (&deployed.marked, live_count, &context)));
+        .map(|(read, span)| cost_view(&team, &view, &span, &read, (&deployed.marked, counts, &context)));
     Ok(TeamPage {
         answer: answer(&team, span.as_ref(), cost.as_ref(), shows_cost),
         filters: Filters::new(&path, &view, span.as_ref(), vec![select]),
@@ -320,7 +320,7 @@ fn cost_view(
     view: &View,
     span: &Span,
     read: &Read,
-    (marked, live_count, context): (&[MarkedDeployment], i64, &ContextEvents),
+    (marked, counts, context): (&[MarkedDeployment], DeploymentCounts, &ContextEvents),
 ) -> CostView {
     let compared = read.compared();
     let mut total = Compared::default();
@@ -332,7 +332,7 @@ fn cost_view(
     let lines_href = drill::on(&drill::lines(view, &[("team", &team.slug)]), span.days);
     CostView {
         sentence: change_sentences(span, &total, &read.currencies),
-        figures: figures(span, read, &total, live_count, lines_href),
+        figures: figures(span, read, &total, counts, lines_href),
         reporting: read.rated.as_ref().and_then(Reporting::new),
         charts,
         services: table.0,
@@ -434,7 +434,7 @@ fn markers(team: &TeamHead, span: &Span, marked: &[MarkedDeployment]) -> Vec<Mar
     marked.iter().filter_map(marker).collect()
 }
 
-fn figures(span: &Span, read: &Read, total: &Compared, live_count: i64, lines_href: String) -> Figures {
+fn figures(span: &Span, read: &Read, total: &Compared, counts: DeploymentCounts, lines_href: String) -> Figures {
     let mut spend = Figure {
         label: format!("Spend, {}", span.label()),
         values: Vec::new(),
@@ -456,7 +456,7 @@ fn figures(span: &Span, read: &Read, total: &Compared, live_count: i64, lines_hr
         let amount = money(&cost, currency, decimals(currency, &cost));
         all.push(Figure::plain("Largest service", service.name.clone(), format!("{amount}, {share}")));
     }
-    all.push(Figure::plain("Deployments", live_count.to_string(), "that went live"));
+    all.push(Figure::plain("Deployments", counts.live.to_string(), to_production(counts.live, counts.in_production)));
     Figures(all)
 }
 

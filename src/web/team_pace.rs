@@ -3,8 +3,8 @@
 use super::Result;
 use super::delivery_figures::{Deliveries, failures, frequency, restore, time_or};
 use super::query::Span;
-use super::service::usage::{UnitLine, per, unit_line};
-use crate::analyze::unit_cost::{UnitCost, billed};
+use super::service::usage::{UnitLine, compared, per};
+use crate::analyze::unit_cost::billed;
 use crate::focus::DateRange;
 use crate::store::costs::DayCost;
 use crate::store::freshness::Freshness;
@@ -127,8 +127,7 @@ async fn unit_costs(
         *by_currency.entry(&day.currency).or_default().entry(day.charge_date).or_default() += &day.cost;
     }
     let line = |(currency, by_day): (&str, BTreeMap<NaiveDate, BigDecimal>)| {
-        let side = |range| UnitCost::of(range, &by_day, &usage).per(metric.unit_cost_per);
-        unit_line(side(span.days), side(span.before), currency)
+        compared(span, &by_day, &usage, metric.unit_cost_per, currency)
     };
     Ok(by_currency.into_iter().filter_map(line).collect())
 }

@@ -94,7 +94,7 @@ struct UnmappedPage {
     has_more_pins: bool,
     /// Events that could not be read: whatever they told is in none of the lists.
     failed_event_count: i64,
-    /// "2026-10-22 to 2026-11-20"; empty where none of the days is complete.
+    /// "22 Oct to 20 Nov 2026"; empty where none of the days is complete.
     days: String,
     /// "30 days".
     day_count: String,
@@ -113,6 +113,18 @@ impl UnmappedPage {
         if self.day_count == "1 day" { "this day".into() } else { format!("these {}", self.day_count) }
     }
 
+    fn charge_rows(&self) -> String {
+        rows(self.charge_rows_in_all)
+    }
+
+    fn deployment_rows(&self) -> String {
+        rows(self.deployment_rows_in_all)
+    }
+
+    fn event_rows(&self) -> String {
+        rows(self.event_rows_in_all)
+    }
+
     fn csv(&self) -> String {
         self.view.link("/unmapped.csv", &[("show", "")])
     }
@@ -123,6 +135,15 @@ impl UnmappedPage {
 
     fn json(&self) -> String {
         beside::json(self.csv())
+    }
+}
+
+// Beside a list's name. They add up to the number in the navigation.
+fn rows(count: i64) -> String {
+    match count {
+        0 => String::new(),
+        1 => " (1 row)".into(),
+        count => format!(" ({count} rows)"),
     }
 }
 
@@ -182,7 +203,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         has_more_pins,
         pipeline_rows_in_all: pipelines.first().map_or(0, |row| row.row_count),
         pipelines: pipelines.into_iter().map(|row| pipeline_row(row, &stored, &suggester)).collect(),
-        days: days.map(|days| format!("{} to {}", days.start(), days.last_day())).unwrap_or_default(),
+        days: days.map(query::range_label).unwrap_or_default(),
         day_count: days.map(day_count).unwrap_or_default(),
         filters: Filters::of_period("/unmapped", &view, span.as_ref()),
         view,

@@ -47,6 +47,22 @@ async fn charts_mark_and_figures_count_more_than_is_listed(pool: PgPool) {
     assert!(overview.contains("<dt>Deployments gone live</dt><dd class=\"value\">40</dd>"), "{overview}");
 }
 
+/// Beside what went live anywhere, how much of it went to production: the chart of a team and "Delivery" count only that.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_count_of_deployments_says_how_many_went_to_production(pool: PgPool) {
+    seed(&pool).await;
+    deploy(&pool, 1, "september", "2026-09-01T18:00:00Z", 12, 15).await;
+    let moved = "UPDATE deployment SET environment_id = (SELECT environment_id FROM environment WHERE kind <> 'production' LIMIT 1) \
+                 WHERE version IN ('september-3', 'september-4', 'september-5', 'september-6', 'september-7')";
+    assert_eq!(sqlx::query(moved).execute(&pool).await.unwrap().rows_affected(), 5);
+    let finance = app(pool).await.browser(Role::Finance, false, &[]).await;
+    for path in ["/services/checkout-api", "/teams/payments"] {
+        let page = finance.get(&format!("{path}?period=2026-09")).await.body;
+        assert!(page.contains("<dt>Deployments</dt><dd class=\"value\">15</dd>"), "{path}: {page}");
+        assert!(page.contains("that went live in all environments, 10 of them to production"), "{path}: {page}");
+    }
+}
+
 /// A team's table of speed and unit cost says how many services it leaves out.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn services_without_a_row_are_counted(pool: PgPool) {

@@ -133,6 +133,8 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let finance = world.finance().await;
     let page = finance.get(&format!("/deployments/{step}")).await;
     assert!(page.body.contains("This deployment makes checkout cost about $"), "{}", page.body);
+    assert!(page.body.contains("; over the 30 days from then about $"), "{}", page.body);
+    assert!(page.body.contains("Not 30 times the day"), "{}", page.body);
     assert!(page.body.contains("Settled") && page.body.contains("class=\"band\""), "{}", page.body);
     let measuring = finance.get(&format!("/deployments/{newest}")).await;
     assert!(measuring.body.contains("Not yet known: 1 of 3 complete days"), "{}", measuring.body);
@@ -232,6 +234,20 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
 }
 
 /// A refund of earlier usage is category Usage too; it says nothing of what ran on its day.
+/// "Nothing else is known to have moved the cost" is not said where another release of these days has a finding.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn another_release_with_a_finding_stands_beside_an_estimate(db: PgPool) {
+    let world = filled(&db).await;
+    let step = deploy(&db, "1", "checkout", "production", "2026-10-28T23:50:00Z").await;
+    let later = deploy(&db, "2", "checkout", "production", "2026-11-14T12:00:00Z").await;
+    settle(&world).await;
+    assert_eq!(phases(&db, step).await.last(), Some(&of("settled", "increase")));
+    let page = world.finance().await.get(&format!("/deployments/{later}")).await.body;
+    assert!(!page.contains("Nothing else is known to have moved"), "{page}");
+    let told = format!("<a href=\"/deployments/{step}\">v1</a></span></th>");
+    assert!(page.contains("Another release<span class=\"sub\">") && page.contains(&told), "{page}");
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_correction_is_not_what_a_release_did(db: PgPool) {
     let world = filled(&db).await;

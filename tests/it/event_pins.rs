@@ -1,6 +1,7 @@
 //! The page of one operational event, and pins: they hold through rules and replays, move the event at once, and are
 //! written down.
 
+use crate::finance::column;
 use crate::ledger::{Line, bill, import_as_of};
 use crate::senders::{Doors, Given, deliver};
 use crate::support::count;
@@ -54,6 +55,18 @@ async fn places(pool: &PgPool) -> Vec<String> {
     .fetch_all(pool)
     .await
     .unwrap()
+}
+
+/// A rule that placed nothing but events is not one that took nothing.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn rules_say_how_many_events_they_placed(pool: PgPool) {
+    let (doors, _) = world(&pool).await;
+    let finance = doors.app.browser(Role::Finance, false, &[]).await;
+    let counts = column(&finance.get("/rules.csv").await.body, "OperationalEvents");
+    assert!(counts.iter().any(|count| count == "1") && counts.iter().any(|count| count == "0"), "{counts:?}");
+    let page = finance.get("/rules").await.body;
+    assert!(page.contains("<th scope=\"col\" class=\"n\">Events</th>"), "{page}");
+    assert!(page.contains("<td class=\"n\">0</td><td class=\"n\">1</td>"), "no deployment, one event: {page}");
 }
 
 /// The page says what it was, when, by whom and by which rule; a pin moves it on pages at once, and the rules have it back

@@ -193,7 +193,9 @@ async fn the_first_sentence_answers(pool: PgPool) {
     );
     assert!(deployment.body.contains("This is a comparison, not yet an estimate"));
     let measuring = app.get("/deployments/4").await;
-    assert!(lede(&measuring).starts_with("Not yet known: 1 of 7 complete days"), "{}", lede(&measuring));
+    assert!(lede(&measuring).starts_with("Not yet known: 1 of 3 complete days"), "{}", lede(&measuring));
+    let listed = app.get("/services/checkout-api").await.body;
+    assert!(listed.contains("not yet: 1 of 3 complete days"), "the same in the list of a service: {listed}");
     let failed = app.get("/deployments/3").await;
     assert!(failed.body.contains("It did not go live"), "{}", lede(&failed));
     sqlx::query("UPDATE deployment SET status = 'in_progress' WHERE deployment_id = 3").execute(&pool).await.unwrap();

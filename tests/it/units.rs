@@ -452,7 +452,8 @@ async fn a_service_is_measured_by_one_metric_of_its_meaning(db: PgPool) {
     effects::settle(pools, settled).await.unwrap();
     assert_eq!(unit_of_effect(&db, id).await.as_deref(), Some("orders"));
     let page = finance.get(&format!("/deployments/{id}")).await.body;
-    assert!(page.contains("Per 1,000 orders"), "{page}");
+    assert!(page.contains("Effect per 1,000 orders"), "{page}");
+    assert!(page.contains("with all that moved, not the release alone"), "{page}");
 }
 
 /// The page of a deployment says what the difference is made of, to the last digit, and names a launch beside the estimate.

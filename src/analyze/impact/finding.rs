@@ -18,7 +18,7 @@ const QUIET_SHARE: f64 = 0.1;
 const QUIET_PROBABILITY: f64 = 0.5;
 
 /// The least probability of an effect with which an answer claims one.
-fn claim_probability(phase: Phase) -> f64 {
+pub fn claim_probability(phase: Phase) -> f64 {
     if phase == Phase::Settled { CLAIM_PROBABILITY } else { CLAIM_PROBABILITY_PROVISIONAL }
 }
 

@@ -308,6 +308,7 @@ mod tests {
             sha: None,
             environment_id: 1,
             environment_name: None,
+            is_production: true,
             service_names: Vec::new(),
         }
     }

@@ -11,8 +11,8 @@ use chrono::NaiveDate;
 /// Others that are named; there may be more.
 const NAMED_COUNT_MAX: usize = 50;
 
-// Nothing changed where each of its services ran this version already.
-fn is_noop(row: &Row) -> bool {
+/// Nothing changed where each of its services ran this version already.
+pub fn is_noop(row: &Row) -> bool {
     !row.services.is_empty() && row.services.iter().all(|service| service.is_noop)
 }
 

@@ -4,11 +4,15 @@ use super::super::display::{decimals, signed};
 use super::super::effects::{Answer, Estimate, Mark, Whisker, flag_text};
 use super::super::filters::grouped;
 use super::super::parts::{Figure, Figures};
+use crate::analyze::impact::{Phase, claim_probability};
 use crate::store::effect_runs::StoredCalibration;
 use crate::store::effects::EffectRow;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
+
+/// Why the sum is another figure than the change a day makes.
+const NOT_THIRTY_TIMES: &str = "Not 30 times the day: an effect may pass or grow";
 
 /// Everything that the page says of the effect.
 pub struct EffectView {
@@ -121,7 +125,7 @@ pub fn view(rows: &[EffectRow], calibration: Option<&StoredCalibration>) -> Opti
         reason: answer.reason_sentence(),
         notices: notices(main, &own),
         taken_back: taken_back(main),
-        given: given(answer.is_claimed(), answer.positions(), main.probability),
+        given: given(&answer, main),
         is_of_several_days: main
             .joint
             .as_ref()
@@ -178,17 +182,33 @@ fn notices(main: &EffectRow, own: &[&EffectRow]) -> Vec<String> {
     notices
 }
 
-// Beside "no material change" an interval without zero looks like a contradiction.
-fn given(is_claimed: bool, positions: Option<(f64, f64, f64)>, probability: Option<f64>) -> String {
-    let leaves_out_zero = positions.is_some_and(|(_, low, high)| low > 0.0 || high < 0.0);
-    let Some(probability) = probability.filter(|_| leaves_out_zero && !is_claimed) else { return String::new() };
-    let likely = super::super::display::percent(
-        &bigdecimal::FromPrimitive::from_f64(probability).unwrap_or_default(),
-        &BigDecimal::from(1),
-    );
+// Beside "cannot tell" or "no material change" an interval without zero looks like a contradiction.
+fn is_only_if(answer: &Answer) -> bool {
+    !answer.is_claimed() && answer.positions().is_some_and(|(_, low, high)| low > 0.0 || high < 0.0)
+}
+
+fn given(answer: &Answer, main: &EffectRow) -> String {
+    let probability = main.probability.filter(|_| is_only_if(answer));
+    probability
+        .map_or_else(String::new, |probability| not_claimed(probability, &answer.phase, answer.reason_sentence()))
+}
+
+// Why no change is claimed although the interval leaves out zero.
+fn not_claimed(probability: f64, phase: &str, reason: &str) -> String {
+    let settled = if phase == "provisional" { Phase::Provisional } else { Phase::Settled };
+    let needed = claim_probability(settled);
+    let text = |share: f64| {
+        let share: BigDecimal = bigdecimal::FromPrimitive::from_f64(share).unwrap_or_default();
+        super::super::display::percent(&share, &BigDecimal::from(1)).unwrap_or_default()
+    };
+    // Where it is likely enough, something else stands in the way.
+    let why = match probability > needed {
+        true => reason.to_owned(),
+        false => format!("A claim needs more than {}.", text(needed)),
+    };
     format!(
-        "The interval says how large an effect is, given that there is one. How likely that is, is said apart: {} here. The finding rests on both, so that no change is claimed although the interval leaves out zero.",
-        likely.unwrap_or_default()
+        "No change is claimed although the interval leaves out zero: it says how large an effect is if there is one, and that there is one is {} likely. {why}",
+        text(probability)
     )
 }
 
@@ -231,13 +251,15 @@ fn steps(own: &[&EffectRow]) -> Vec<Step> {
 fn figures(answer: &Answer, main: &EffectRow) -> Figures {
     let not_known = || "not known".to_owned();
     let with = |text: Option<String>| text.map(|text| format!("{text}, 90%")).unwrap_or_default();
+    let mut a_day = with(answer.interval());
+    if is_only_if(answer) {
+        a_day.push_str(", if there is an effect at all");
+    }
+    let over_30_days = answer.interval_30_days();
+    let over_30_days = over_30_days.map(|text| format!("{text}, 90%. {NOT_THIRTY_TIMES}")).unwrap_or_default();
     let mut all = vec![
-        Figure::plain("Change a day", answer.amount().unwrap_or_else(not_known), with(answer.interval())),
-        Figure::plain(
-            "Per 30 days",
-            answer.amount_30_days().unwrap_or_else(not_known),
-            with(answer.interval_30_days()),
-        ),
+        Figure::plain("Change a day", answer.amount().unwrap_or_else(not_known), a_day),
+        Figure::plain("Over 30 days", answer.amount_30_days().unwrap_or_else(not_known), over_30_days),
         Figure::plain(
             "Of its cost",
             answer.relative().unwrap_or_else(not_known),
@@ -266,10 +288,10 @@ fn per_unit(unit: &Value, currency: &str) -> Option<Figure> {
     let (amount, low, high) = (of_count("per_unit")?, of_count("low")?, of_count("high")?);
     let text = |amount: &BigDecimal| signed(amount, currency, 4);
     let label = match count {
-        1 => format!("Per unit of {name}"),
-        count => format!("Per {} {name}", grouped(&BigDecimal::from(count), 0)),
+        1 => format!("Effect per unit of {name}"),
+        count => format!("Effect per {} {name}", grouped(&BigDecimal::from(count), 0)),
     };
-    Some(Figure::plain(label, text(&amount), format!("{} to {}, 90%", text(&low), text(&high))))
+    Some(Figure::plain(label, text(&amount), format!("{} to {}, 90%, of the release alone", text(&low), text(&high))))
 }
 
 fn services(standing: &[&EffectRow]) -> Vec<ServiceRow> {
@@ -392,16 +414,25 @@ fn left_out(main: &EffectRow) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{given, started};
+    use super::{not_claimed, per_unit, started};
     use serde_json::json;
 
     #[test]
     fn an_interval_without_zero_beside_a_quiet_finding_is_explained() {
-        let told = given(false, Some((6.43, 6.43, 49.35)), Some(0.34));
-        assert!(told.contains("given that there is one") && told.contains("34"), "{told}");
-        assert!(given(true, Some((6.43, 6.43, 49.35)), Some(0.95)).is_empty(), "a claim needs no excuse");
-        assert!(given(false, Some((6.43, -1.0, 49.35)), Some(0.34)).is_empty());
-        assert!(given(false, None, None).is_empty());
+        let told = not_claimed(0.34, "settled", "");
+        assert!(told.ends_with("that there is one is 34.0% likely. A claim needs more than 85.0%."), "{told}");
+        assert!(not_claimed(0.88, "provisional", "").ends_with("A claim needs more than 90.0%."));
+        let near = not_claimed(0.97, "settled", "Another release is near.");
+        assert!(near.ends_with("is 97.0% likely. Another release is near."), "{near}");
+    }
+
+    /// Beside the plain comparison of the table "What a unit costs", which holds all that moved.
+    #[test]
+    fn an_effect_per_unit_says_that_it_is_of_the_release_alone() {
+        let unit = json!({ "unit": "requests", "unit_cost_per": 1000, "per_unit": -1e-6, "low": -2e-6, "high": 1e-6 });
+        let figure = per_unit(&unit, "USD").unwrap();
+        assert_eq!(figure.label, "Effect per 1,000 requests");
+        assert!(figure.note.ends_with(", 90%, of the release alone"), "{}", figure.note);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod resources;
 mod units;
 
 use super::charts::Buckets;
-use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK, earlier_start, rollout_from};
+use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK, days_needed, earlier_start, rollout_from};
 use super::context_events::{ContextEvents, ContextRow, Whose};
 use super::csv;
 use super::display::{Delta, Direction, Line, change_shown, decimals, money};
@@ -156,7 +156,7 @@ async fn show(
     let (bills_from, bills_to) = page.bills.billed_around(day);
     let began = rollout_from(row.started_at, at(&row));
     let around = Around::new(day, began, bills_from, bills_to.unwrap_or(day), FOUR_WEEKS);
-    let others = Others::read(&mut snapshot, id, &context_ids, around.whole()).await?;
+    let others = Others::read(&mut snapshot, id, &context_ids, around.until(page.now.date_naive())).await?;
     let change_set = ChangeSet::read(&mut snapshot, &row, environment_id, day).await?;
     let figure_changes = deployment_costs::figure_changes(&mut snapshot, around.whole()).await?;
     let env = row.environment_slug.as_deref().unwrap_or_default();
@@ -187,7 +187,10 @@ async fn show(
     }
     let environments = Environments::of_kind(row.environment_kind.as_deref());
     let calibration = effect_runs::calibration(&mut snapshot, environments).await?;
-    let effect = effect::view(&answers, calibration.as_ref());
+    let mut effect = effect::view(&answers, calibration.as_ref());
+    if let (Some(effect), Some(main)) = (&mut effect, effect::standing(&answers).first()) {
+        effect.flags.extend(others.claimed(&mut snapshot, &scope, main).await?);
+    }
     let notes = if ids.is_empty() { Vec::new() } else { deployment_notes::of_deployment(&mut snapshot, id).await? };
     let lines_href = match open.as_slice() {
         [one] => drill::lines(&view, &[("service", &one.slug), ("env", env)]),
@@ -273,7 +276,7 @@ async fn show(
         causes,
         units,
         notes,
-        window: range_label(around.whole()),
+        window: range_label(around.until(page.now.date_naive())),
         context: context.rows(),
         context_note: context.note(),
         context_href: context.href(),
@@ -376,10 +379,21 @@ fn state(
         ));
     }
     let after = around.days_after();
-    (after < WEEK).then(|| {
-        let left = WEEK - after;
-        ("Still measuring", format!("{after} of {WEEK} complete days so far. Once {left} more are complete, before and after have the same weekdays and can be compared."))
-    })
+    let needed = needed(row, around);
+    let then = match needed < WEEK {
+        true => format!(
+            "The estimate follows then. Before and after are compared once {WEEK} are complete: they have the same weekdays."
+        ),
+        false => format!(
+            "Once {} more are complete, before and after have the same weekdays and can be compared.",
+            needed.saturating_sub(after)
+        ),
+    };
+    (after < WEEK).then(|| ("Still measuring", format!("{after} of {needed} complete days so far. {then}")))
+}
+
+fn needed(row: &Row, around: &Around) -> u32 {
+    days_needed(row.environment_kind.as_deref(), change_set::is_noop(row), around.days_after())
 }
 
 // What is not estimated says why: nothing is left to be guessed.
@@ -408,8 +422,9 @@ fn answer(
             row.environment_name.as_deref().or(row.environment_raw.as_deref()).unwrap_or("an environment not known");
         return match *title {
             "Still measuring" => format!(
-                "Not yet known: {} of {WEEK} complete days since this deployment to {environment}.",
-                around.days_after()
+                "Not yet known: {} of {} complete days since this deployment to {environment}.",
+                around.days_after(),
+                needed(row, around)
             ),
             _ => format!("{title}: this deployment to {environment} has no cost comparison."),
         };
@@ -473,7 +488,7 @@ fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Fig
         _ => all.push(Figure::plain(
             "After, a day",
             "not yet",
-            format!("{} of {WEEK} complete days", around.days_after()),
+            format!("{} of the {WEEK} complete days that a comparison needs", around.days_after()),
         )),
     }
     let left_out = match around.has_rollout() {

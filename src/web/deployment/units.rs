@@ -38,7 +38,9 @@ pub(super) async fn of_days(
 pub(super) fn section(workloads: &[Workload], around: &Around, id: i64) -> Option<UnitSection> {
     around.before.zip(around.after)?;
     let csv = if workloads.is_empty() { String::new() } else { format!("/deployments/{id}/unit-costs.csv") };
-    Some(UnitSection::new(workloads, around.days_label(), csv))
+    // The estimate above is of the release alone, and may have the other sign.
+    let sides = format!("{}, with all that moved, not the release alone", around.days_label());
+    Some(UnitSection::new(workloads, sides, csv))
 }
 
 /// What a unit cost before and after a deployment, of the services that the reader may see.

@@ -42,14 +42,14 @@ impl ThirtyDays {
         format!("{} to {}", text(&self.low), text(&self.high))
     }
 
-    /// ", or $4,120 per 30 days": how the sentence about a claim ends. A sum that goes the other way, or is nothing, has
-    /// its sign: what was saved for some days may be lost on the others.
+    /// "; over the 30 days from then about $4,120 in all (90% interval …)": how the sentence about a claim ends. Not thirty times the amount a day, so that it has an interval of its own. A sum that goes the other way, or
+    /// is nothing, has its sign: what was saved for some days may be lost on the others.
     pub(super) fn ending(&self, per_day: &BigDecimal) -> String {
         let is_alike = self.amount.sign() == per_day.sign();
         let size = self.amount.abs();
         let amount =
             if is_alike { money(&size, &self.currency, decimals(&self.currency, &size)) } else { self.amount() };
-        format!(", or {amount} per 30 days")
+        format!("; over the 30 days from then about {amount} in all (90% interval {})", self.interval())
     }
 }
 
@@ -69,8 +69,10 @@ mod tests {
             (saved.amount().as_str(), saved.interval().as_str()),
             ("\u{2212}$4,120", "\u{2212}$4,930 to \u{2212}$3,310")
         );
-        assert_eq!(saved.ending(&"-137.33".parse().unwrap()), ", or $4,120 per 30 days");
-        assert_eq!(saved.ending(&"12".parse().unwrap()), ", or \u{2212}$4,120 per 30 days");
+        let interval = "(90% interval \u{2212}$4,930 to \u{2212}$3,310)";
+        let ending = |per_day: &str| saved.ending(&per_day.parse().unwrap());
+        assert_eq!(ending("-137.33"), format!("; over the 30 days from then about $4,120 in all {interval}"));
+        assert_eq!(ending("12"), format!("; over the 30 days from then about \u{2212}$4,120 in all {interval}"));
         assert!(ThirtyDays::of("USD", [&None, &None, &None]).is_none());
     }
 }

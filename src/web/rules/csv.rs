@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "Number",
     "RuleId",
     "AppliesTo",
@@ -19,6 +19,7 @@ const COLUMNS: [&str; 17] = [
     "LastDay",
     "KindsOfCharge",
     "Deployments",
+    "OperationalEvents",
     "BillingCurrency",
     "EffectiveCost",
     "CostFirstDay",
@@ -55,6 +56,7 @@ fn rule_cells(row: &RuleRow) -> Vec<Cell<'_>> {
         row.validity.last_day.into(),
         Cell::Count(row.taken.key_count),
         Cell::Count(row.taken.deployment_count),
+        Cell::Count(row.taken.event_count),
     ]
 }
 

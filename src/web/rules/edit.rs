@@ -161,7 +161,7 @@ async fn preview_page(
         groups_to_key: answer.groups_to_key,
         taken: answer.taken,
         shows_money: scope.is_everything(),
-        recent_last_day: recent.last_day().to_string(),
+        recent_last_day: recent.last_day().format("%-d %b %Y").to_string(),
     })
 }
 

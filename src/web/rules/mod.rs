@@ -104,7 +104,7 @@ async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Q
     let can_edit = Policy::Bills.allows(&principal);
     let deleted = if can_edit { mapping_rules::recently_deleted(&mut snapshot).await? } else { Vec::new() };
     let progress = locks::mapping_progress(&mut snapshot).await?;
-    let last_day = recent.last_day().to_string();
+    let last_day = recent.last_day().format("%-d %b %Y").to_string();
     Ok(RulesPage { page, rows, deleted, saved, can_edit, shows_money, last_day, progress })
 }
 

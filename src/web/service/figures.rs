@@ -1,4 +1,5 @@
 use super::super::comparison::average;
+use super::super::deployed::to_production;
 use super::super::display::{Compared, Delta, decimals, money, percent};
 use super::super::parts::{Figure, Figures};
 use super::super::query::Span;
@@ -40,9 +41,12 @@ pub(super) fn figures(
     // The days lie on the chart, so that all of them are marked there.
     let is_inside = |one: &&MarkedDeployment| span.days.start() <= one.day() && one.day() < span.days.end();
     let inside: Vec<&MarkedDeployment> = marked.iter().filter(is_inside).collect();
-    let newest = inside.last().map(|one| format!("last {}, {}", one.label(), one.at.format("%-d %b")));
-    let count =
-        Figure::plain("Deployments", inside.len().to_string(), newest.unwrap_or_else(|| "none in these days".into()));
+    let in_production = inside.iter().filter(|one| one.is_production).count();
+    let mut note = to_production(inside.len() as i64, in_production as i64);
+    if let Some(newest) = inside.last() {
+        note = format!("{note}; last {}, {}", newest.label(), newest.at.format("%-d %b"));
+    }
+    let count = Figure::plain("Deployments", inside.len().to_string(), note);
     let mut all = vec![spend, by_day, count];
     all.extend(usage.map(unit_cost));
     all.extend(production_share(span, days));

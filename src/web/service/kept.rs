@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const ENTRY_COUNT_MAX: usize = 64;
 /// Whole readings that are kept at once.
 const READING_COUNT_MAX: usize = 32;
+/// Counts of what is unmapped that are kept at once: one for each last day and kind of reader.
+const UNMAPPED_COUNT_MAX: usize = 8;
 /// Longer ones are read anew: with this, all that is kept stays below 64 MiB.
 const ROW_COUNT_MAX: usize = 3_000;
 
@@ -37,6 +39,8 @@ pub struct KeptCosts {
     pub place_costs: KeptRows<PlaceCostRow>,
     /// How far bills are complete, by what a view of the database saw.
     pub bills: Kept<String, Freshness, 1>,
+    /// How many rows are unmapped, by what a view of the database saw.
+    pub unmapped: Kept<String, i64, UNMAPPED_COUNT_MAX>,
     /// All that a service's page is read from, by what a view of the database saw
     /// ([`crate::store::freshness::Freshness::seen`]).
     pub readings: Kept<String, Readings, READING_COUNT_MAX>,

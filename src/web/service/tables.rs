@@ -1,7 +1,7 @@
 //! The tables below the chart.
 
 use super::super::charts::{ChangeBar, environment_class, position};
-use super::super::comparison::{Around, Averages, WEEK, rollout_from};
+use super::super::comparison::{Around, Averages, WEEK, days_needed, rollout_from};
 use super::super::display::{Columns, Compared, Delta, change_shown, columns, decimals, money};
 use super::super::effects::{Answer, Estimate, Mark, Whisker};
 use super::super::query::Span;
@@ -96,7 +96,9 @@ fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<De
     let known_from = bills_from.max(Some(first_day(span)));
     let around = Around::new(day, rollout_from(deployment.started_at, deployment.at), known_from, bills_to, WEEK);
     if around.days_after() < WEEK {
-        return (Vec::new(), format!("not yet: {} of {WEEK} complete days", around.days_after()));
+        let after = around.days_after();
+        let needed = days_needed(deployment.environment_kind.as_deref(), deployment.is_noop, after);
+        return (Vec::new(), format!("not yet: {after} of {needed} complete days"));
     }
     if around.before.is_none() {
         let lacking = match around.has_rollout() {

@@ -1,12 +1,13 @@
 //! What a service was used for, and what a unit of it cost: beside the cost of the same days.
 
-use super::super::display::{Delta, change_shown, minor_units, money, percent_change};
+use super::super::display::{Delta, Direction, change_shown, minor_units, money, percent_change};
 use super::super::mapping_change::{self, MappingChange};
 use super::super::query::Span;
 use super::super::{AppState, ClientAddress, Error, Principal, Result, metrics as metric_pages};
 use super::loaded::Loaded;
 use super::unit_chart::{Days, UnitChart};
 use crate::analyze::unit_cost::{UnitCost, billed, runs};
+use crate::analyze::unit_economics::{Side, compare};
 use crate::focus::DateRange;
 use crate::store::freshness::Freshness;
 use crate::store::known_days::Lacking;
@@ -143,8 +144,7 @@ fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded, lacking
         let usage = billed(usage.clone(), |day| span.has_bill(day) && !lacking.has(day));
         for currency in &days.currencies {
             let by_day = costs_by_day(days, currency);
-            let side = |range| UnitCost::of(range, &by_day, &usage).per(metric.unit_cost_per);
-            costs.extend(unit_line(side(span.days), side(span.before), currency));
+            costs.extend(compared(span, &by_day, &usage, metric.unit_cost_per, currency));
         }
     }
     let of_range = UnitCost::of(span.days, &BTreeMap::new(), &usage);
@@ -194,8 +194,22 @@ fn costs_by_day(days: &Loaded, currency: &str) -> BTreeMap<NaiveDate, BigDecimal
     costs
 }
 
-/// Both sides as they are shown; none where neither is known.
-pub fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, currency: &str) -> Option<UnitLine> {
+/// What so many units cost in the period of a page and before it; none where neither is known.
+pub fn compared(
+    span: &Span,
+    costs: &BTreeMap<NaiveDate, BigDecimal>,
+    usage: &BTreeMap<NaiveDate, BigDecimal>,
+    units: i32,
+    currency: &str,
+) -> Option<UnitLine> {
+    let [before, now] = [span.before, span.days].map(|days| Side::of(days, costs, usage));
+    let sides = compare(before, now);
+    let is_clear = sides.change.is_some_and(|change| change.is_clear());
+    unit_line(sides.after.unit.per(units), sides.before.unit.per(units), is_clear, currency)
+}
+
+// Both sides as they are shown. A change within its noise has no colour, as in "What a unit costs".
+fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, is_clear: bool, currency: &str) -> Option<UnitLine> {
     let larger = [&now, &before].into_iter().flatten().map(BigDecimal::abs).max()?;
     let digits = unit_decimals(&larger, currency);
     let text = |side: &Option<BigDecimal>| {
@@ -203,7 +217,8 @@ pub fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, currency: 
     };
     let delta = now.as_ref().zip(before.as_ref()).map(|(now, before)| {
         let relative = percent_change(&(now - before), before).map(|text| format!("({text})")).unwrap_or_default();
-        Delta { relative, ..Delta::amount(&change_shown(now, before, digits), currency, digits) }
+        let delta = Delta::amount(&change_shown(now, before, digits), currency, digits);
+        Delta { relative, direction: if is_clear { delta.direction } else { Direction::Flat }, ..delta }
     });
     Some(UnitLine { now: text(&now), before: text(&before), delta })
 }
@@ -292,14 +307,18 @@ mod tests {
     fn small_unit_costs_keep_digits_that_say_something() {
         let shown = |text: &str| {
             let cost: BigDecimal = text.parse().unwrap();
-            unit_line(Some(cost), None, "USD").unwrap().now
+            unit_line(Some(cost), None, false, "USD").unwrap().now
         };
         assert_eq!(shown("24.4049"), "$24.40");
         assert_eq!(shown("0.24404"), "$0.244");
         assert_eq!(shown("0.0012345"), "$0.00123");
         assert_eq!(shown("0"), "$0.00");
-        assert!(unit_line(None, None, "USD").is_none());
-        let line = unit_line(Some("3".parse().unwrap()), Some("2".parse().unwrap()), "USD").unwrap();
-        assert_eq!(line.delta.unwrap().amount, "+$1.00");
+        assert!(unit_line(None, None, false, "USD").is_none());
+        let line =
+            |is_clear| unit_line(Some("3".parse().unwrap()), Some("2".parse().unwrap()), is_clear, "USD").unwrap();
+        let delta = line(true).delta.unwrap();
+        assert_eq!((delta.amount.as_str(), delta.direction), ("+$1.00", Direction::Up));
+        let noise = line(false).delta.unwrap();
+        assert_eq!((noise.amount.as_str(), noise.direction), ("+$1.00", Direction::Flat), "told, without a colour");
     }
 }

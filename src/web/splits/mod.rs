@@ -98,7 +98,7 @@ async fn list(State(app): State<AppState>, principal: Principal) -> Result<Split
     let SplitList { page, rows, recent, shows_money } = read(&app, &principal, &mut snapshot).await?;
     let metrics = metric_lists::heads(&mut snapshot).await?;
     let can_edit = Policy::Bills.allows(&principal);
-    let last_day = recent.last_day().to_string();
+    let last_day = recent.last_day().format("%-d %b %Y").to_string();
     Ok(SplitsPage { page, rows, metrics, can_edit, shows_money, last_day })
 }
 

@@ -1,5 +1,6 @@
 //! What a split would move from whom to whom in the last three months, and the total that does not move.
 
+use super::super::query::range_label;
 use super::super::{AppState, NavItem, Page, Principal, Result, display, mapping_change, moves, rules};
 use super::edit::page_of_address;
 use super::form::SplitForm;
@@ -109,7 +110,7 @@ async fn preview_page(
         totals: totals.iter().map(|money| moves::text(&money.amount, &money.currency)).collect(),
         order,
         shows_money,
-        range: format!("{} to {}", long.start(), long.last_day()),
+        range: range_label(long),
         closed,
     })
 }

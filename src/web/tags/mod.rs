@@ -4,6 +4,7 @@ mod csv;
 mod form;
 
 use super::mapping_change::{self, MappingChange};
+use super::query::range_label;
 use super::rules::form::checked_reason;
 use super::{
     AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, display, moves, rules,
@@ -129,7 +130,7 @@ async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Q
         offenders: coverage.offenders.iter().take(OFFENDER_ROWS_MAX).map(offender).collect(),
         offender_count: coverage.offenders.len(),
         can_edit: Policy::Bills.allows(&principal),
-        days: format!("{} to {}", recent.start(), recent.last_day()),
+        days: range_label(recent),
         page,
     })
 }

@@ -95,6 +95,8 @@ async fn unmapped_cost_is_one_click_from_a_rule(pool: PgPool) {
     let unmapped = app.get("/unmapped").await;
     assert!(unmapped.body.contains("$5.25</a> of these 30 days belong to no service"), "{}", unmapped.body);
     assert!(unmapped.body.contains("team: data"));
+    let words = "<span>Amortized, net, of 2 to 31 Oct 2026, UTC</span>";
+    assert!(unmapped.body.contains(words), "as on all pages: {}", unmapped.body);
     let form = app.get(&link(&unmapped.body, "Make a rule").unwrap()).await;
     assert_eq!(form.status, StatusCode::OK);
     let url = link(&unmapped.body, "Make a rule").unwrap().replace("/rules/new?", "/rules/preview?");
@@ -120,6 +122,29 @@ async fn unmapped_cost_is_one_click_from_a_rule(pool: PgPool) {
     let rules = app.get("/rules").await;
     assert!(rules.body.contains("tag “team” is “data”") && rules.body.contains("$5.25"), "{}", rules.body);
     assert!(generation_id > 0);
+}
+
+/// The number in the navigation is that of the rows of the lists, and moves with each of them.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_is_unmapped_is_counted_as_it_is_listed(pool: PgPool) {
+    load(&pool, "a", &[line("222", json!({"team": "data"}), 31, "5.25")]).await;
+    let app = finance(&pool).await;
+    let page = app.get("/unmapped").await.body;
+    assert!(page.contains("Unmapped<span class=\"count\">1</span>") && page.contains(">Charges (1 row)</a>"), "{page}");
+    for statement in [
+        "INSERT INTO deployment (event_source_id, external_id, repo, status, status_at, created_at, finished_at)
+         SELECT min(event_source_id), 'd' || n, 'org/unknown', 'succeeded', t, t, t
+         FROM event_source, (SELECT n, '2026-10-20T10:00Z'::timestamptz AS t FROM generate_series(1, 2) n) x GROUP BY n, t",
+        "INSERT INTO operational_event (event_source_id, external_id, kind, status, title, started_at, time_is_received)
+         SELECT min(event_source_id), 'e1', 'feature_flag', 'on', 'New cart', '2026-10-10T10:00:00Z', false
+         FROM event_source",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let page = app.get("/unmapped").await.body;
+    assert!(page.contains("Unmapped<span class=\"count\">3</span>"), "{page}");
+    let tabs = [">Charges (1 row)</a>", ">Deployments (1 row)</a>", ">Operational events (1 row)</a>"];
+    assert!(tabs.iter().all(|tab| page.contains(tab)), "two deployments of one kind are a row: {page}");
 }
 
 /// What a preview says is what saving does: the same keys go the same way.
