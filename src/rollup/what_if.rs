@@ -78,6 +78,8 @@ pub struct Taken {
     pub key_count: i64,
     /// Deployments.
     pub deployment_count: i64,
+    /// Runs of pipelines that would be deployments, were these not told by their sender already.
+    pub told_already_count: i64,
     /// Cost of the charges.
     pub costs: Vec<Cost>,
 }
@@ -188,9 +190,10 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
         Shared::default()
     };
     let mut added = answer.added;
-    let (deployment_moves, deployment_count) =
-        deployment_moves::ask(conn, &mapper, question.rule_id, &mut added).await?;
-    taken.deployment_count = deployment_count;
+    let asked = deployment_moves::ask(conn, &mapper, question.rule_id, &mut added).await?;
+    taken.deployment_count = asked.taken_count;
+    taken.told_already_count = asked.told_already_count;
+    let deployment_moves = asked.moves;
     Ok(WhatIf { taken, moves, deployment_moves, shared, added, groups_to_key, closed_months })
 }
 
