@@ -39,6 +39,11 @@ impl<'a> PipelineRules<'a> {
         Self { mapper, looking: mapper.deployments.looking_at(PIPELINE), looking_at_job }
     }
 
+    /// Whether a rule looks at the pipeline.
+    pub fn are_any(&self) -> bool {
+        !self.looking.is_empty()
+    }
+
     /// Whether this answer makes a run a deployment.
     pub fn make(&self, assignment: &Assignment) -> bool {
         let is_named = |target: &Option<Target>| matches!(target, Some(Target::Known(_) | Target::Add(_)));

@@ -60,7 +60,7 @@ pub(super) async fn ask(
             *moves.entry((row.repo, row.environment_raw, from, to)).or_default() += 1;
         }
     }
-    let told_already = told_already(&mut *conn, places).await?;
+    let told_already = if pipelines.are_any() { told_then(&mut *conn, places).await? } else { ToldAlready::default() };
     let runs = pipeline_deployments::runs_that_would_be(conn, &pipelines, &told_already).await?;
     let told_already_count =
         runs.told_already.iter().filter(|one| is_taken(rule_id, std::slice::from_ref(one))).count();
@@ -87,7 +87,7 @@ fn targets(mapper: &Mapper, assignment: &DeploymentAssignment) -> Targets {
 }
 
 // What was told as deployments, each where it would be then. One that is pinned stays where it is.
-async fn told_already(conn: &mut PgConnection, mut places: HashMap<i64, Targets>) -> sqlx::Result<ToldAlready> {
+async fn told_then(conn: &mut PgConnection, mut places: HashMap<i64, Targets>) -> sqlx::Result<ToldAlready> {
     let mut told = told_already::load(conn, None, (None, None)).await?;
     for one in &mut told {
         if let Some((services, environment)) = places.remove(&one.deployment_id) {
