@@ -132,7 +132,12 @@ async fn derive(conn: &mut PgConnection, mapper: &Mapper, only: Option<&BTreeSet
         return Ok(0);
     }
     let by_attempt = tellings_by_attempt(runs_that_are(conn, &rules, only).await?);
-    let told_already = told_beside(conn, by_attempt.values().map(|tellings| &tellings.told)).await?;
+    let bounds = told_already::bounds(by_attempt.values().map(|tellings| &tellings.told));
+    // Without a time there is no run that something could be told of.
+    let told_already = match bounds {
+        (None, _) => ToldAlready::default(),
+        bounds => ToldAlready::of(told_already::load(conn, None, bounds).await?),
+    };
     let mut touched = Vec::new();
     let mut event_telling_ids = Vec::new();
     for (attempt, tellings) in by_attempt {
@@ -159,17 +164,6 @@ async fn derive(conn: &mut PgConnection, mapper: &Mapper, only: Option<&BTreeSet
     touched.extend(tell(conn, &event_telling_ids).await?);
     settle(conn, &touched).await?;
     Ok(touched.iter().map(|one| one.deployment_id).collect::<HashSet<_>>().len())
-}
-
-// What was told as a deployment about the time of these runs.
-async fn told_beside<'a>(
-    conn: &mut PgConnection,
-    runs: impl Iterator<Item = &'a ToldRun>,
-) -> sqlx::Result<ToldAlready> {
-    match told_already::bounds(runs) {
-        (None, _) => Ok(ToldAlready::default()),
-        bounds => Ok(ToldAlready::of(told_already::load(conn, None, bounds).await?)),
-    }
 }
 
 /// The runs that are no deployment and that these rules look at.

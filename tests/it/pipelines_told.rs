@@ -6,7 +6,7 @@ use crate::support::{count, pools};
 use crate::webhooks::{Github, minute, repository, status};
 use costwake::rollup::events::read_new;
 use costwake::rollup::remap;
-use costwake::store::{event_deliveries, unmapped};
+use costwake::store::{Role, event_deliveries, unmapped};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -188,6 +188,7 @@ async fn pages_say_what_is_told_already(pool: PgPool) {
     for (number, (event, body)) in bodies().iter().enumerate().skip(1) {
         github.signed(event, &number.to_string(), body).await;
     }
+    let finance = github.app.browser(Role::Finance, false, &[]).await;
     github.signed("workflow_run", "nightly", &run("Nightly", 12, 10)).await;
     read_new(&pool).await.unwrap();
     let mut conn = pool.acquire().await.unwrap();
@@ -197,7 +198,7 @@ async fn pages_say_what_is_told_already(pool: PgPool) {
         list.into_iter().map(row).collect::<Vec<_>>()
     };
     assert_eq!(told(&mut conn).await, [("Deploy".to_owned(), 3, 3, true), ("Nightly".to_owned(), 1, 0, false)]);
-    let page = github.app.get("/unmapped?show=pipelines").await.body;
+    let page = finance.get("/unmapped?show=pipelines").await.body;
     let (above, below) = page.split_once("Pipelines beside deployments that are told already").unwrap();
     assert!(above.contains("Nightly") && above.contains("value=Nightly"), "{above}");
     assert!(!page.contains("value=Deploy"), "no rule is to be made of it: {page}");
@@ -205,7 +206,7 @@ async fn pages_say_what_is_told_already(pool: PgPool) {
 
     let preview = "/rules/preview?applies_to=deployments&attribute=pipeline&operator=equals&value=Deploy\
                    &service=checkout&environment=production&place=last";
-    let page = github.app.get(preview).await.body;
+    let page = finance.get(preview).await.body;
     assert!(page.contains("and 0 deployments."), "{page}");
     assert!(page.contains("3 runs of pipelines are told as deployments by their sender already"), "{page}");
 
@@ -213,9 +214,9 @@ async fn pages_say_what_is_told_already(pool: PgPool) {
     github.signed("workflow_run", "untold", &run("Deploy", UNTOLD, begin(UNTOLD))).await;
     read_new(&pool).await.unwrap();
     assert_eq!(told(&mut conn).await, [("Deploy".to_owned(), 4, 3, false), ("Nightly".to_owned(), 1, 0, false)]);
-    let page = github.app.get("/unmapped?show=pipelines").await.body;
+    let page = finance.get("/unmapped?show=pipelines").await.body;
     assert!(page.contains("3 of its latest 4 runs are told") && page.contains("value=Deploy"), "{page}");
-    let page = github.app.get(preview).await.body;
+    let page = finance.get(preview).await.body;
     assert!(page.contains("and 1 deployment. 3 runs of pipelines are told"), "{page}");
     assert_eq!(with_rule(&pool, true).await, 1, "as many as the preview says");
     assert_eq!(count(&pool, "SELECT count(*) FROM deployment").await, RELEASES + 1);
