@@ -6,7 +6,8 @@
 
 use super::map_deployments::map_deployments;
 use super::map_operational_events::map_operational_events;
-use super::pipeline_deployments::RunRules;
+use super::pipeline_deployments::{self, Attempt, RunRules};
+use super::told_already::{self, ToldDeployment};
 use super::told_rows::{Origin, ToldRows};
 use crate::events::{self, Event, EventError, EventKind, Headers};
 use crate::store::deployment_history::{self, Places};
@@ -15,6 +16,7 @@ use crate::store::event_deliveries::{self, End, Unread};
 use crate::store::{deployment_rounds, deployments, event_sources, locks, operational_events};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// After so many failures that might have passed, a delivery is an error.
@@ -295,6 +297,8 @@ struct Told {
     deployments: Vec<Touched>,
     operational_event_ids: Vec<i64>,
     rows: ToldRows,
+    // Runs that may be told as deployments by others already.
+    attempts: BTreeSet<Attempt>,
     // As they are while these deliveries are read: none changes them, and what is added to the catalogue comes later.
     run_rules: Option<RunRules>,
 }
@@ -307,10 +311,12 @@ impl Told {
         self.rows.forget(conn, event_delivery_ids).await
     }
 
-    async fn settle(self, conn: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
+    async fn settle(mut self, conn: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
+        self.attempts.extend(self.rows.forgotten_attempts(conn).await?);
         self.rows.settle(conn).await?;
         // Deployments may add an environment, where what happened beside them belongs.
-        let kept = settle(conn, &self.deployments).await?;
+        let (kept, changed) = settle_watching(conn, &self.deployments).await?;
+        pipeline_deployments::derive_beside(conn, self.attempts, &changed).await?;
         settle_context(conn, self.operational_event_ids).await?;
         Ok(kept)
     }
@@ -336,6 +342,9 @@ async fn write_down(conn: &mut PgConnection, told: &mut Told, from: Origin, even
                     Some(rules) => rules,
                     none => none.insert(RunRules::load(conn).await?),
                 };
+                if rules.are_any() {
+                    told.attempts.insert(pipeline_deployments::attempt_of(event_source_id, event));
+                }
                 for event in rules.deployments_of(&source_name, event) {
                     let told = deployments::tell(conn, event_source_id, event_delivery_id, &event, received_at).await?;
                     deployments.push(told);
@@ -375,11 +384,21 @@ async fn settle_context(conn: &mut PgConnection, mut operational_event_ids: Vec<
 /// Makes these deployments what their statuses say, maps them, and judges them beside their neighbors in time.
 /// Returns those that there still are.
 pub(super) async fn settle(conn: &mut PgConnection, touched: &[Touched]) -> anyhow::Result<Vec<i64>> {
+    settle_watching(conn, touched).await.map(|(kept, _)| kept)
+}
+
+// The same; and those that were told as deployments, as they were and as they are, where that is not the same: runs of
+// pipelines may be told by them, or are no longer.
+async fn settle_watching(
+    conn: &mut PgConnection,
+    touched: &[Touched],
+) -> anyhow::Result<(Vec<i64>, Vec<ToldDeployment>)> {
     let deployment_ids = deployment_rounds::part(conn, touched).await?;
+    let before = told_already::load(conn, Some(&deployment_ids), (None, None)).await?;
     let mut places = Places::default();
     deployment_history::add_places(conn, &mut places, &deployment_ids).await?;
     let mut kept = Vec::new();
-    for deployment_id in deployment_ids {
+    for deployment_id in deployment_ids.iter().copied() {
         if deployments::refresh(conn, deployment_id).await? {
             kept.push(deployment_id);
         }
@@ -389,7 +408,8 @@ pub(super) async fn settle(conn: &mut PgConnection, touched: &[Touched]) -> anyh
     }
     deployment_history::add_places(conn, &mut places, &kept).await?;
     deployment_history::judge_places(conn, &places, &kept).await?;
-    Ok(kept)
+    let after = told_already::load(conn, Some(&deployment_ids), (None, None)).await?;
+    Ok((kept, told_already::changed(before, after)))
 }
 
 #[cfg(test)]

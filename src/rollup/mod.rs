@@ -64,6 +64,7 @@ mod staging;
 mod statistics;
 mod take_back;
 mod timings;
+mod told_already;
 mod told_rows;
 mod unread;
 mod verify_closed;

@@ -1,5 +1,6 @@
 //! Rows of changes, commits, releases and runs of pipelines, made of what deliveries told.
 
+use super::pipeline_deployments::{Attempt, external_id};
 use crate::events::{Event, EventError, EventKind};
 use crate::store::event_tellings::{self, NewTelling, Subject};
 use crate::store::{changes, pipeline_runs, releases};
@@ -33,6 +34,16 @@ impl ToldRows {
         write(conn, from, event).await?;
         self.told.extend(NewTelling::all_of(from.event_source_id, from.event_delivery_id, event));
         Ok(())
+    }
+
+    /// The attempts at runs of which something else was told before. To be asked for before [`Self::settle`].
+    pub(super) async fn forgotten_attempts(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<Attempt>> {
+        let (event_source_ids, ids) = keys(&self.forgotten, EventKind::PipelineRun);
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let attempts = pipeline_runs::attempts(conn, &event_source_ids, &ids).await?;
+        Ok(attempts.into_iter().map(|(source_id, run_id, number)| (source_id, external_id(&run_id), number)).collect())
     }
 
     /// Keeps what was told. A row of which something else was told before is made anew: of what is told of it now and of

@@ -80,6 +80,8 @@ pub struct Taken {
     pub deployment_count: i64,
     /// Deployments that it would take as well if nobody had pinned them.
     pub pinned_count: i64,
+    /// Runs of pipelines that would be deployments, were these not told by their sender already.
+    pub told_already_count: i64,
     /// Cost of the charges.
     pub costs: Vec<Cost>,
 }
@@ -190,10 +192,11 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
         Shared::default()
     };
     let mut added = answer.added;
-    let (deployment_moves, deployment_count) =
-        deployment_moves::ask(&mut *conn, &mapper, question.rule_id, &mut added).await?;
-    taken.deployment_count = deployment_count;
+    let asked = deployment_moves::ask(&mut *conn, &mapper, question.rule_id, &mut added).await?;
+    taken.deployment_count = asked.taken_count;
+    taken.told_already_count = asked.told_already_count;
     taken.pinned_count = deployment_moves::pinned_count(conn, &mapper, question.rule_id).await?;
+    let deployment_moves = asked.moves;
     Ok(WhatIf { taken, moves, deployment_moves, shared, added, groups_to_key, closed_months })
 }
 

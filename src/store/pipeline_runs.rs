@@ -72,6 +72,24 @@ async fn keep_start(conn: &mut PgConnection, event_source_id: i64, event: &Event
     .map(drop)
 }
 
+/// Of these runs, numbers of event sources, as text, and ids there: the source, the run, and the attempt at it.
+pub async fn attempts(
+    conn: &mut PgConnection,
+    event_source_ids: &[String],
+    external_ids: &[String],
+) -> sqlx::Result<Vec<(i64, String, i64)>> {
+    let rows = sqlx::query!(
+        r#"SELECT p.event_source_id AS "event_source_id!", p.run_id AS "run_id!", p.attempt AS "attempt!"
+           FROM unnest($1::text[], $2::text[]) AS k (event_source_id, external_id)
+           JOIN pipeline_run p ON p.event_source_id = k.event_source_id::bigint AND p.external_id = k.external_id"#,
+        event_source_ids,
+        external_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.event_source_id, row.run_id, row.attempt)).collect())
+}
+
 /// Deletes the rows of these runs: numbers of event sources, as text, and ids there.
 pub async fn delete(conn: &mut PgConnection, event_source_ids: &[String], external_ids: &[String]) -> sqlx::Result<()> {
     sqlx::query!(

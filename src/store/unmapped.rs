@@ -133,6 +133,9 @@ pub async fn deployments(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Ve
     .await
 }
 
+/// So many of a pipeline's latest runs say whether its deployments are told already.
+const LATEST_RUNS: i64 = 20;
+
 /// Runs of one pipeline that are no deployments.
 #[derive(Debug, Clone)]
 pub struct UnmappedPipeline {
@@ -146,24 +149,64 @@ pub struct UnmappedPipeline {
     pub run_count: i64,
     /// When it ran last.
     pub last_at: DateTime<Utc>,
+    /// Of its latest runs, so many are looked at.
+    pub latest_count: i64,
+    /// So many of these stand beside a deployment of the same commit or version that was told by its sender.
+    pub told_count: i64,
     /// Rows there are in all.
     pub row_count: i64,
 }
 
+impl UnmappedPipeline {
+    /// Whether each of its latest runs is told as a deployment already.
+    pub fn is_told(&self) -> bool {
+        self.told_count > 0 && self.told_count == self.latest_count
+    }
+}
+
 /// Pipelines whose runs no rule makes a deployment, the newest first. Most are none: they build and test. Jobs are parts of
-/// a run and no runs.
+/// a run and no runs. Whose a run is nobody knows yet, so that any deployment of its commit about its time tells of it.
 pub async fn pipelines(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<UnmappedPipeline>> {
     sqlx::query_as!(
         UnmappedPipeline,
-        r#"SELECT s.name AS source_name, p.repo, p.name, count(DISTINCT p.run_id) AS "run_count!",
-                  max(coalesce(p.finished_at, p.started_at, p.received_at)) AS "last_at!", count(*) OVER () AS "row_count!"
-           FROM pipeline_run p JOIN event_source s USING (event_source_id)
-           WHERE NOT EXISTS (SELECT FROM deployment d
-                             WHERE d.event_source_id = p.event_source_id
-                               AND d.external_id = 'workflow_run/' || p.run_id)
-             AND NOT coalesce(jsonb_exists(p.facts -> 'attributes', 'job'), false)
-           GROUP BY 1, 2, 3 ORDER BY 5 DESC, 1, 2, 3 LIMIT $1"#,
-        limit
+        r#"WITH run AS (
+               SELECT s.name AS source_name, p.repo, p.name, p.run_id, p.sha, p.facts ->> 'version' AS version,
+                   p.started_at, p.finished_at, coalesce(p.finished_at, p.started_at, p.received_at) AS at,
+                   row_number() OVER (
+                       PARTITION BY s.name, p.repo, p.name
+                       ORDER BY coalesce(p.finished_at, p.started_at, p.received_at) DESC, p.pipeline_run_id DESC
+                   ) <= $2 AS is_latest
+               FROM pipeline_run p JOIN event_source s USING (event_source_id)
+               WHERE NOT EXISTS (SELECT FROM deployment d
+                                 WHERE d.event_source_id = p.event_source_id
+                                   AND d.external_id = 'workflow_run/' || p.run_id)
+                 AND NOT coalesce(jsonb_exists(p.facts -> 'attributes', 'job'), false)),
+           beside AS (
+               SELECT run.*, CASE WHEN run.is_latest THEN EXISTS (
+                   SELECT FROM deployment d JOIN event_source o USING (event_source_id)
+                   CROSS JOIN LATERAL (SELECT coalesce(d.finished_at, d.started_at, d.created_at) AS at) e
+                   WHERE coalesce(d.finished_at, d.started_at, d.created_at)
+                         >= least(run.started_at, run.finished_at - interval '1 hour')
+                     AND coalesce(d.finished_at, d.started_at, d.created_at)
+                         <= coalesce(run.finished_at + interval '1 hour', 'infinity')
+                     AND (e.at >= run.finished_at - interval '1 hour'
+                          OR coalesce(d.started_at, d.created_at) >= run.started_at)
+                     AND NOT (o.kind <> 'api' AND d.external_id LIKE 'workflow\_run/%')
+                     AND d.environment_id IS NOT NULL
+                     AND EXISTS (SELECT FROM deployment_service x WHERE x.deployment_id = d.deployment_id)
+                     AND (is_same_commit(d.sha, run.sha)
+                          OR (d.sha IS NULL AND EXISTS (
+                                  SELECT FROM deployment_commit k
+                                  WHERE k.deployment_id = d.deployment_id AND is_same_commit(k.sha, run.sha)))
+                          OR ((d.sha IS NULL OR run.sha IS NULL) AND d.version = run.version))
+               ) ELSE false END AS is_told
+               FROM run)
+           SELECT source_name AS "source_name!", repo, name AS "name!", count(DISTINCT run_id) AS "run_count!",
+                  max(at) AS "last_at!", count(*) FILTER (WHERE is_latest) AS "latest_count!",
+                  count(*) FILTER (WHERE is_told) AS "told_count!", count(*) OVER () AS "row_count!"
+           FROM beside GROUP BY 1, 2, 3 ORDER BY 5 DESC, 1, 2, 3 LIMIT $1"#,
+        limit,
+        LATEST_RUNS
     )
     .fetch_all(conn)
     .await

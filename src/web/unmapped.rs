@@ -85,6 +85,8 @@ struct UnmappedPage {
     deployment_count: i64,
     deployment_rows_in_all: i64,
     pipelines: Vec<PipelineRow>,
+    /// Those of which each run is told as a deployment by its sender already: no rule is to be made for them.
+    told_pipelines: Vec<PipelineRow>,
     pipeline_rows_in_all: i64,
     events: Vec<EventRow>,
     event_count: i64,
@@ -123,6 +125,11 @@ impl UnmappedPage {
 
     fn event_rows(&self) -> String {
         rows(self.event_rows_in_all)
+    }
+
+    /// Rows of pipelines that are shown.
+    fn pipeline_count(&self) -> usize {
+        self.pipelines.len() + self.told_pipelines.len()
     }
 
     fn csv(&self) -> String {
@@ -171,6 +178,9 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let suggester = Suggester::read(&mut snapshot).await?;
     let deployments = unmapped::deployments(&mut snapshot, ROW_COUNT_MAX).await?;
     let pipelines = unmapped::pipelines(&mut snapshot, ROW_COUNT_MAX).await?;
+    let pipeline_rows_in_all = pipelines.first().map_or(0, |row| row.row_count);
+    let (told_pipelines, pipelines): (Vec<_>, Vec<_>) =
+        pipelines.into_iter().map(|row| pipeline_row(row, &stored, &suggester)).partition(|row| row.pipeline.is_told());
     let events = unmapped::events(&mut snapshot, ROW_COUNT_MAX).await?;
     let mut waiting_pins = match show {
         Show::Events => operational_event_pins::list(&mut snapshot, Which::Waiting, ROW_COUNT_MAX + 1).await?,
@@ -201,8 +211,9 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         events: events.iter().map(|row| event_row(row, &stored, &suggester)).collect(),
         waiting_pins,
         has_more_pins,
-        pipeline_rows_in_all: pipelines.first().map_or(0, |row| row.row_count),
-        pipelines: pipelines.into_iter().map(|row| pipeline_row(row, &stored, &suggester)).collect(),
+        pipeline_rows_in_all,
+        pipelines,
+        told_pipelines,
         days: days.map(query::range_label).unwrap_or_default(),
         day_count: days.map(day_count).unwrap_or_default(),
         filters: Filters::of_period("/unmapped", &view, span.as_ref()),

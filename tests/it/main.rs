@@ -65,6 +65,7 @@ mod pages_explore;
 mod pages_finance;
 mod pages_receipts;
 mod permuted_streams;
+mod pipelines_told;
 mod releases_pages;
 mod sender_courses;
 mod sender_lists;

@@ -102,7 +102,8 @@ async fn deployments(State(app): State<AppState>) -> Result<Response> {
 
 async fn pipelines(State(app): State<AppState>) -> Result<Response> {
     let mut snapshot = app.pools.snapshot().await?;
-    let mut table = Table::new(&["Source", "Repository", "Pipeline", "Runs", "LastAt"]);
+    let mut table =
+        Table::new(&["Source", "Repository", "Pipeline", "Runs", "LastAt", "LatestRuns", "LatestRunsToldAlready"]);
     let rows = unmapped::pipelines(&mut snapshot, FILE_ROW_COUNT_MAX).await?;
     for row in &rows {
         table.row(&[
@@ -111,6 +112,8 @@ async fn pipelines(State(app): State<AppState>) -> Result<Response> {
             Cell::from(&row.name),
             Cell::from(row.run_count),
             moment(row.last_at),
+            Cell::from(row.latest_count),
+            Cell::from(row.told_count),
         ]);
     }
     note_cut(&mut table, rows.len(), rows.first().map_or(0, |row| row.row_count), MAP_FIRST);
