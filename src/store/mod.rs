@@ -53,6 +53,7 @@ pub mod event_deliveries;
 pub mod event_intake;
 pub mod event_known;
 pub mod event_reads;
+pub mod event_refusals;
 pub mod event_sources;
 pub mod event_tellings;
 pub mod expired;

@@ -2,12 +2,13 @@
 
 pub mod change;
 
+use super::webhook_refusals::{self, Note};
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, moments, secret};
 use crate::events::Sender;
 use crate::events::listed::Api;
 use crate::store::event_reads::{self, EventRead, READ_EVENT_SOURCE, ReadRepository, ReadRun};
 use crate::store::event_sources::{self, EventSource};
-use crate::store::jobs;
+use crate::store::{event_refusals, jobs};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -51,6 +52,7 @@ struct ReadForm {
 struct EventSourcePage {
     page: Page,
     source: EventSource,
+    refused: Option<Note>,
     api: Option<Api>,
     reading: Option<EventRead>,
     repositories: Vec<ReadRepository>,
@@ -130,8 +132,11 @@ async fn page(
     form: Option<ReadForm>,
     message: String,
 ) -> Result<EventSourcePage> {
+    app.webhook_refusals.write(&app.pools).await;
     let mut snapshot = app.pools.snapshot().await?;
     let source = event_sources::get(&mut snapshot, id).await?.ok_or(Error::NotFound)?;
+    let refused = event_refusals::recent(&mut snapshot, Some(id), app.now()).await?;
+    let refused = refused.first().map(|recent| webhook_refusals::note(&source, recent));
     let api = Api::of(&source.kind);
     let reading = event_reads::get(&mut *snapshot, id).await?;
     let repositories = event_reads::repositories(&mut *snapshot, id).await?;
@@ -149,7 +154,7 @@ async fn page(
         every_minutes: reading.as_ref().map_or(60, |reading| reading.every_minutes).to_string(),
         ..ReadForm::default()
     });
-    Ok(EventSourcePage { page, source, api, reading, repositories, runs, is_running, form, message })
+    Ok(EventSourcePage { page, source, refused, api, reading, repositories, runs, is_running, form, message })
 }
 
 async fn save(
