@@ -50,6 +50,7 @@ pub mod embedded;
 pub mod environment_costs;
 pub mod environment_ends;
 pub mod event_deliveries;
+pub mod event_deliveries_of_source;
 pub mod event_intake;
 pub mod event_known;
 pub mod event_reads;

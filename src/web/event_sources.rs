@@ -362,7 +362,7 @@ async fn answer_with_secret(
 }
 
 // Without the setting, the address that this page was asked for at is the best guess.
-fn own_address(app: &AppState, headers: &HeaderMap) -> String {
+pub(super) fn own_address(app: &AppState, headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     match (&app.config.public_url, host) {
         (Some(address), _) => address.trim_end_matches('/').to_owned(),

@@ -128,7 +128,8 @@ async fn only_what_is_signed_is_taken(pool: PgPool) {
         let page = github.send("deployment", "d1", &body, signature.clone()).await;
         assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{signature:?}");
         let error = page.json()["error"].as_str().unwrap().to_owned();
-        let expected = if signature.is_none() { "is missing" } else { "does not fit this source's secret and the body" };
+        let expected =
+            if signature.is_none() { "is missing" } else { "does not fit this source's secret and the body" };
         assert!(error.starts_with(&format!("X-Hub-Signature-256 {expected}.")), "{error}");
     }
     assert_eq!(support::count(&pool, "SELECT count(*) FROM event_delivery").await, 0);
