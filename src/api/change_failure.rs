@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct ChangeFailed {
     /// `null` where it did not go live: it is no change of what is live, so neither did it fail as one.
     pub failed: Option<bool>,
-    /// Why, the earliest first; empty where nothing says so.
+    /// Why, the earliest first; empty where nothing says so. What is disputed does not count.
     pub evidence: Vec<FailureEvidence>,
 }
 
@@ -18,7 +18,8 @@ impl ChangeFailed {
     /// The answer of these reasons, for a deployment that went live or did not.
     pub(super) fn of(went_live: bool, failures: &[ChangeFailure]) -> Self {
         let evidence: Vec<FailureEvidence> = failures.iter().map(FailureEvidence::of).collect();
-        Self { failed: went_live.then_some(!evidence.is_empty()), evidence }
+        let counts = failures.iter().any(|failure| !failure.is_disputed);
+        Self { failed: went_live.then_some(counts), evidence }
     }
 }
 
@@ -45,6 +46,8 @@ pub struct FailureEvidence {
     pub marked_by: Option<String>,
     /// What they wrote.
     pub note: Option<String>,
+    /// Somebody said that it did not fail for this reason.
+    pub is_disputed: bool,
 }
 
 impl FailureEvidence {
@@ -60,6 +63,7 @@ impl FailureEvidence {
             url: safe_url(failure.url.as_deref()).map(str::to_owned),
             marked_by: failure.marked_by.clone(),
             note: failure.note.clone(),
+            is_disputed: failure.is_disputed,
         }
     }
 }

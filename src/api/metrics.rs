@@ -210,9 +210,24 @@ pub struct NewPoints {
     pub points: Vec<NewPoint>,
 }
 
+/// The metric of values that were stored.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct WrittenMetric {
+    /// Its name.
+    pub name: String,
+    /// There was none of this name: these values made it.
+    pub created: bool,
+    /// True where nobody has said yet what it means, and in which unit.
+    pub is_assumed: bool,
+    /// What follows from that, and what to do; null where somebody has said it.
+    pub note: Option<String>,
+}
+
 /// What was stored.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct WrittenPoints {
+    /// Of which metric. A name that no metric has makes one.
+    pub metric: WrittenMetric,
     /// Values.
     pub points: i64,
     /// `replace` or `add`.
@@ -281,7 +296,9 @@ async fn take(
         return Err(UsageError::Refused(words.into()));
     }
     let points = read(name, mode, &new.points, &catalogue, now)?;
+    let known = metrics::get(taking.conn(), name).await?;
     let mut written = WrittenPoints {
+        metric: WrittenMetric::of(name, known.as_ref()),
         points: points.len() as i64,
         mode: if mode == Write::Add { "add" } else { "replace" }.into(),
         is_repeated: false,
@@ -302,6 +319,26 @@ async fn take(
     taking.finish(by, now).await?;
     written.is_repeated = false;
     Ok(written)
+}
+
+impl WrittenMetric {
+    fn of(name: &str, known: Option<&Metric>) -> Self {
+        let (created, is_assumed) = (known.is_none(), known.is_none_or(|metric| metric.is_assumed));
+        let beginning = if created {
+            format!(
+                "There was no metric “{name}”: it was made of these values, and its unit and meaning are not known."
+            )
+        } else {
+            format!("Nobody has said yet what “{name}” means, and in which unit.")
+        };
+        let note = is_assumed.then(|| {
+            format!(
+                "{beginning} No unit cost is made of it until somebody says so on its page or by PUT /api/v1/metrics/{name}. If \
+                 the name is a typing error, take the values away on that page and send them to the right one."
+            )
+        });
+        Self { name: name.to_owned(), created, is_assumed, note }
+    }
 }
 
 fn read(

@@ -49,7 +49,7 @@ pub use packed::stored_body;
 pub use report::{report, unreadable_parts};
 pub use rounds::{Standing, key_of_round, round_of_key, rounds};
 pub use senders::{ALL as WEBHOOK_SENDERS, Proof, Sender, dedupe_key, event_name, is_known_by_headers};
-pub use signature::{is_proven, is_signed, is_signed_by, new_secret, proof_headers};
+pub use signature::{Unproven, is_proven, is_signed, is_signed_by, new_secret, proof_headers, unproven};
 pub use state::{Derived, Told, derive, is_stale};
 
 use chrono::{DateTime, Utc};

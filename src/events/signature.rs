@@ -35,6 +35,63 @@ pub fn proof_headers(proof: Proof) -> &'static [&'static str] {
     }
 }
 
+/// Why a request does not prove who sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unproven {
+    /// It carries nothing that would prove it.
+    Missing,
+    /// Its signature is another than the secret and the body make.
+    Wrong,
+    /// Its token is not the secret.
+    UnknownToken,
+    /// It says that it was signed more than five minutes ago, or ahead.
+    TooOld,
+}
+
+impl Unproven {
+    const ALL: [Self; 4] = [Self::Missing, Self::Wrong, Self::UnknownToken, Self::TooOld];
+
+    /// In the database.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Missing => "signature_missing",
+            Self::Wrong => "signature_wrong",
+            Self::UnknownToken => "token_unknown",
+            Self::TooOld => "too_old",
+        }
+    }
+
+    /// The one of this key.
+    pub fn of(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.key() == key)
+    }
+
+    /// In a sentence about a request of a sender that proves itself in this way.
+    pub fn words(self, proof: Proof) -> &'static str {
+        match self {
+            Self::Missing if matches!(proof, Proof::Token | Proof::HoneycombTeam) => "the token is missing",
+            Self::Missing => "the signature is missing",
+            Self::Wrong => "the signature does not fit",
+            Self::UnknownToken => "the token is unknown",
+            Self::TooOld => "the signature is too old, or a clock is wrong",
+        }
+    }
+}
+
+/// Why a request is not proven, of one that is not.
+pub fn unproven<'a>(proof: Proof, header: impl Fn(&str) -> Option<&'a str>, now: DateTime<Utc>) -> Unproven {
+    let has = |name: &str| header(name).is_some_and(|value| !value.trim().is_empty());
+    if !proof_headers(proof).iter().any(|name| has(name)) {
+        return Unproven::Missing;
+    }
+    match proof {
+        Proof::Token | Proof::HoneycombTeam => Unproven::UnknownToken,
+        Proof::Gitlab if header("webhook-signature").is_none() => Unproven::UnknownToken,
+        Proof::Gitlab if header("webhook-timestamp").is_some_and(|time| !is_recent(time, now)) => Unproven::TooOld,
+        _ => Unproven::Wrong,
+    }
+}
+
 /// A secret in the form that the sender takes, from 32 random bytes.
 pub fn new_secret(proof: Proof, random: &[u8; 32]) -> String {
     match proof {
@@ -205,6 +262,30 @@ mod tests {
     fn proven(proof: Proof, secret: &str, headers: &[(&str, &str)], body: &[u8], now: i64) -> bool {
         let header = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         is_proven(proof, &[secret.as_bytes().to_vec()], header, body, DateTime::from_timestamp(now, 0).unwrap())
+    }
+
+    /// Whoever sends nothing that proves it is not told that something does not fit.
+    #[test]
+    fn what_is_missing_is_told_from_what_does_not_fit() {
+        let why = |proof: Proof, headers: &[(&str, &str)]| {
+            let header = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+            unproven(proof, header, DateTime::from_timestamp(1_614_265_330, 0).unwrap())
+        };
+        for sender in &crate::events::WEBHOOK_SENDERS {
+            assert_eq!(why(sender.proof, &[("x-other", "1")]), Unproven::Missing, "{}", sender.key);
+            for name in proof_headers(sender.proof) {
+                assert_eq!(why(sender.proof, &[(*name, " ")]), Unproven::Missing, "{}: {name}", sender.key);
+                let is_token = *name == "x-gitlab-token" || matches!(sender.proof, Proof::Token | Proof::HoneycombTeam);
+                let expected = if is_token { Unproven::UnknownToken } else { Unproven::Wrong };
+                assert_eq!(why(sender.proof, &[(*name, "sha256=00")]), expected, "{}: {name}", sender.key);
+            }
+        }
+        let signed = |time| [("webhook-signature", "v1,AAAA"), ("webhook-timestamp", time)];
+        assert_eq!(why(Proof::Gitlab, &signed("1614265330")), Unproven::Wrong);
+        assert_eq!(why(Proof::Gitlab, &signed("1614265029")), Unproven::TooOld);
+        for one in Unproven::ALL {
+            assert_eq!(Unproven::of(one.key()), Some(one));
+        }
     }
 
     // The example of the Standard Webhooks specification.

@@ -1,11 +1,11 @@
-//! Which deployments failed though they went live, and by which evidence.
+//! Which deployments failed though they went live, by which evidence, and what of it is disputed.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 const REASON_COUNT_MAX: i64 = 50;
 
-/// Why a deployment counts as failed.
+/// Why a deployment counts as failed, or would if nobody disputed it.
 #[derive(Debug, Clone)]
 pub struct ChangeFailure {
     /// `rollback`, `hotfix`, `incident`, `revert` or `marked`.
@@ -26,9 +26,29 @@ pub struct ChangeFailure {
     pub marked_by: Option<String>,
     /// What they wrote.
     pub note: Option<String>,
+    /// Somebody said that it did not fail for this reason: it does not count.
+    pub is_disputed: bool,
 }
 
-/// The reasons for which a deployment counts as failed, the earliest first.
+impl ChangeFailure {
+    /// Whether somebody may say that it did not fail for this reason: that it went back is a fact, and a mark is taken away.
+    pub fn can_be_disputed(&self) -> bool {
+        !self.is_disputed && !matches!(self.reason.as_str(), "rollback" | "marked")
+    }
+}
+
+/// That a deployment did not fail, as far as was known then.
+#[derive(Debug, Clone)]
+pub struct Dispute {
+    /// Why.
+    pub note: String,
+    /// Who said so.
+    pub disputed_by: String,
+    /// When.
+    pub disputed_at: DateTime<Utc>,
+}
+
+/// The reasons for which a deployment counts as failed, and those that are disputed, the earliest first.
 pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<Vec<ChangeFailure>> {
     let live = sqlx::query!(
         r#"SELECT d.finished_at AS "finished_at!",
@@ -45,8 +65,11 @@ pub async fn of_deployment(conn: &mut PgConnection, deployment_id: i64) -> sqlx:
         r#"SELECT DISTINCT f.reason AS "reason!", f.failed_at AS "failed_at!",
                   f.evidence_deployment_id AS deployment_id, d.version AS "version?", f.operational_event_id,
                   coalesce(o.title, c.title) AS title, coalesce(o.url, c.url) AS url,
-                  m.marked_by AS "marked_by?", m.note AS "note?"
-           FROM change_failures_of($1, $2) f
+                  m.marked_by AS "marked_by?", m.note AS "note?",
+                  (p.deployment_id IS NOT NULL AND f.reason NOT IN ('marked', 'rollback')
+                      AND f.failed_at <= p.disputed_at) AS "is_disputed!"
+           FROM change_failures_found($1, $2) f
+           LEFT JOIN deployment_failure_dispute p ON p.deployment_id = f.deployment_id
            LEFT JOIN deployment d ON d.deployment_id = f.evidence_deployment_id
            LEFT JOIN operational_event o ON o.operational_event_id = f.operational_event_id
            LEFT JOIN change c ON c.change_id = f.change_id
@@ -86,6 +109,47 @@ pub async fn mark(
 /// Takes a mark away. False where there was none.
 pub async fn unmark(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<bool> {
     let removed = sqlx::query!("DELETE FROM deployment_failure_mark WHERE deployment_id = $1", deployment_id)
+        .execute(conn)
+        .await?;
+    Ok(removed.rows_affected() == 1)
+}
+
+/// What somebody said against its evidence.
+pub async fn dispute_of(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<Option<Dispute>> {
+    sqlx::query_as!(
+        Dispute,
+        "SELECT note, disputed_by, disputed_at FROM deployment_failure_dispute WHERE deployment_id = $1",
+        deployment_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Says that a deployment did not fail, whatever was found up to now.
+pub async fn dispute(
+    conn: &mut PgConnection,
+    deployment_id: i64,
+    note: &str,
+    disputed_by: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO deployment_failure_dispute (deployment_id, note, disputed_by, disputed_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (deployment_id) DO UPDATE SET note = excluded.note, disputed_by = excluded.disputed_by,
+             disputed_at = excluded.disputed_at",
+        deployment_id,
+        note,
+        disputed_by,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Takes that back. False where nobody said so.
+pub async fn undispute(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<bool> {
+    let removed = sqlx::query!("DELETE FROM deployment_failure_dispute WHERE deployment_id = $1", deployment_id)
         .execute(conn)
         .await?;
     Ok(removed.rows_affected() == 1)

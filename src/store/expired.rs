@@ -1,5 +1,5 @@
 //! What nobody can use any more: sessions, one-time links, failed sign-ins that throttle nothing, browsers whose cookie
-//! has ended.
+//! has ended, refusals of event sources that no page tells of.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -15,7 +15,12 @@ pub async fn delete(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result
             .execute(&mut *conn)
             .await?;
     let browsers = sqlx::query!("DELETE FROM known_browser WHERE seen_at < $1::timestamptz - interval '400 days'", now)
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-    Ok(sessions.rows_affected() + links.rows_affected() + failures.rows_affected() + browsers.rows_affected())
+    let refusals =
+        sqlx::query!("DELETE FROM event_source_refusal WHERE last_at < $1::timestamptz - interval '90 days'", now)
+            .execute(conn)
+            .await?;
+    let all = [sessions, links, failures, browsers, refusals];
+    Ok(all.iter().map(sqlx::postgres::PgQueryResult::rows_affected).sum())
 }

@@ -66,9 +66,15 @@ pub struct Metric {
 pub struct JobMinutes(BTreeSet<String>);
 
 impl Metric {
-    /// Whether values add up, so that a cost can be divided by them.
+    /// Whether values add up.
     pub fn is_summed(&self) -> bool {
         self.over_hours == "sum" && self.over_services == "sum"
+    }
+
+    /// Whether a cost is divided by it: its values add up, and somebody said what they are. A name that was mistyped makes a
+    /// metric too, and nobody knows what a unit of it is.
+    pub fn has_unit_cost(&self) -> bool {
+        self.is_summed() && !self.is_assumed
     }
 
     /// Whether it may tell how long a unit takes: a latency, or what nobody said the meaning of; and no sum, which grows
@@ -89,7 +95,7 @@ impl Metric {
 
     /// Whether it counts what a service does for someone, so that all that it costs is the cost of that.
     pub fn is_unit(&self, job_minutes: &JobMinutes) -> bool {
-        self.is_summed() && self.unit_rank(job_minutes) < RANK_OF_BUILDS
+        self.has_unit_cost() && self.unit_rank(job_minutes) < RANK_OF_BUILDS
     }
 
     /// The words for its meaning.
@@ -219,7 +225,7 @@ pub async fn add(
     .map(drop)
 }
 
-/// The metrics whose values add up and that a service has values of on these days: the best unit ([`Metric::unit_rank`])
+/// The metrics that have a unit cost and that a service has values of on these days: the best unit ([`Metric::unit_rank`])
 /// first, and of several the one of most days.
 pub async fn units(
     conn: &mut PgConnection,
@@ -232,7 +238,7 @@ pub async fn units(
         r#"SELECT p.metric, m.meaning, count(DISTINCT p.charge_date) AS "count!"
            FROM metric_point p JOIN metric m USING (metric)
            WHERE p.service_id = $1 AND p.charge_date >= $2 AND p.charge_date < $3
-             AND m.over_hours = 'sum' AND m.over_services = 'sum'
+             AND m.over_hours = 'sum' AND m.over_services = 'sum' AND NOT m.is_assumed
            GROUP BY p.metric, m.meaning"#,
         service_id,
         days.start(),
@@ -241,7 +247,7 @@ pub async fn units(
     Ok(best_first(rows.fetch_all(conn).await?, job_minutes))
 }
 
-/// The metrics whose values add up and that services of this part of all cost have values of on these days: the best
+/// The metrics that have a unit cost and that services of this part of all cost have values of on these days: the best
 /// unit first, and of several the one of most services. Values without an environment count for each.
 pub async fn units_of_all(
     conn: &mut PgConnection,
@@ -255,6 +261,7 @@ pub async fn units_of_all(
         r#"SELECT p.metric, m.meaning, count(DISTINCT p.service_id) AS "count!"
            FROM metric_point p JOIN metric m USING (metric) JOIN service s USING (service_id)
            WHERE p.charge_date >= $1 AND p.charge_date < $2 AND m.over_hours = 'sum' AND m.over_services = 'sum'
+             AND NOT m.is_assumed
              AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
              AND ($4::bigint IS NULL OR p.environment_id IN ($4, 0))
              AND ($5::bigint IS NULL OR p.service_id = $5)
@@ -387,6 +394,8 @@ mod tests {
         assert!(!metric("errors", "sum").is_of_builds() && !metric("training-jobs", "sum").is_of_builds());
         assert!(metric("orders", "sum").is_unit(&jobs) && !metric("latency", "mean").is_unit(&jobs));
         assert!(!minutes.is_unit(&jobs));
+        let assumed = Metric { is_assumed: true, ..metric("other", "sum") };
+        assert!(assumed.is_summed() && !assumed.has_unit_cost() && !assumed.is_unit(&jobs), "nobody said what it is");
     }
 
     #[test]

@@ -11,7 +11,14 @@ pub struct Steps {
     pub rows: Vec<(&'static str, String)>,
     /// Where all of it stands, with what is to be copied; `None` where this is all.
     pub guide: Option<&'static str>,
+    /// How the service is found that something is about.
+    pub service: &'static str,
+    /// Where lies what no rule finds a service for.
+    pub unmapped: &'static str,
 }
+
+/// Stands for a secret that was made before: it was shown once, and nobody can read it any more.
+pub const HIDDEN_SECRET: &str = "‹secret›";
 
 /// Labels whose values are typed or copied as they are.
 const CODES: [&str; 8] =
@@ -131,7 +138,52 @@ pub fn steps(sender: &Sender, address: &str, secret: &str) -> Steps {
     };
     debug_assert!(sender.proof != Proof::Token || rest.iter().any(|(_, value)| value.contains(secret)));
     let address = std::iter::once(("Address", address.to_owned()));
-    Steps { place, rows: address.chain(rest).collect(), guide: connect_guides::path_of(sender.key) }
+    // What is told of beside deployments has a list of its own.
+    let unmapped =
+        if sender.tells.ends_with("as context") { "/unmapped?show=events" } else { "/unmapped?show=deployments" };
+    let guide = connect_guides::path_of(sender.key);
+    Steps { place, rows: address.chain(rest).collect(), guide, service: service(sender), unmapped }
+}
+
+// What `events/` reads as the service. Names are those of the catalogue, or become it by the rules that are there from the
+// beginning.
+fn service(sender: &Sender) -> &'static str {
+    match sender.key {
+        "github" => {
+            "The service is what the deployment's payload calls “service”, or “services” (a list). Where it has neither, \
+             a mapping rule finds the service by repository, ref or another field of the payload."
+        }
+        "gitlab" | "bitbucket" => {
+            "What is sent names no service: a mapping rule finds it by repository, ref or pipeline."
+        }
+        "devlake" => "What is sent names no service: a mapping rule finds it by repository or environment.",
+        "azure_devops" | "circleci" => {
+            "What is sent names no service: a mapping rule finds it by pipeline, repository or ref."
+        }
+        "argocd" => {
+            "The service is the application's label app.kubernetes.io/name, else its label service, else the \
+             application's own name."
+        }
+        "flux" => "The service is the name of the Kustomization or of the Helm release.",
+        "spinnaker" => "What is sent names no service: a mapping rule finds it by pipeline, or by tag:application.",
+        "cdevents" => "The service is the id of the event's subject, of deployments the service's own.",
+        "terraform" => "The service is the one that is called like the workspace.",
+        "atlantis" => "The service is the one that is called like the project, else like the directory.",
+        "pagerduty" => {
+            "The service is the one that is called like PagerDuty's service; a mapping rule may look at its id \
+             (tag:service_id) instead."
+        }
+        "alertmanager" => {
+            "The service is the alert's label service, app, app_kubernetes_io_name or job, the first there is."
+        }
+        "launchdarkly" => "What is sent names no service: a mapping rule finds it by tag:project.",
+        "kubernetes" => {
+            "The service is the label app.kubernetes.io/name or app of what was scaled, else the name of that object."
+        }
+        "grafana" => "The service is the tag “service:…”, “service.name:…” or “app:…”.",
+        "honeycomb" => "The service is the field “service” of the marker.",
+        _ => "A mapping rule finds the service.",
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +195,7 @@ mod tests {
     fn every_sender_is_told_its_address_and_its_secret() {
         for sender in &WEBHOOK_SENDERS {
             let steps = steps(sender, "https://costs.example.com/x", "s3cret");
+            assert_ne!(steps.service, "A mapping rule finds the service.", "{}", sender.key);
             assert_eq!(steps.rows[0], ("Address", "https://costs.example.com/x".to_owned()), "{}", sender.key);
             assert!(
                 steps.rows.iter().any(|(label, value)| value.contains("s3cret") && steps.is_code(label)),

@@ -1,6 +1,7 @@
 //! `/settings/event-sources`: who sends events, with which secret, and what came of it.
 
 use super::connect_steps::{self, Steps};
+use super::webhook_refusals::{self, Note};
 use super::webhooks::{READ_EVENTS_JOB, key};
 use super::{
     AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, moments, unknown_keys,
@@ -9,7 +10,7 @@ use crate::events::listed::Api;
 use crate::events::{self, Sender};
 use crate::store::event_deliveries::{self, Counts, STATES, Shown};
 use crate::store::event_sources::{self, EventSource, GRACE_HOURS};
-use crate::store::{audit, event_reads, jobs, operational_events, seal};
+use crate::store::{audit, event_reads, event_refusals, jobs, operational_events, seal};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -18,7 +19,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 const PAGE_PATH: &str = "/settings/event-sources";
 /// Deliveries a page.
@@ -50,6 +51,8 @@ struct EventSourcesPage {
     sources: Vec<EventSource>,
     /// Those of them whose API is read too.
     read_ids: HashSet<i64>,
+    /// Of those that refused something lately.
+    refused: HashMap<i64, Note>,
     deliveries: Vec<Shown>,
     counts: Counts,
     /// Operational events, and those of them that belong to no service.
@@ -82,6 +85,10 @@ impl EventSourcesPage {
 
     fn is_read(&self, source: &EventSource) -> bool {
         self.read_ids.contains(&source.event_source_id)
+    }
+
+    fn refused(&self, source: &EventSource) -> Option<&Note> {
+        self.refused.get(&source.event_source_id)
     }
 
     fn kind(&self, source: &EventSource) -> String {
@@ -149,8 +156,11 @@ async fn page(
     }
     let before = before.filter(|text| !text.is_empty()).map(|text| text.parse::<i64>()).transpose();
     let before = before.map_err(|_| Error::Invalid("before: the number of a delivery.".into()))?;
+    app.webhook_refusals.write(&app.pools).await;
     let mut snapshot = app.pools.snapshot().await?;
     let sources = event_sources::list(&mut snapshot).await?;
+    let refused = event_refusals::recent(&mut snapshot, None, app.now()).await?;
+    let refused = notes(&sources, &refused);
     let read_ids = event_reads::list(&mut *snapshot).await?.iter().map(|reading| reading.event_source_id).collect();
     let wanted = Some(state.as_str()).filter(|state| !state.is_empty());
     let mut deliveries = event_deliveries::list(&mut snapshot, wanted, before, DELIVERIES_MAX as i64 + 1).await?;
@@ -165,6 +175,7 @@ async fn page(
         page,
         sources,
         read_ids,
+        refused,
         deliveries,
         counts,
         context_count,
@@ -174,6 +185,14 @@ async fn page(
         older,
         made,
     })
+}
+
+fn notes(sources: &[EventSource], refused: &[event_refusals::Recent]) -> HashMap<i64, Note> {
+    let of = |recent: &event_refusals::Recent| {
+        let source = sources.iter().find(|source| source.event_source_id == recent.event_source_id)?;
+        Some((source.event_source_id, webhook_refusals::note(source, recent)))
+    };
+    refused.iter().filter_map(of).collect()
 }
 
 #[derive(Deserialize)]
@@ -354,7 +373,7 @@ async fn answer_with_secret(
 }
 
 // Without the setting, the address that this page was asked for at is the best guess.
-fn own_address(app: &AppState, headers: &HeaderMap) -> String {
+pub(super) fn own_address(app: &AppState, headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     match (&app.config.public_url, host) {
         (Some(address), _) => address.trim_end_matches('/').to_owned(),

@@ -132,6 +132,7 @@ pub mod users;
 mod verify;
 pub mod webhook_bodies;
 pub mod webhook_intake;
+pub mod webhook_refusals;
 pub mod webhooks;
 pub mod welcome;
 pub mod why;
@@ -181,6 +182,8 @@ pub struct AppParts {
     pub webhook_turns: Arc<Semaphore>,
     /// Stores what webhooks bring, many in one commit.
     pub webhook_intake: Arc<webhook_intake::Intake>,
+    /// Counts webhooks that are refused.
+    pub webhook_refusals: Arc<webhook_refusals::Refusals>,
     /// Places for files that are written for a download.
     pub exports: export::Places,
     /// Cancelled as soon as the service is told to stop: it is no longer ready.
@@ -203,6 +206,7 @@ impl AppState {
             webhook_bodies: webhook_bodies::BodyRoom::default(),
             webhook_turns: Arc::new(Semaphore::new(webhooks::TURNS_MAX)),
             webhook_intake: Arc::default(),
+            webhook_refusals: Arc::default(),
             exports: export::Places::default(),
             draining,
         };

@@ -79,6 +79,7 @@ pub async fn serve_with(
     let router = super::router(app.clone());
     let server = Server::new(router, app.trusted_proxies.clone(), limits, app.draining.clone());
     server.run(listener, shutdown).await;
+    let _ = tokio::time::timeout(LATE_ARRIVALS, app.webhook_refusals.write(&app.pools)).await;
     // What a request began is finished even where its client is gone.
     if tokio::time::timeout(server.limits.drain, super::wait_for_detached()).await.is_err() {
         tracing::warn!("Stopped while a write was still running; the database rolls it back");

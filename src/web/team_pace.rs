@@ -101,7 +101,7 @@ async fn unit_metrics<'a>(
     span: &Span,
 ) -> Result<Vec<&'a Metric>> {
     if let Some(chosen) = metrics::unit_metric(&mut *snapshot, service_id).await? {
-        return Ok(all.get(&chosen).into_iter().collect());
+        return Ok(all.get(&chosen).filter(|metric| metric.has_unit_cost()).into_iter().collect());
     }
     let names = metrics::units(snapshot, service_id, span.days, job_minutes).await?;
     Ok(names.iter().take(metrics::UNITS_TRIED_MAX).filter_map(|name| all.get(name)).collect())

@@ -9,7 +9,7 @@ use super::webhook_bodies::Fault;
 use super::webhook_intake::{Proven, Taken};
 use super::{AppState, ClientAddress, Error, Routes, detached, request_id};
 use crate::api::error::ErrorBody;
-use crate::events::{self, Headers, Proof, Sender};
+use crate::events::{self, Headers, Proof, Sender, Unproven};
 use crate::store::event_sources::{self, EventSource};
 use crate::store::jobs;
 use crate::store::seal::Key;
@@ -67,8 +67,8 @@ async fn receive(
     if !events::proof_headers(sender.proof).iter().any(|name| headers.contains_key(*name)) {
         // Who proves nothing is not told of a source that was switched off since it was read.
         app.webhook_intake.forget(&name);
-        source_of(&app, sender, &name).await?;
-        return Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)));
+        let source = source_of(&app, sender, &name).await?;
+        return Ok(counted(&app, &source, sender, Unproven::Missing));
     }
     // However slowly a body comes, its request keeps no turn from others.
     drop(looks_up);
@@ -141,7 +141,32 @@ async fn read_source(app: &AppState, name: &str) -> Result<Arc<EventSource>, Err
     Ok(source)
 }
 
-// What a sender is told that did not prove who it is.
+// What a sender is told that did not prove who it is; its source's page tells how many there were.
+fn counted(app: &AppState, source: &EventSource, sender: &Sender, reason: Unproven) -> Response {
+    app.webhook_refusals.count(&app.pools, source.event_source_id, reason, app.now());
+    let sentence = if reason == Unproven::Missing { missing(sender) } else { unproven(sender) };
+    refusal(StatusCode::UNAUTHORIZED, &sentence)
+}
+
+fn missing(sender: &Sender) -> String {
+    match sender.proof {
+        Proof::Sha256Prefixed("x-hub-signature-256") => {
+            "X-Hub-Signature-256 is missing. Enter this source's secret at the webhook, so that it signs.".to_owned()
+        }
+        Proof::Token | Proof::HoneycombTeam => {
+            let own = if sender.proof == Proof::HoneycombTeam { "in X-Honeycomb-Team, " } else { "" };
+            format!(
+                "The token is missing. Send this source's secret {own}as \"Authorization: Bearer …\", as the password of \
+                 basic authentication, or in X-Costwake-Token."
+            )
+        }
+        proof => format!(
+            "{} is missing. Enter this source's secret at the sender, so that it signs.",
+            events::proof_headers(proof).join(" or ")
+        ),
+    }
+}
+
 fn unproven(sender: &Sender) -> String {
     match sender.proof {
         Proof::Sha256Prefixed("x-hub-signature-256") => {
@@ -246,7 +271,7 @@ async fn is_taken(
     Ok(!lacks_signature(source, sender, headers) && is_proven(app, source, sender, headers, body).await?)
 }
 
-// What a request is told that is not taken; its source remembers the same.
+// What a request is told that is not taken; its source counts it.
 async fn refused(
     app: &AppState,
     source: &EventSource,
@@ -255,11 +280,12 @@ async fn refused(
     body: &Bytes,
 ) -> Result<Response, Error> {
     if lacks_signature(source, sender, headers) && is_proven(app, source, sender, headers, body).await? {
+        app.webhook_refusals.count(&app.pools, source.event_source_id, Unproven::Missing, app.now());
         refuse(app, source, UNSIGNED.into()).await?;
         return Ok(refusal(StatusCode::UNAUTHORIZED, UNSIGNED));
     }
-    refuse(app, source, "a request was refused: its signature or token does not fit the secret".into()).await?;
-    Ok(refusal(StatusCode::UNAUTHORIZED, &unproven(sender)))
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    Ok(counted(app, source, sender, events::unproven(sender.proof, header, app.now())))
 }
 
 fn lacks_signature(source: &EventSource, sender: &Sender, headers: &HeaderMap) -> bool {

@@ -283,6 +283,51 @@ async fn a_hotfix_tells_that_what_it_replaced_failed(pool: PgPool) {
     assert!(page.contains("It counts as a failed change") && page.contains("Mended by a hotfix: Mend it"), "{page}");
 }
 
+/// An incident beside a deployment need not be its doing: somebody says so, and it counts no more. What comes later does.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_did_not_fail_is_said_and_taken_back(pool: PgPool) {
+    let app = app(pool.clone()).await;
+    let token = app.token(TokenScope::Ingest, Role::Finance).await;
+    let read = app.token(TokenScope::Read, Role::Finance).await;
+    deploy(&app, &token, "a", 0, json!({"version": "1"})).await;
+    let id = count(&pool, "SELECT deployment_id FROM deployment").await;
+    let path = format!("/deployments/{id}");
+    let person = app.browser(Role::Finance, false, &[]).await;
+    let early = person.post_form(&format!("{path}/failure/dispute"), &[("note", "It stands")]).await;
+    assert_eq!(early.status, StatusCode::CONFLICT, "nothing says that it failed");
+    incident(&pool, 5).await;
+    let page = person.get(&path).await.body;
+    assert!(page.contains("It counts as a failed change") && page.contains("It did not fail"), "{page}");
+    assert!(!page.contains("Mark as a failed change"), "{page}");
+
+    let empty = person.post_form(&format!("{path}/failure/dispute"), &[("note", " ")]).await;
+    assert_eq!(empty.status, StatusCode::BAD_REQUEST);
+    let said = person.post_form(&format!("{path}/failure/dispute"), &[("note", "Their network was down")]).await;
+    assert_eq!(said.status, StatusCode::SEE_OTHER, "{}", said.body);
+    assert!(failures(&pool).await.is_empty());
+    let page = person.get(&path).await.body;
+    assert!(!page.contains("It counts as a failed change") && page.contains("Mark as a failed change"), "{page}");
+    for part in ["Their network was down", "Incident within a day: Orders fail", "Let it count again"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let told = app.api("GET", &format!("/api/v1/deployments/{id}"), &read, Value::Null).await.json();
+    let told = &told["change_failure"];
+    assert_eq!((&told["failed"], &told["evidence"][0]["is_disputed"]), (&json!(false), &json!(true)), "{told}");
+
+    // It was about what was known by then.
+    sqlx::query("UPDATE deployment_failure_dispute SET disputed_at = $1::timestamptz")
+        .bind(minute(6))
+        .execute(&pool)
+        .await
+        .unwrap();
+    incident(&pool, 8).await;
+    assert_eq!(failures(&pool).await, ["production 00 incident"]);
+    assert_eq!(person.post_form(&format!("{path}/failure/dispute/remove"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(failures(&pool).await.len(), 2);
+    let audited = "SELECT count(*) FROM audit_log WHERE action LIKE 'deployment.failure_dispute%'";
+    assert_eq!(count(&pool, audited).await, 2);
+}
+
 /// The hotfix need not be the commit that was deployed: it came with what was merged since the deployment before.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_hotfix_among_the_changes_of_a_deployment_counts(pool: PgPool) {

@@ -43,6 +43,40 @@ async fn a_source_is_set_up_and_its_secret_shown_once(pool: PgPool) {
     assert!(!sealed.windows(64).any(|bytes| bytes == secret.as_bytes()));
 }
 
+/// Whoever set a source up yesterday finds the steps on its page, without the secret, and what came of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_source_tells_how_it_is_set_up_and_what_came(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let key_file = folder.path().join("key");
+    let arguments = ["--key-file", key_file.to_str().unwrap(), "--public-url", "https://costs.example.com"];
+    let mut app = support::app_with(pool.clone(), support::config(&arguments)).await;
+    app.sign_in(Role::Admin).await;
+    let made = app.post_form(PATH, &[("name", "shop")]).await.body;
+    let is_secret = |part: &&str| part.get(..64).is_some_and(|part| part.bytes().all(|b| b.is_ascii_hexdigit()));
+    let secret = &made.split("<code>").find(is_secret).unwrap()[..64];
+    let id = support::count(&pool, "SELECT event_source_id FROM event_source WHERE name = 'shop'").await;
+    let page = app.get(&format!("{PATH}/{id}")).await.body;
+    assert!(!page.contains(secret));
+    for part in [
+        "https://costs.example.com/webhooks/github/shop",
+        "<code>‹secret›</code>",
+        "Workflow runs",
+        "payload calls “service”",
+        "/unmapped?show=deployments",
+        "Nothing came yet.",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(made.contains("payload calls “service”"), "{made}");
+
+    deliveries(&pool, 5).await;
+    let id = support::count(&pool, "SELECT event_source_id FROM event_source WHERE name = 'api'").await;
+    let page = app.get(&format!("{PATH}/{id}")).await.body;
+    for part in ["5 deliveries among the newest 10,000", "3 read", "2 that could not be read", "key-5"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
 async fn deliveries(pool: &PgPool, count: i32) {
     sqlx::query(
         "INSERT INTO event_delivery (event_source_id, dedupe_key, event_name, headers, body, body_sha256, received_at,

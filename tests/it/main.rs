@@ -31,6 +31,7 @@ mod event_marks;
 mod event_pins;
 mod event_reading;
 mod event_reads;
+mod event_refusals;
 mod event_replay;
 mod event_sources;
 mod events_command;

@@ -155,6 +155,8 @@ GET /deployments signed-in
 GET /deployments.csv signed-in
 GET /deployments/{id} signed-in
 POST /deployments/{id}/failure signed-in
+POST /deployments/{id}/failure/dispute signed-in
+POST /deployments/{id}/failure/dispute/remove signed-in
 POST /deployments/{id}/failure/remove signed-in
 POST /deployments/{id}/notes review
 GET /deployments/{id}/unit-costs.csv money

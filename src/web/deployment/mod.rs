@@ -48,7 +48,7 @@ use chart::BeforeAfter;
 use effect::EffectView;
 pub use effect::{FlagRow, flags, standing};
 use export::export;
-use failure::FailureRow;
+use failure::FailureSection;
 pub use failure::sentence as failure_sentence;
 use figure_changes::FigureChangeRow;
 use others::Others;
@@ -99,10 +99,8 @@ struct DeploymentPage {
     context: Vec<ContextRow>,
     context_note: String,
     context_href: String,
-    /// Why it counts as failed although it went live.
-    failures: Vec<FailureRow>,
+    failure: FailureSection,
     match_section: MatchSection,
-    is_marked: bool,
     /// Others of the same billing day, which its cost cannot be told from.
     change_set: ChangeSet,
     /// When it began and how long it took; may be empty.
@@ -255,6 +253,7 @@ async fn show(
     let releases = release_lists::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let failures = change_failures::of_deployment(&mut snapshot, id).await?;
+    let dispute = change_failures::dispute_of(&mut snapshot, id).await?;
     let path = format!("/deployments/{id}");
     let raw = row.environment_raw.as_deref();
     let mut match_section = MatchSection::new(path, &matching, &row.service_raw, raw, &row.attributes);
@@ -280,8 +279,7 @@ async fn show(
         context: context.rows(),
         context_note: context.note(),
         context_href: context.href(),
-        is_marked: failures.iter().any(|one| one.reason == "marked"),
-        failures: failures.iter().map(failure::row).collect(),
+        failure: FailureSection::new(&failures, dispute),
         match_section,
         change_set,
         course: course::course(&row),

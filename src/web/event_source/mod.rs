@@ -1,23 +1,34 @@
-//! `/settings/event-sources/{id}`: how a source is read through its API beside what it sends, and what came of it.
+//! `/settings/event-sources/{id}`: how a source is set up, what came of it, and how it is read through its API beside what
+//! it sends.
 
 pub mod change;
 
-use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, moments, secret};
+use super::connect_steps::{self, HIDDEN_SECRET, Steps};
+use super::event_sources::own_address;
+use super::webhook_refusals::{self, Note};
+use super::{
+    AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, filters, moments, secret,
+};
 use crate::events::Sender;
 use crate::events::listed::Api;
+use crate::store::event_deliveries::Shown;
+use crate::store::event_deliveries_of_source::{self, CountsOfSource, LOOKED_AT_MAX};
 use crate::store::event_reads::{self, EventRead, READ_EVENT_SOURCE, ReadRepository, ReadRun};
 use crate::store::event_sources::{self, EventSource};
-use crate::store::jobs;
+use crate::store::{event_refusals, jobs};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use change::Wanted;
 use serde::Deserialize;
 
 /// Reads on the page.
 const RUNS_SHOWN: i64 = 20;
+/// Deliveries on the page.
+const DELIVERIES_SHOWN: i64 = 20;
 /// What can be chosen between reads, in minutes, with what it is called.
 const INTERVALS: [(i32, &str); 5] =
     [(15, "15 minutes"), (60, "hour"), (180, "3 hours"), (720, "12 hours"), (1440, "day")];
@@ -51,6 +62,13 @@ struct ReadForm {
 struct EventSourcePage {
     page: Page,
     source: EventSource,
+    refused: Option<Note>,
+    /// Where it posts to.
+    address: String,
+    /// How it is set up, without the secret; `None` for what is posted to the API.
+    steps: Option<Steps>,
+    deliveries: Vec<Shown>,
+    counts: CountsOfSource,
     api: Option<Api>,
     reading: Option<EventRead>,
     repositories: Vec<ReadRepository>,
@@ -67,6 +85,14 @@ impl EventSourcePage {
 
     fn kind(&self) -> &'static str {
         Sender::of(&self.source.kind).map_or("API and costwake deploy", |sender| sender.label)
+    }
+
+    fn has_previous(&self) -> bool {
+        self.source.previous_valid_until(self.page.now).is_some()
+    }
+
+    fn looked_at_max(&self) -> String {
+        filters::grouped(&LOOKED_AT_MAX.into(), 0)
     }
 
     fn has_token(&self) -> bool {
@@ -119,19 +145,49 @@ fn path(event_source_id: i64) -> String {
     format!("/settings/event-sources/{event_source_id}")
 }
 
-async fn show(State(app): State<AppState>, principal: Principal, Path(id): Path<i64>) -> Result<EventSourcePage> {
-    page(&app, &principal, id, None, String::new()).await
+async fn show(
+    State(app): State<AppState>,
+    principal: Principal,
+    headers: HeaderMap,
+    Path(id): Path<i64>,
+) -> Result<EventSourcePage> {
+    page(&app, &principal, &headers, id, None).await
+}
+
+/// A form that was not saved, and why.
+struct Unsaved {
+    form: ReadForm,
+    message: String,
+}
+
+// Where a source posts to, and how it is set up.
+fn setup(app: &AppState, headers: &HeaderMap, source: &EventSource) -> (String, Option<Steps>) {
+    let own = own_address(app, headers);
+    match Sender::of(&source.kind) {
+        Some(sender) => {
+            let address = format!("{own}/webhooks/{}/{}", sender.key, source.name);
+            let steps = connect_steps::steps(sender, &address, HIDDEN_SECRET);
+            (address, Some(steps))
+        }
+        None => (format!("{own}/api/v1/deployments"), None),
+    }
 }
 
 async fn page(
     app: &AppState,
     principal: &Principal,
+    headers: &HeaderMap,
     id: i64,
-    form: Option<ReadForm>,
-    message: String,
+    unsaved: Option<Unsaved>,
 ) -> Result<EventSourcePage> {
+    app.webhook_refusals.write(&app.pools).await;
     let mut snapshot = app.pools.snapshot().await?;
     let source = event_sources::get(&mut snapshot, id).await?.ok_or(Error::NotFound)?;
+    let refused = event_refusals::recent(&mut snapshot, Some(id), app.now()).await?;
+    let refused = refused.first().map(|recent| webhook_refusals::note(&source, recent));
+    let (address, steps) = setup(app, headers, &source);
+    let deliveries = event_deliveries_of_source::latest(&mut snapshot, id, DELIVERIES_SHOWN).await?;
+    let counts = event_deliveries_of_source::counts(&mut snapshot, id).await?;
     let api = Api::of(&source.kind);
     let reading = event_reads::get(&mut *snapshot, id).await?;
     let repositories = event_reads::repositories(&mut *snapshot, id).await?;
@@ -140,6 +196,7 @@ async fn page(
     let is_running = job.is_some_and(|job| matches!(job.state.as_str(), "waiting" | "running"));
     let title = format!("{} · Event sources", source.name);
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::EventSources).await?;
+    let (form, message) = unsaved.map_or((None, String::new()), |unsaved| (Some(unsaved.form), unsaved.message));
     let form = form.unwrap_or_else(|| ReadForm {
         address: reading.as_ref().map_or_else(
             || api.map_or_else(String::new, |api| api.public_address().into()),
@@ -149,13 +206,29 @@ async fn page(
         every_minutes: reading.as_ref().map_or(60, |reading| reading.every_minutes).to_string(),
         ..ReadForm::default()
     });
-    Ok(EventSourcePage { page, source, api, reading, repositories, runs, is_running, form, message })
+    Ok(EventSourcePage {
+        page,
+        source,
+        refused,
+        address,
+        steps,
+        deliveries,
+        counts,
+        api,
+        reading,
+        repositories,
+        runs,
+        is_running,
+        form,
+        message,
+    })
 }
 
 async fn save(
     State(app): State<AppState>,
     principal: Principal,
     from: ClientAddress,
+    headers: HeaderMap,
     Path(id): Path<i64>,
     Form(form): Form<ReadForm>,
 ) -> Result<Response> {
@@ -172,7 +245,8 @@ async fn save(
             let (status, message) = (error.status(), error.to_string());
             // A secret is not written into a page again.
             let form = ReadForm { token: String::new(), ..form };
-            Ok((status, page(&app, &principal, id, Some(form), message).await?).into_response())
+            let unsaved = Unsaved { form, message };
+            Ok((status, page(&app, &principal, &headers, id, Some(unsaved)).await?).into_response())
         }
         Err(error) => Err(error),
     }

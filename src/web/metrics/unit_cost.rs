@@ -139,6 +139,11 @@ pub(super) async fn section(
         section.empty = "Values of this metric do not add up, so that no cost can be divided by them.";
         return Ok(Some(section));
     }
+    if !metric.has_unit_cost() {
+        section.empty = "Nobody has said yet what this metric counts, and in which unit: once somebody does, the cost of a unit \
+                         stands here.";
+        return Ok(Some(section));
+    }
     let Some(read) = Read::of(conn, &principal.scope(), metric, bills).await? else {
         section.empty = "No complete day of bills is known yet. Once there is one, the cost of a unit stands here.";
         return Ok(Some(section));
@@ -188,7 +193,7 @@ pub(super) async fn export(
     let mut table =
         Table::new(&["Metric", "Service", "Day", "BillingCurrency", "Cost", "Usage", "UnitCostPer", "UnitCost"]);
     let read =
-        if metric.is_summed() { Read::of(&mut snapshot, &principal.scope(), &metric, &bills).await? } else { None };
+        if metric.has_unit_cost() { Read::of(&mut snapshot, &principal.scope(), &metric, &bills).await? } else { None };
     for read in read.iter() {
         for (currency, costs) in &read.costs {
             for (service, by_day) in costs {

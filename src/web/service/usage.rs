@@ -130,7 +130,7 @@ pub(super) async fn read(
         rows: read.into_iter().map(|(_, row, _)| row).collect(),
         chart,
         chosen,
-        choices: all.into_values().filter(Metric::is_summed).map(|metric| metric.metric).collect(),
+        choices: all.into_values().filter(Metric::has_unit_cost).map(|metric| metric.metric).collect(),
         can_choose,
         label: span.label(),
         before_label: span.before_label(),
@@ -140,7 +140,7 @@ pub(super) async fn read(
 fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded, lacking: &Lacking) -> UsageRow {
     let usage = usage_by_day(metric, known);
     let mut costs = Vec::new();
-    if metric.is_summed() {
+    if metric.has_unit_cost() {
         let usage = billed(usage.clone(), |day| span.has_bill(day) && !lacking.has(day));
         for currency in &days.currencies {
             let by_day = costs_by_day(days, currency);
@@ -169,7 +169,7 @@ fn usage_by_day(metric: &Metric, known: &[MetricDay]) -> BTreeMap<NaiveDate, Big
 
 // Of the first currency of the page: bars of two would not be of one height.
 fn chart(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded, lacking: &Lacking) -> Option<UnitChart> {
-    let currency = days.currencies.first().filter(|_| metric.is_summed())?;
+    let currency = days.currencies.first().filter(|_| metric.has_unit_cost())?;
     let usage = billed(usage_by_day(metric, known), |day| span.has_bill(day) && !lacking.has(day));
     let costs = costs_by_day(days, currency);
     let units = metric.unit_cost_per;
@@ -287,8 +287,10 @@ pub(super) async fn choose(
         let metric = Some(form.metric.as_str()).filter(|metric| !metric.is_empty());
         if let Some(metric) = metric {
             let known = metrics::get(change.conn(), metric).await?;
-            if !known.is_some_and(|metric| metric.is_summed()) {
-                return Err(Error::Invalid("A unit cost needs a metric whose values add up.".into()));
+            if !known.is_some_and(|metric| metric.has_unit_cost()) {
+                return Err(Error::Invalid(
+                    "A unit cost needs a metric whose values add up and whose meaning is stated.".into(),
+                ));
             }
         }
         metrics::set_unit_metric(change.conn(), service.service_id, metric).await?;

@@ -45,7 +45,7 @@ pub async fn form(conn: &mut Snapshot, service_id: i64, slug: &str, own: &[Strin
     let stated = workload_goals::list(conn, Some(&[service_id])).await?;
     Ok(GoalForm {
         slug: slug.to_owned(),
-        metrics: known.iter().filter(is_own).filter(|one| one.is_summed()).map(|one| one.metric.clone()).collect(),
+        metrics: known.iter().filter(is_own).filter(|one| one.has_unit_cost()).map(|one| one.metric.clone()).collect(),
         durations: known
             .iter()
             .filter(is_own)
@@ -122,9 +122,10 @@ async fn checked(
         }));
     }
     let unit = metrics::get(&mut *conn, metric).await?;
-    if !unit.is_some_and(|metric| metric.is_summed()) {
+    if !unit.is_some_and(|metric| metric.has_unit_cost()) {
         return Err(Error::Invalid(
-            "A goal needs a metric whose values add up, such as requests or pipeline runs.".into(),
+            "A goal needs a metric whose values add up and whose meaning is stated, such as requests or pipeline runs."
+                .into(),
         ));
     }
     let duration_metric = asked.duration_metric.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());

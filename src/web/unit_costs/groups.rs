@@ -118,10 +118,11 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
 // The metric that is asked for. It joins these, whatever it has values of.
 async fn asked_for(conn: &mut Snapshot, view: &View, names: &mut Vec<String>) -> Result<Option<Metric>> {
     let Some(name) = view.text("metric") else { return Ok(None) };
-    let metric = metrics::get(conn, name).await?.filter(Metric::is_summed);
+    let metric = metrics::get(conn, name).await?.filter(Metric::has_unit_cost);
     let metric = metric.ok_or_else(|| {
         Error::Invalid(format!(
-            "metric={name} has no unit cost. Allowed: a metric of /metrics whose values add up, such as requests."
+            "metric={name} has no unit cost. Allowed: a metric of /metrics whose values add up and whose meaning is \
+             stated, such as requests."
         ))
     })?;
     if !names.contains(&metric.metric) {

@@ -135,7 +135,7 @@ pub async fn workloads(
             costs.keys().filter(|(id, _)| *id == service.service_id).map(|(_, currency)| currency).collect();
         let lacking = bills.lacking(&[service.service_id]);
         let (mut told, mut has_unit) = (Vec::<Workload>::new(), false);
-        for metric in own.iter().filter(|metric| metric.is_summed()) {
+        for metric in own.iter().filter(|metric| metric.has_unit_cost()) {
             let goal = goals.iter().find(|goal| goal.service_id == service.service_id && goal.metric == metric.metric);
             let duration = duration(metric, &own, goal, &usage, sides);
             let is_billed = |day| bills.has_bill(day) && !lacking.has(day);

@@ -274,6 +274,39 @@ async fn a_metric_gets_its_meaning(pool: PgPool) {
     assert_eq!(conflict.status, StatusCode::CONFLICT, "{}", conflict.body);
 }
 
+/// A name that no metric has makes one: the answer and the pages say so, and no cost is divided by it until somebody says
+/// what it is.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_mistyped_name_is_told_and_has_no_unit_cost(pool: PgPool) {
+    let app = shop(&pool).await;
+    let token = ingest(&app).await;
+    let values =
+        json!({ "points": [point("shop", "2026-10-29", json!(10000)), point("shop", "2026-10-31", json!(20000))] });
+    let made = send(&app, &token, "requets", values.clone()).await;
+    assert_eq!((&made["metric"]["created"], &made["metric"]["is_assumed"]), (&json!(true), &json!(true)), "{made}");
+    assert!(made["metric"]["note"].as_str().unwrap().contains("There was no metric “requets”"), "{made}");
+    let again = send(&app, &token, "requets", values).await;
+    assert_eq!((&again["metric"]["created"], &again["metric"]["is_assumed"]), (&json!(false), &json!(true)), "{again}");
+    assert!(app.get("/metrics").await.body.contains("New, without unit and meaning"));
+    assert!(app.get("/metrics/requets").await.body.contains("no unit cost is made of them"));
+
+    let reader = app.token(TokenScope::Read, Role::Finance).await;
+    let asked = "/api/v1/unit-costs?period=2026-10-29..2026-10-31&metric=requets";
+    let refused = app.api("GET", asked, &reader, Value::Null).await;
+    assert!(refused.status != StatusCode::OK && refused.body.contains("has no unit cost"), "{}", refused.body);
+    let url = "/services/shop?period=2026-10-29..2026-10-31";
+    assert!(!app.get(url).await.body.contains("Unit cost, per"));
+
+    let form = [("meaning", "requests"), ("unit", "requests"), ("over_hours", "sum"), ("over_services", "sum")];
+    let saved = app.post_form("/metrics/requets", &form).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(app.api("GET", asked, &reader, Value::Null).await.status, StatusCode::OK);
+    assert!(app.get(url).await.body.contains("Unit cost, per unit of requests"));
+    let known = send(&app, &token, "requests", json!({ "points": [point("shop", "2026-10-29", json!(1))] })).await;
+    let expected = json!({ "name": "requests", "created": false, "is_assumed": false, "note": null });
+    assert_eq!(known["metric"], expected, "{known}");
+}
+
 /// A file by the page: every wrong line is told beside the form, and nothing is taken.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_file_is_taken_by_the_page(pool: PgPool) {

@@ -15,6 +15,12 @@ use costwake::store::{Role, Scope, metrics};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+// Takes usage in, and says what it is: no cost is divided by what nobody said the meaning of.
+async fn import_stated(pool: &PgPool, text: &[u8]) {
+    metrics_import::import(&pools(pool), text, "test", "", now()).await.unwrap();
+    sqlx::query("UPDATE metric SET is_assumed = false").execute(pool).await.unwrap();
+}
+
 async fn usage_by_environment(world: &World, metric: &str) -> Vec<String> {
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     let path = format!("/api/v1/unit-costs?by=env&metric={metric}&period=2026-10");
@@ -36,7 +42,7 @@ async fn usage_without_an_environment_counts_where_its_service_is(db: PgPool) {
     for at in day("2026-10-01").iter_days().take(31) {
         text.push_str(&format!("visits,checkout,{at},1,\nvisits,search,{at},10,\nviews,search,{at},3,staging\n"));
     }
-    metrics_import::import(&pools(&db), text.as_bytes(), "test", "", now()).await.unwrap();
+    import_stated(&db, text.as_bytes()).await;
     // The search costs nothing in staging, and neither does anything in test.
     assert_eq!(usage_by_environment(&world, "visits").await, ["production 341", "staging 31"]);
     assert_eq!(usage_by_environment(&world, "views").await, ["staging 93"]);
@@ -55,7 +61,7 @@ async fn the_best_unit_is_told_where_nobody_chooses(pool: PgPool) {
         ("metric,service,day,value\nfilms,shop,2026-10-30,5\n", "films"),
         ("metric,service,day,value\nrequests,shop,2026-10-30,10000\n", "requests"),
     ] {
-        metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
+        import_stated(&pool, text.as_bytes()).await;
         let told = app.api("GET", "/api/v1/unit-costs?period=2026-10", &token, Value::Null).await.json();
         assert_eq!(told["metric"], expected, "{told}");
     }
@@ -72,7 +78,7 @@ async fn a_unit_without_a_cost_is_not_told_where_another_has_one(pool: PgPool) {
         ("films,shop,2026-10-30,5\n", "films"),
     ] {
         let text = format!("metric,service,day,value\n{usage}");
-        metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
+        import_stated(&pool, text.as_bytes()).await;
         let told = app.api("GET", path, &token, Value::Null).await.json();
         assert_eq!(told["metric"], expected, "{told}");
     }
@@ -98,7 +104,7 @@ async fn a_unit_of_the_period_goes_before_one_that_ended(pool: PgPool) {
         ("films,shop,2026-10-30,5\n", "films"),
     ] {
         let text = format!("metric,service,day,value\n{usage}");
-        metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
+        import_stated(&pool, text.as_bytes()).await;
         for by in ["service", "product"] {
             let told = app.api("GET", &format!("{path}&by={by}"), &token, Value::Null).await.json();
             assert_eq!(told["metric"], expected, "{by}: {told}");
@@ -118,7 +124,7 @@ async fn the_best_unit_is_that_of_the_part_that_is_asked_for(pool: PgPool) {
         text.push_str(&format!("{metric},shop,2026-10-30,5\n"));
     }
     text.push_str("films,search,2026-10-30,5\n");
-    metrics_import::import(&pools(&pool), text.as_bytes(), "test", "", now()).await.unwrap();
+    import_stated(&pool, text.as_bytes()).await;
     let token = app.token(TokenScope::Read, Role::Finance).await;
     for (asked, expected) in [
         ("", "orders"),
@@ -146,7 +152,7 @@ async fn the_minutes_of_jobs_are_no_unit(pool: PgPool) {
     assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.body);
     pipeline_usage::count(&pools(&pool), now()).await.unwrap();
     let calls = b"metric,service,day,value\ncall_minutes,shop,2026-10-30,7\n";
-    metrics_import::import(&pools(&pool), calls, "test", "", now()).await.unwrap();
+    import_stated(&pool, calls).await;
 
     let mut conn = pool.acquire().await.unwrap();
     let expected = ["call_minutes", "e2e_jobs", "pipeline_runs", "e2e_minutes", "pipeline_minutes"];
@@ -174,7 +180,7 @@ async fn minutes_are_those_of_jobs_as_long_as_a_rule_counts_them(pool: PgPool) {
     let app = opened(&pool, &[Line::of("2026-10", 30, "shop", "30")]).await;
     run(&pool, "1", "acme/shop", "2026-10-30T10:00:00Z", 120, json!({ "pipeline": "e2e" })).await;
     let calls = b"metric,service,day,value\ncall_minutes,shop,2026-10-30,7\n";
-    metrics_import::import(&pools(&pool), calls, "test", "", now()).await.unwrap();
+    import_stated(&pool, calls).await;
     // Of the second kind there is no run: its minutes are what somebody sent.
     for (kind, repo) in [("e2e", "acme/shop"), ("call", "acme/phone")] {
         let fields = [("attribute", "repo"), ("operator", "equals"), ("value", repo), ("kind", kind)];
@@ -211,12 +217,12 @@ async fn a_unit_without_a_cost_hides_none(pool: PgPool) {
     }
     pipeline_usage::count(&pools(&pool), now()).await.unwrap();
     let requests = b"metric,service,day,value\nrequests,shop,2026-10-29,0\nrequests,shop,2026-10-30,0\n";
-    metrics_import::import(&pools(&pool), requests, "test", "", now()).await.unwrap();
+    import_stated(&pool, requests).await;
     let url = "/services/shop?period=2026-10-29..2026-10-31";
     let page = app.get(url).await.body;
     assert!(page.contains("Unit cost, per unit of runs"), "{page}");
     let requests = b"metric,service,day,value\nrequests,shop,2026-10-29,1000\n";
-    metrics_import::import(&pools(&pool), requests, "test", "", now()).await.unwrap();
+    import_stated(&pool, requests).await;
     let page = app.get(url).await.body;
     assert!(page.contains("Unit cost, per 1,000 requests") && !page.contains("per unit of runs"), "{page}");
 }
