@@ -1,12 +1,13 @@
 //! Pinning a deployment to services and an environment, and letting rules decide again.
 
 use super::super::mapping_change::{self, Done, MappingChange};
-use super::super::matched::PinPlaces;
+use super::super::matched::{MatchSection, PinPlaces};
 use super::super::pin_places::{Asked, PinForm, asked_place};
 use super::super::{AppState, ClientAddress, Error, Policy, Principal, Result, Routes};
 use crate::rollup::map_deployments;
 use crate::store::deployment_costs::ServedService;
 use crate::store::deployment_lists::Row;
+use crate::store::pins::Matching;
 use crate::store::{catalogue, deployment_pins, locks, service_costs};
 use axum::Form;
 use axum::extract::{Path, State};
@@ -93,8 +94,26 @@ pub async fn unpin(app: AppState, principal: Principal, address: ClientAddress, 
     .await
 }
 
+/// How a deployment was matched, with what may be done about it.
+pub(super) async fn section(
+    conn: &mut PgConnection,
+    principal: &Principal,
+    row: &Row,
+    services: &[ServedService],
+    matching: &Matching,
+) -> Result<MatchSection> {
+    let path = format!("/deployments/{}", row.deployment_id);
+    let raw = row.environment_raw.as_deref();
+    let section = MatchSection::new(path, matching, &row.service_raw, raw, &row.attributes);
+    if !Policy::Bills.allows(principal) {
+        return Ok(section);
+    }
+    let places = places(conn, row, services).await?;
+    Ok(section.pinnable(!services.is_empty(), Some(places)))
+}
+
 /// The known names, with where the deployment belongs now chosen.
-pub async fn places(conn: &mut PgConnection, row: &Row, services: &[ServedService]) -> Result<PinPlaces> {
+async fn places(conn: &mut PgConnection, row: &Row, services: &[ServedService]) -> Result<PinPlaces> {
     let known = catalogue::service::list(&mut *conn).await?;
     let mut environments = service_costs::choices(conn).await?.environments;
     // Of previews only the newest are offered.

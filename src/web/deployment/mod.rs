@@ -254,13 +254,7 @@ async fn show(
     let runs = pipeline_runs::of_deployment(&mut snapshot, id, BESIDE_COUNT_MAX).await?;
     let failures = change_failures::of_deployment(&mut snapshot, id).await?;
     let dispute = change_failures::dispute_of(&mut snapshot, id).await?;
-    let path = format!("/deployments/{id}");
-    let raw = row.environment_raw.as_deref();
-    let mut match_section = MatchSection::new(path, &matching, &row.service_raw, raw, &row.attributes);
-    if Policy::Bills.allows(&principal) {
-        let places = matching::places(&mut snapshot, &row, &services).await?;
-        match_section = match_section.pinnable(!services.is_empty(), Some(places));
-    }
+    let match_section = matching::section(&mut snapshot, &principal, &row, &services, &matching).await?;
     let environment = row.environment_name.clone().or_else(|| row.environment_raw.clone());
     Ok(DeploymentPage {
         is_stale: events::is_stale(&row.status, row.status_at, page.now),
