@@ -65,12 +65,15 @@ async fn a_wrong_secret_is_told_where_people_look(pool: PgPool) {
     assert_eq!(support::count(&pool, counted).await, 40);
 }
 
+/// A kind of source, what comes with a webhook, what the answer says, and what the source's page says.
+type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 /// Each reason is told for itself.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_is_missing_unknown_or_old_is_told_apart(pool: PgPool) {
     let (app, _folder) = admin(&pool).await;
     let old = [("webhook-id", "1"), ("webhook-timestamp", "1614265330"), ("webhook-signature", "v1,AAAA")];
-    let cases: [(&str, &[(&str, &str)], &str, &str); 5] = [
+    let cases: [Refused<'_>; 5] = [
         ("bitbucket", &[], "x-hub-signature is missing", "the signature is missing"),
         ("argocd", &[], "The token is missing", "the token is missing"),
         ("atlantis", &[("authorization", "Bearer wrong")], "The token is not", "the token is unknown"),

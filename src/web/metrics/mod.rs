@@ -16,7 +16,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, One};
 use definition::DefinitionForm;
 use serde::Deserialize;
 use sqlx::PgConnection;
@@ -58,7 +58,7 @@ pub fn href(metric: &str) -> String {
 
 /// A value with at most two decimals, below one with four; whole numbers have none.
 pub fn written(value: &BigDecimal) -> String {
-    let decimals = if value.abs() < BigDecimal::from(1) { 4 } else { 2 };
+    let decimals = if value.abs() < BigDecimal::one() { 4 } else { 2 };
     let rounded = value.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp).normalized();
     let (_, scale) = rounded.as_bigint_and_exponent();
     filters::grouped(&rounded, scale.max(0))
