@@ -260,16 +260,16 @@ pub async fn events(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Unm
     .await
 }
 
-/// Rows of all lists of what is open: charges of these days, deployments and operational events. Pipelines are not, since
-/// most of them need no rule.
-pub async fn open_row_count(conn: &mut PgConnection, scope: &Scope, days: Option<DateRange>) -> sqlx::Result<i64> {
-    let charges = match days {
-        Some(days) => charges(&mut *conn, scope, days, 1).await?.first().map_or(0, |row| row.row_count),
-        None => 0,
-    };
+/// Rows of the list of charges of these days. They change with a publication only.
+pub async fn charge_row_count(conn: &mut PgConnection, scope: &Scope, days: Option<DateRange>) -> sqlx::Result<i64> {
+    let Some(days) = days else { return Ok(0) };
+    Ok(charges(conn, scope, days, 1).await?.first().map_or(0, |row| row.row_count))
+}
+
+/// Rows of the lists of deployments and operational events. Pipelines are not counted, since most of them need no rule.
+pub async fn event_row_count(conn: &mut PgConnection) -> sqlx::Result<i64> {
     let deployments = deployments(&mut *conn, 1).await?.first().map_or(0, |row| row.row_count);
-    let events = events(conn, 1).await?.first().map_or(0, |row| row.row_count);
-    Ok(charges + deployments + events)
+    Ok(deployments + events(conn, 1).await?.first().map_or(0, |row| row.row_count))
 }
 
 /// What a rule takes now.

@@ -29,7 +29,14 @@ impl AppParts {
         if let Some(count) = kept.get(&bills.seen, &question) {
             return Ok(*count);
         }
-        let count = unmapped::open_row_count(conn, scope, days).await?;
+        // Daily sums are asked once a publication: webhooks change what is seen all the time.
+        let kept_charges = &self.kept_costs.unmapped_charges;
+        let charges = match kept_charges.get(&bills.publication_id, &question) {
+            Some(charges) => charges,
+            None => Arc::new(unmapped::charge_row_count(&mut *conn, scope, days).await?),
+        };
+        kept_charges.keep(bills.publication_id, question.clone(), &charges, 0);
+        let count = *charges + unmapped::event_row_count(conn).await?;
         kept.keep(bills.seen.clone(), question, &Arc::new(count), 0);
         Ok(count)
     }

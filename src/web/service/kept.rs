@@ -41,6 +41,8 @@ pub struct KeptCosts {
     pub bills: Kept<String, Freshness, 1>,
     /// How many rows are unmapped, by what a view of the database saw.
     pub unmapped: Kept<String, i64, UNMAPPED_COUNT_MAX>,
+    /// How many of them are charges, by the last publication.
+    pub unmapped_charges: Kept<i64, i64, UNMAPPED_COUNT_MAX>,
     /// All that a service's page is read from, by what a view of the database saw
     /// ([`crate::store::freshness::Freshness::seen`]).
     pub readings: Kept<String, Readings, READING_COUNT_MAX>,

@@ -83,6 +83,8 @@ async fn stop_who_waits(db: &PgPool) {
 async fn lines_that_take_too_long_say_how_to_ask_for_less(db: PgPool) {
     let world = seeded(&db).await;
     let finance = world.finance().await;
+    // What every page counts is known.
+    assert_eq!(finance.get("/services").await.status, StatusCode::OK);
     let mut other = db.begin().await.unwrap();
     other.execute("LOCK TABLE daily_cost_by_key IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let (page, ()) = tokio::join!(finance.get("/charges?billing=2026-10&cur=USD"), stop_who_waits(&db));
