@@ -267,7 +267,7 @@ async fn operational_events_without_a_service_are_listed_and_mapped(pool: PgPool
         "incident",
         "no service named “Checkout (24x7)”",
         "Orders fail",
-        "<td class=\"n\">2</td>",
+        "data-label=\"Events\">2</td>",
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
