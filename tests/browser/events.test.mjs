@@ -90,7 +90,7 @@ test("what no service has is pinned and let go again without the script", option
   // There is no match to keep.
   assert.equal(await main.getByRole("button", { name: "Pin this match" }).count(), 0);
 
-  await page.getByLabel("Service", { exact: true }).selectOption("edge-cdn");
+  await page.getByLabel("It is of", { exact: true }).selectOption("edge-cdn");
   await page.getByLabel("Environment", { exact: true }).selectOption("");
   await page.getByRole("button", { name: "Pin it there" }).click();
   assert.deepEqual([new URL(page.url()).pathname, new URL(page.url()).hash], [path, "#h-match"]);
