@@ -33,9 +33,12 @@ impl AppParts {
         let kept_charges = &self.kept_costs.unmapped_charges;
         let charges = match kept_charges.get(&bills.publication_id, &question) {
             Some(charges) => charges,
-            None => Arc::new(unmapped::charge_row_count(&mut *conn, scope, days).await?),
+            None => {
+                let charges = Arc::new(unmapped::charge_row_count(&mut *conn, scope, days).await?);
+                kept_charges.keep(bills.publication_id, question.clone(), &charges, 0);
+                charges
+            }
         };
-        kept_charges.keep(bills.publication_id, question.clone(), &charges, 0);
         let count = *charges + unmapped::event_row_count(conn).await?;
         kept.keep(bills.seen.clone(), question, &Arc::new(count), 0);
         Ok(count)

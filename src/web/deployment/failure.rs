@@ -124,18 +124,7 @@ async fn unmark(
     address: ClientAddress,
     Path(id): Path<i64>,
 ) -> Result<Redirect> {
-    detached(async move {
-        let mut transaction = app.pools.web.begin().await?;
-        deployment_lists::get(&mut transaction, id).await?.ok_or(Error::NotFound)?;
-        if change_failures::unmark(&mut transaction, id).await? {
-            let (from, subject) = (address.to_string(), format!("deployment {id}"));
-            let action = "deployment.failure_mark_removed";
-            audit::insert(&mut transaction, app.now(), &principal.login, &from, action, &subject, json!({})).await?;
-        }
-        transaction.commit().await?;
-        Ok(Redirect::to(&format!("/deployments/{id}")))
-    })
-    .await
+    take_back(app, principal, address, id, Said::Mark).await
 }
 
 async fn dispute(
@@ -171,12 +160,33 @@ async fn undispute(
     address: ClientAddress,
     Path(id): Path<i64>,
 ) -> Result<Redirect> {
+    take_back(app, principal, address, id, Said::Dispute).await
+}
+
+/// What somebody said of a deployment.
+enum Said {
+    Mark,
+    Dispute,
+}
+
+async fn take_back(
+    app: AppState,
+    principal: Principal,
+    address: ClientAddress,
+    id: i64,
+    said: Said,
+) -> Result<Redirect> {
     detached(async move {
         let mut transaction = app.pools.web.begin().await?;
         deployment_lists::get(&mut transaction, id).await?.ok_or(Error::NotFound)?;
-        if change_failures::undispute(&mut transaction, id).await? {
+        let (was_said, action) = match said {
+            Said::Mark => (change_failures::unmark(&mut transaction, id).await?, "deployment.failure_mark_removed"),
+            Said::Dispute => {
+                (change_failures::undispute(&mut transaction, id).await?, "deployment.failure_dispute_removed")
+            }
+        };
+        if was_said {
             let (from, subject) = (address.to_string(), format!("deployment {id}"));
-            let action = "deployment.failure_dispute_removed";
             audit::insert(&mut transaction, app.now(), &principal.login, &from, action, &subject, json!({})).await?;
         }
         transaction.commit().await?;
