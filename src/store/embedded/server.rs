@@ -75,7 +75,7 @@ pub(super) fn start(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Bin
             Process::Foreign => remove_pid_file(folder)?,
             Process::Gone => {}
         }
-        prepare(folder, sockets, owner)?;
+        prepare(folder, sockets, owner, binaries)?;
         let mut pg_ctl = owner.command(folder, &binaries.program("pg_ctl"));
         pg_ctl
             .args(["start", "--silent", "--wait", "--timeout", START_SECONDS_MAX, "--pgdata"])
@@ -101,12 +101,21 @@ pub(super) fn start(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Bin
 }
 
 /// The folder of the socket, the settings, and a new log.
-fn prepare(folder: &Path, sockets: &Path, owner: &Owner) -> Result<(), EmbeddedError> {
+fn prepare(folder: &Path, sockets: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
     make_private(sockets, owner)?;
     let named_sockets = if sockets.starts_with(folder) { Path::new("socket") } else { sockets };
-    let settings = settings_file::text(named_sockets, settings_file::memory_bytes());
+    let packs_by_lz4 = packs_by_lz4(folder, owner, binaries)?;
+    let settings = settings_file::text(named_sockets, settings_file::memory_bytes(), packs_by_lz4);
     write(&folder.join("costwake.conf"), &settings, owner)?;
     server_log::renew(folder)
+}
+
+// Whether this build of PostgreSQL has lz4, which it can be built without: it would not start with a setting it does
+// not know. Asked without the cluster's own settings, which may not be written yet.
+fn packs_by_lz4(folder: &Path, owner: &Owner, binaries: &Binaries) -> Result<bool, EmbeddedError> {
+    let mut postgres = owner.command(folder, &binaries.program("postgres"));
+    postgres.args(settings_file::PACKS_BY_LZ4).args(["-c", "config_file=/dev/null", "-D"]).arg(owner.name(folder));
+    Ok(run(&mut postgres)?.is_ok())
 }
 
 /// Stops the server after a checkpoint; sessions that are open are ended.

@@ -8,12 +8,16 @@ pub(super) const MAIN: &str = "# costwake.conf is written anew at each start. Se
 
 const MIB: u64 = 1 << 20;
 
+/// How a server is asked whether it was built with the packing that [`text`] may name.
+pub(super) const PACKS_BY_LZ4: &[&str] = &["-C", "wal_compression", "-c", "wal_compression=lz4"];
+
 /// The text of costwake.conf.
-pub(super) fn text(socket_folder: &Path, memory_bytes: u64) -> String {
+pub(super) fn text(socket_folder: &Path, memory_bytes: u64, packs_by_lz4: bool) -> String {
     let shared_mib = (memory_bytes / MIB / 8).clamp(64, 4096);
     let maintenance_mib = (memory_bytes / MIB / 32).clamp(64, 1024);
     let cache_mib = (memory_bytes / MIB / 2).max(128);
     let sockets = socket_folder.display().to_string().replace('\'', "''");
+    let packing = if packs_by_lz4 { "lz4" } else { "off" };
     format!(
         "listen_addresses = ''\n\
          unix_socket_directories = '{sockets}'\n\
@@ -34,6 +38,8 @@ pub(super) fn text(socket_folder: &Path, memory_bytes: u64) -> String {
          wal_level = minimal\n\
          max_wal_senders = 0\n\
          backend_flush_after = 512kB\n\
+         # Behind a checkpoint each page that changes is in the log whole: with months of charges, gigabytes a bill.\n\
+         wal_compression = {packing}\n\
          min_wal_size = 256MB\n\
          max_wal_size = 4GB\n\
          checkpoint_timeout = 15min\n\
@@ -65,10 +71,11 @@ mod tests {
 
     #[test]
     fn memory_is_shared_out_within_bounds() {
-        let small = text(Path::new("socket"), 256 * MIB);
+        let small = text(Path::new("socket"), 256 * MIB, false);
         assert!(small.contains("shared_buffers = 64MB\n"));
-        let large = text(Path::new("/tmp/it's"), 256 * 1024 * MIB);
+        let large = text(Path::new("/tmp/it's"), 256 * 1024 * MIB, true);
         assert!(large.contains("shared_buffers = 4096MB\n") && large.contains("'/tmp/it''s'"));
+        assert!(small.contains("\nwal_compression = off\n") && large.contains("\nwal_compression = lz4\n"));
         assert!(large.contains("\nfsync = on\n") && large.starts_with("listen_addresses = ''\n"));
     }
 }
