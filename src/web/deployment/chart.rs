@@ -24,6 +24,8 @@ pub struct BeforeAfter {
     pub has_provisional: bool,
     /// Whether the deployment took days, which are on neither side.
     pub has_rollout: bool,
+    /// Whether the estimate leaves out a day of one of the sides, as it does those of others that share its answer.
+    pub has_left_out: bool,
     /// Whether the line of what was expected is drawn.
     pub has_line: bool,
 }
@@ -34,7 +36,8 @@ pub struct DayRow {
     /// The lines of the day; empty where they are of several services.
     pub href: String,
     pub cost: String,
-    pub side: &'static str,
+    /// Where it lies in the plain comparison, and whether the estimate leaves it out.
+    pub side: String,
 }
 
 /// What all currencies have in common.
@@ -58,6 +61,8 @@ pub struct Setting<'a> {
 
 /// A day on which it was on its way, before the one on which it went live.
 const ROLLOUT: &str = "rollout";
+/// A day that the line passes over: another deployment that shares its answer, or a bill that does not tell of it.
+const LEFT_OUT: &str = "left out of the estimate";
 
 /// Which side of the deployment a day lies on.
 pub fn side(around: &Around, day: NaiveDate) -> &'static str {
@@ -89,15 +94,26 @@ pub fn charts(days: &[ServiceDayCost], setting: &Setting) -> Vec<BeforeAfter> {
     by_currency.iter().map(|(currency, costs)| chart(currency, costs, setting)).collect()
 }
 
+// Where a day is drawn: days of a side that the line passes over are not looked at by the estimate.
+fn side_of_line(around: &Around, line: &BTreeMap<NaiveDate, LineDay>, day: NaiveDate) -> &'static str {
+    let is_within = line.first_key_value().is_some_and(|(first, _)| *first < day)
+        && line.last_key_value().is_some_and(|(last, _)| day < *last);
+    match side(around, day) {
+        "before" | "after" if is_within && !line.contains_key(&day) => LEFT_OUT,
+        side => side,
+    }
+}
+
 #[expect(clippy::float_arithmetic, reason = "positions on a screen")]
 fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Setting) -> BeforeAfter {
     let Setting { around, shown, buckets, .. } = *setting;
     let value = |day: NaiveDate| costs.get(&day).map(position).unwrap_or_default();
+    let mut line = line(setting.lines, currency);
+    let sides: Vec<(NaiveDate, &str)> = shown.days().map(|day| (day, side_of_line(around, &line, day))).collect();
     let series = |class: &str, keep: &[&str]| BarSeries {
         class: class.into(),
-        values: shown.days().map(|day| if keep.contains(&side(around, day)) { value(day) } else { 0.0 }).collect(),
+        values: sides.iter().map(|(day, side)| if keep.contains(side) { value(*day) } else { 0.0 }).collect(),
     };
-    let mut line = line(setting.lines, currency);
     // The line is of usage; the bars hold tax, credits and shared costs too.
     for (day, one) in &mut line {
         let lift = one.actual.map_or(0.0, |actual| value(*day) - actual);
@@ -111,7 +127,8 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
         *excess = above(day).min(*after);
         *after -= *excess;
     }
-    let bars = [series("f-before", &["before"]), series("f-out", &[ROLLOUT, "day of the deployment"]), after, excess];
+    let on_neither = series("f-out", &[ROLLOUT, LEFT_OUT, "day of the deployment"]);
+    let bars = [series("f-before", &["before"]), on_neither, after, excess];
     let band: Vec<BandPoint> = line
         .values()
         .filter_map(|one| {
@@ -136,19 +153,28 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
             (lines, Some(day)) => drill::on(&format!("{lines}&cur={currency}"), day),
         },
         cost: money(&costs.get(&day).cloned().unwrap_or_default(), currency, digits),
-        side: side(around, day),
+        side: match side_of_line(around, &line, day) {
+            LEFT_OUT => format!("{}, {LEFT_OUT}", side(around, day)),
+            side => side.to_owned(),
+        },
     });
     BeforeAfter {
         currency: currency.to_owned(),
         summary: format!(
-            "Daily cost from {}: pale bars before the deployment of {}, full bars after it, with the average of each side as a line.{} All values are in the table below.",
+            "Daily cost from {}: pale bars before the deployment of {}, full bars after it, with {}.{} All values are in the table below.",
             range_label(shown),
             around.day.format("%-d %B %Y"),
+            if band.is_empty() {
+                "the average of each side as a line"
+            } else {
+                "the usage expected without it as a line"
+            },
             began(setting)
         ),
         rows: rows.collect(),
         has_provisional: buckets.provisional_from() < buckets.len(),
         has_rollout: around.has_rollout(),
+        has_left_out: sides.iter().any(|(_, side)| *side == LEFT_OUT),
         has_line: !band.is_empty(),
         chart,
     }
@@ -228,4 +254,36 @@ fn events(setting: &Setting, buckets: &Buckets) -> Vec<Event> {
     };
     let context = setting.context.on_chart(buckets);
     setting.figure_changes.iter().filter_map(event).chain(context).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::comparison::WEEK;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn days_of_a_side_that_the_line_passes_over_are_left_out() {
+        let around = Around::new(day("2026-11-10"), None, Some(day("2026-10-01")), day("2026-11-20"), WEEK);
+        let of = |text: &str| LineDay { day: day(text), actual: Some(1.0), expected: 1.0, low: 0.0, high: 2.0 };
+        let line: BTreeMap<_, _> = ["2026-11-06", "2026-11-08", "2026-11-10", "2026-11-12", "2026-11-14"]
+            .map(|text| (day(text), of(text)))
+            .into();
+        for (on, expected) in [
+            ("2026-11-05", "before"),
+            ("2026-11-06", "before"),
+            ("2026-11-07", LEFT_OUT),
+            ("2026-11-09", LEFT_OUT),
+            ("2026-11-10", "day of the deployment"),
+            ("2026-11-11", LEFT_OUT),
+            ("2026-11-12", "after"),
+            ("2026-11-15", "after"),
+        ] {
+            assert_eq!(side_of_line(&around, &line, day(on)), expected, "{on}");
+        }
+        assert_eq!(side_of_line(&around, &BTreeMap::new(), day("2026-11-09")), "before", "without a line");
+    }
 }
