@@ -314,9 +314,18 @@ impl Told {
     async fn settle(mut self, conn: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
         self.attempts.extend(self.rows.forgotten_attempts(conn).await?);
         self.rows.settle(conn).await?;
+        let rules = match self.run_rules {
+            Some(rules) => rules,
+            None => RunRules::load(conn).await?,
+        };
         // Deployments may add an environment, where what happened beside them belongs.
-        let (kept, changed) = settle_watching(conn, &self.deployments).await?;
-        pipeline_deployments::derive_beside(conn, self.attempts, &changed).await?;
+        let kept = if rules.are_any() {
+            let (kept, changed) = settle_watching(conn, &self.deployments).await?;
+            pipeline_deployments::derive_beside(conn, self.attempts, &changed).await?;
+            kept
+        } else {
+            settle(conn, &self.deployments).await?
+        };
         settle_context(conn, self.operational_event_ids).await?;
         Ok(kept)
     }
@@ -384,7 +393,8 @@ async fn settle_context(conn: &mut PgConnection, mut operational_event_ids: Vec<
 /// Makes these deployments what their statuses say, maps them, and judges them beside their neighbors in time.
 /// Returns those that there still are.
 pub(super) async fn settle(conn: &mut PgConnection, touched: &[Touched]) -> anyhow::Result<Vec<i64>> {
-    settle_watching(conn, touched).await.map(|(kept, _)| kept)
+    let deployment_ids = deployment_rounds::part(conn, touched).await?;
+    settle_parted(conn, &deployment_ids).await
 }
 
 // The same; and those that were told as deployments, as they were and as they are, where that is not the same: runs of
@@ -395,8 +405,14 @@ async fn settle_watching(
 ) -> anyhow::Result<(Vec<i64>, Vec<ToldDeployment>)> {
     let deployment_ids = deployment_rounds::part(conn, touched).await?;
     let before = told_already::load(conn, Some(&deployment_ids), (None, None)).await?;
+    let kept = settle_parted(conn, &deployment_ids).await?;
+    let after = told_already::load(conn, Some(&deployment_ids), (None, None)).await?;
+    Ok((kept, told_already::changed(before, after)))
+}
+
+async fn settle_parted(conn: &mut PgConnection, deployment_ids: &[i64]) -> anyhow::Result<Vec<i64>> {
     let mut places = Places::default();
-    deployment_history::add_places(conn, &mut places, &deployment_ids).await?;
+    deployment_history::add_places(conn, &mut places, deployment_ids).await?;
     let mut kept = Vec::new();
     for deployment_id in deployment_ids.iter().copied() {
         if deployments::refresh(conn, deployment_id).await? {
@@ -408,8 +424,7 @@ async fn settle_watching(
     }
     deployment_history::add_places(conn, &mut places, &kept).await?;
     deployment_history::judge_places(conn, &places, &kept).await?;
-    let after = told_already::load(conn, Some(&deployment_ids), (None, None)).await?;
-    Ok((kept, told_already::changed(before, after)))
+    Ok(kept)
 }
 
 #[cfg(test)]
