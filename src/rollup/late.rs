@@ -50,6 +50,10 @@ pub(super) async fn hold(
 /// Takes away what older deliveries wait with and this one holds anew, so that one question is asked once.
 pub(super) async fn replace_waiting(conn: &mut PgConnection, newer: Newer<'_>, now: DateTime<Utc>) -> sqlx::Result<()> {
     let delivery_id = newer.delivery_id;
+    // Of these nothing was kept and nothing could count: their files are not to be handed in again either.
+    for older in late_bills::unreadable_of(&mut *conn, newer).await? {
+        deliveries::finish(&mut *conn, older, "refused", Some(&overtaken(delivery_id)), now).await?;
+    }
     let replaced = late_bills::replaced(&mut *conn, newer).await?;
     if replaced.is_empty() {
         return Ok(());
@@ -68,11 +72,14 @@ pub(super) async fn replace_waiting(conn: &mut PgConnection, newer: Newer<'_>, n
             let warning = format!("Delivery {delivery_id} is newer and holds some of these bills; the others wait.");
             deliveries::add_warning(&mut *conn, older, &warning).await?;
         } else {
-            let reason = format!("Delivery {delivery_id} is newer and holds the same bills: this one waits no longer.");
-            deliveries::finish(&mut *conn, older, "refused", Some(&reason), now).await?;
+            deliveries::finish(&mut *conn, older, "refused", Some(&overtaken(delivery_id)), now).await?;
         }
     }
     Ok(())
+}
+
+fn overtaken(by_delivery_id: i64) -> String {
+    format!("Delivery {by_delivery_id} is newer and holds the same bills: this one waits no longer.")
 }
 
 /// What is to be done where a delivery is taken back that had taken the place of others; nothing of them is kept.

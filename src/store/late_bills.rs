@@ -121,6 +121,37 @@ pub async fn replaced(db: impl PgExecutor<'_>, newer: Newer<'_>) -> sqlx::Result
     .await
 }
 
+/// Deliveries that wait and hold nothing that could ever count, since their files lack a column: none of their lines was
+/// kept. Nobody has to decide about them once a newer delivery holds each of their bills whole.
+pub async fn unreadable_of(db: impl PgExecutor<'_>, newer: Newer<'_>) -> sqlx::Result<Vec<i64>> {
+    if !newer.is_whole {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar!(
+        "SELECT w.delivery_id FROM delivery n
+         JOIN delivery w ON w.source_id = n.source_id AND w.state = 'quarantined' AND w.version_at < n.version_at
+         WHERE n.delivery_id = $1 AND w.delivery_id <> ALL($3)
+           AND NOT (w.version_basis = 'object' AND w.file_name = ANY($4))
+           AND NOT EXISTS (SELECT FROM generation g WHERE g.delivery_id = w.delivery_id)
+           AND EXISTS (SELECT FROM delivery_total t WHERE t.delivery_id = w.delivery_id)
+           AND NOT EXISTS (
+               SELECT FROM delivery_total t
+               WHERE t.delivery_id = w.delivery_id AND NOT EXISTS (
+                   SELECT FROM generation g
+                   WHERE g.delivery_id = n.delivery_id AND g.generation_id = ANY($2)
+                     AND g.billing_account_id = t.billing_account_id
+                     AND g.billing_period_start = t.billing_period_start AND g.append_object = w.append_object
+                     AND NOT EXISTS (SELECT FROM joined_export e WHERE e.generation_id = g.generation_id)))
+         ORDER BY w.delivery_id",
+        newer.delivery_id,
+        newer.generation_ids,
+        newer.together,
+        newer.lies_beside,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// What a waiting delivery would change in a closed month: one service, charge category and currency.
 #[derive(Debug, Clone)]
 pub struct Difference {

@@ -125,6 +125,8 @@ pub struct Columns {
     pub export: String,
     /// First day of the newest billing period that it holds.
     pub period: Option<NaiveDate>,
+    /// Whether it counts, or did until a later one took its place. What waits, was refused or was taken back does not.
+    pub counted: bool,
 }
 
 /// The columns of the last deliveries of a source, oldest first.
@@ -135,7 +137,8 @@ pub async fn columns(db: impl PgExecutor<'_>, source_id: i64, limit: i64) -> sql
              CASE WHEN EXISTS (SELECT FROM source_setting t
                                WHERE t.source_id = $1 AND t.restatement = 'append-by-object')
                   THEN '' ELSE append_object END AS "export!",
-             (SELECT max(t.billing_period_start) FROM delivery_total t WHERE t.delivery_id = d.delivery_id) AS period
+             (SELECT max(t.billing_period_start) FROM delivery_total t WHERE t.delivery_id = d.delivery_id) AS period,
+             state IN ('published', 'superseded') AS "counted!"
          FROM delivery d
          WHERE source_id = $1 AND columns <> '{}' AND state NOT IN ('unchanged', 'failed')
          ORDER BY delivery_id DESC LIMIT $2"#,

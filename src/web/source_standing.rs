@@ -50,6 +50,8 @@ pub(super) struct ColumnChange {
     pub at: String,
     pub added: String,
     pub gone: String,
+    /// Whether the delivery counts, or did.
+    pub counted: bool,
 }
 
 impl Standing {
@@ -193,8 +195,9 @@ impl TotalRow {
     }
 }
 
-// Between a delivery and the one before it of the same export and billing period, or of the nearest earlier period: two
-// months that are restated in turn have columns of their own. Newest first.
+// Between a delivery and the last one before it that counted, of the same export and billing period, or of the nearest
+// earlier period: two months that are restated in turn have columns of their own, and a file that never counted changes
+// nothing for the one after it. Newest first.
 fn column_changes(deliveries: &[Columns]) -> Vec<ColumnChange> {
     let set = |columns: &Columns| -> BTreeSet<String> { columns.columns.iter().cloned().collect() };
     let named = |names: Vec<&String>| {
@@ -215,10 +218,13 @@ fn column_changes(deliveries: &[Columns]) -> Vec<ColumnChange> {
                     at: moments::moment(&delivery.received_at),
                     added: named(after.difference(&before).collect()),
                     gone: named(before.difference(&after).collect()),
+                    counted: delivery.counted,
                 });
             }
         }
-        of_export.insert(delivery.period, delivery);
+        if delivery.counted {
+            of_export.insert(delivery.period, delivery);
+        }
     }
     changes.reverse();
     changes
@@ -236,6 +242,7 @@ mod tests {
             columns: names.split_whitespace().map(str::to_owned).collect(),
             export: export.to_owned(),
             period: period.parse().ok(),
+            counted: true,
         };
         let columns = |delivery_id: i64, names: &str| of("", "", delivery_id, names);
         let found = column_changes(&[columns(1, "a b"), columns(2, "b a"), columns(3, "b c d"), columns(4, "b c d")]);
@@ -244,6 +251,12 @@ mod tests {
         let many: Vec<String> = (0..20).map(|number| format!("c{number:02}")).collect();
         let found = column_changes(&[columns(1, "a"), columns(2, &format!("a {}", many.join(" ")))]);
         assert!(found[0].added.ends_with("c11 and 8 more"), "{}", found[0].added);
+
+        // A file with a mistyped column never counted: the whole one after it has the columns of the one before.
+        let mistyped = Columns { counted: false, ..columns(2, "a bb") };
+        let found = column_changes(&[columns(1, "a b"), mistyped, columns(3, "a b")]);
+        let told: Vec<_> = found.iter().map(|one| (one.delivery_id, one.added.as_str(), one.counted)).collect();
+        assert_eq!(told, [(2, "bb", false)]);
 
         // November has a column more, and both months are restated each day; another export lies beside them.
         let (october, november) = ("2026-10-01", "2026-11-01");
