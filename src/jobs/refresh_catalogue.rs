@@ -102,7 +102,7 @@ async fn take(
         }
         let details = json!({ "kind": source.kind, "address": source.address, "changes": plan.changes.len(),
             "conflicts": plan.conflicts.len() });
-        audit::insert(&mut transaction, now, "costwake", "", "catalogue.refreshed", &source.name, details).await?;
+        audit::insert(&mut transaction, now, audit::PROGRAM, "", "catalogue.refreshed", &source.name, details).await?;
         remap::remap_within(&mut transaction, "costwake", now).await?;
     }
     let sentences = |all: Vec<String>| all.into_iter().take(SENTENCES_MAX).collect();

@@ -52,6 +52,31 @@ fn labels(months: &[NaiveDate]) -> String {
     labels.join(" and ")
 }
 
+/// Why a month cannot be closed on this day; `None` where it can.
+pub async fn close_obstacle(
+    conn: &mut PgConnection,
+    month: BillingPeriod,
+    today: NaiveDate,
+) -> sqlx::Result<Option<CloseError>> {
+    if month.next().first_day() > today {
+        return Ok(Some(CloseError::NotOver(month)));
+    }
+    if month_closing::current(&mut *conn, month).await?.is_some() {
+        return Ok(Some(CloseError::AlreadyClosed(month)));
+    }
+    let has_bills = month_closing::has_bills(conn, month).await?;
+    Ok((!has_bills).then_some(CloseError::NoBills(month)))
+}
+
+/// Why a month cannot be reopened; `None` where it can.
+pub async fn reopen_obstacle(conn: &mut PgConnection, month: BillingPeriod) -> sqlx::Result<Option<CloseError>> {
+    let Some(closing) = month_closing::current(&mut *conn, month).await? else {
+        return Ok(Some(CloseError::NotClosed(month)));
+    };
+    let holders = month_closing::closed_months_with_adjustments(conn, closing.closing_id).await?;
+    Ok((!holders.is_empty()).then_some(CloseError::BookedInClosed { month, holders }))
+}
+
 /// Closes a month that is over with the figures and rates that it has now.
 pub async fn close(
     pools: &Pools,
@@ -61,16 +86,10 @@ pub async fn close(
     now: DateTime<Utc>,
 ) -> Result<(), CloseError> {
     let reason = checked(reason)?;
-    if month.next().first_day() > now.date_naive() {
-        return Err(CloseError::NotOver(month));
-    }
     let mut transaction = pools.jobs.begin().await?;
     locks::lock_ledger(&mut transaction).await?;
-    if month_closing::current(&mut transaction, month).await?.is_some() {
-        return Err(CloseError::AlreadyClosed(month));
-    }
-    if !month_closing::has_bills(&mut transaction, month).await? {
-        return Err(CloseError::NoBills(month));
+    if let Some(obstacle) = close_obstacle(&mut transaction, month, now.date_naive()).await? {
+        return Err(obstacle);
     }
     let closing_id = month_closing::close(&mut transaction, month, reason, by.login, now).await?;
     keep_rates(&mut transaction, closing_id, month).await?;
@@ -114,13 +133,12 @@ pub async fn reopen(
     let reason = checked(reason)?;
     let mut transaction = pools.jobs.begin().await?;
     locks::lock_ledger(&mut transaction).await?;
+    if let Some(obstacle) = reopen_obstacle(&mut transaction, month).await? {
+        return Err(obstacle);
+    }
     let Some(Closing { closing_id, .. }) = month_closing::current(&mut transaction, month).await? else {
         return Err(CloseError::NotClosed(month));
     };
-    let holders = month_closing::closed_months_with_adjustments(&mut transaction, closing_id).await?;
-    if !holders.is_empty() {
-        return Err(CloseError::BookedInClosed { month, holders });
-    }
     month_closing::reopen(&mut transaction, closing_id, reason, by.login, now).await?;
     announce(&mut transaction, "reopen", None, by.login, now).await?;
     let details = json!({ "reason": reason, "closing_id": closing_id });

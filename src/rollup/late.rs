@@ -36,7 +36,6 @@ pub(super) async fn hold(
     delivery: &Standing,
     newer: Newer<'_>,
     closed: &[BillingPeriod],
-    by: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let delivery_id = delivery.delivery_id;
@@ -44,7 +43,8 @@ pub(super) async fn hold(
     deliveries::finish(&mut *conn, delivery_id, "quarantined", Some(&reason(closed)), now).await?;
     replace_waiting(conn, newer, now).await?;
     let subject = format!("delivery {delivery_id}");
-    audit::insert(conn, now, by, "", "delivery.held", &subject, details(closed)).await
+    // Whoever handed the file in did not hold it.
+    audit::insert(conn, now, audit::PROGRAM, "", "delivery.held", &subject, details(closed)).await
 }
 
 /// Takes away what older deliveries wait with and this one holds anew, so that one question is asked once.

@@ -176,7 +176,7 @@ async fn publish_once(pools: &Pools, publishing: &Publishing<'_>) -> Result<Publ
     if !closed.is_empty() {
         retention::discard_scopes(&mut transaction, &sorted.refused_ids).await?;
         let newer = publishing.newer(&counting);
-        late::hold(&mut transaction, &delivery, newer, &closed, publishing.by, publishing.now).await?;
+        late::hold(&mut transaction, &delivery, newer, &closed, publishing.now).await?;
         transaction.commit().await?;
         return Ok(Published::Held);
     }
@@ -325,7 +325,11 @@ async fn accept_once(pools: &Pools, delivery_id: i64, by: Person<'_>, now: DateT
     already.accept(&mut transaction, delivery_id).await?;
     publish_scopes(&mut transaction, &publishing, &sorted).await?;
     deliveries::set_accepted(&mut *transaction, delivery_id, by.login, now).await?;
-    record(&mut transaction, "delivery.accepted", delivery_id, late::details(&closed), by, now).await?;
+    let mut details = late::details(&closed);
+    if delivery.state == "withdrawn" {
+        details["counted_again"] = true.into();
+    }
+    record(&mut transaction, "delivery.accepted", delivery_id, details, by, now).await?;
     transaction.commit().await?;
     statistics::of_published(pools).await;
     learn::from_delivery(pools, delivery_id).await;

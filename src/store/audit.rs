@@ -3,6 +3,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+/// Who did what nobody asked for: the program itself.
+pub const PROGRAM: &str = "costwake";
+
 /// One line of the log.
 #[derive(Debug, Clone)]
 pub struct AuditRow {

@@ -1,7 +1,7 @@
 //! Where bills come from, and what each delivery did. Totals of bills belong to no team: only an unrestricted
 //! scope reads them.
 
-use super::{Scope, limits};
+use super::{Scope, audit, limits};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -83,6 +83,8 @@ pub struct CurrentBill {
     pub billed_cost: BigDecimal,
     /// FOCUS EffectiveCost.
     pub effective_cost: BigDecimal,
+    /// Whether its delivery took the place of one that can count again.
+    pub can_revert: bool,
 }
 
 /// Bills of one delivery in currencies that are read at once.
@@ -99,7 +101,9 @@ pub async fn current_bills(conn: &mut PgConnection, scope: &Scope, source_id: i6
         CurrentBill,
         r#"SELECT g.generation_id, g.delivery_id, g.billing_account_id, g.billing_period_start, g.last_charge_date,
                   g.published_at, m.billing_currency, sum(m.charge_count)::bigint AS "charge_count!",
-                  sum(m.billed_cost) AS "billed_cost!", sum(m.effective_cost) AS "effective_cost!"
+                  sum(m.billed_cost) AS "billed_cost!", sum(m.effective_cost) AS "effective_cost!",
+                  coalesce((SELECT bool_and(b.has_charges) FROM counted_before(g.delivery_id) b), false)
+                      AS "can_revert!"
            FROM generation g JOIN monthly_cost m ON m.generation_id = g.generation_id
            WHERE g.source_id = $1 AND g.state = 'current'
            GROUP BY g.generation_id, m.billing_currency
@@ -206,7 +210,7 @@ pub async fn consequences(conn: &mut PgConnection, scope: &Scope, delivery_id: i
     limits::within(rows, CONSEQUENCE_COUNT_MAX, "bills of the delivery")
 }
 
-/// An entry of the audit log about a delivery.
+/// What a person decided about a delivery, a source or a month, as the audit log has it.
 #[derive(Debug, Clone)]
 pub struct AuditRow {
     /// When.
@@ -217,15 +221,25 @@ pub struct AuditRow {
     pub action: String,
     /// On what.
     pub subject: String,
+    /// Of an accepted delivery: whether it had been withdrawn, and did not wait.
+    pub counted_again: bool,
 }
 
-/// What people did to these deliveries, newest first. `subjects` as the audit log writes them.
+/// What people decided about these deliveries, sources and months, newest first; `subjects` as the audit log writes them.
+/// Handing a file in is no decision, and what the program does by itself is none of theirs.
 pub async fn audit_of(conn: &mut PgConnection, subjects: &[String]) -> sqlx::Result<Vec<AuditRow>> {
     sqlx::query_as!(
         AuditRow,
-        "SELECT happened_at, actor, action, subject FROM audit_log WHERE subject = ANY($1)
-         ORDER BY happened_at DESC LIMIT 200",
-        subjects
+        r#"SELECT happened_at, actor, action, subject,
+             coalesce((details ->> 'counted_again')::boolean, false) AS "counted_again!"
+           FROM audit_log
+           WHERE subject = ANY($1) AND actor <> $2
+             AND action = ANY(ARRAY['delivery.accepted', 'delivery.reverted', 'delivery.withdrawn', 'delivery.refused',
+                 'delivery.retried', 'source.added', 'source.changed', 'source.paused', 'source.resumed',
+                 'source.removed', 'month.closed', 'month.reopened'])
+           ORDER BY happened_at DESC, audit_log_id DESC LIMIT 200"#,
+        subjects,
+        audit::PROGRAM,
     )
     .fetch_all(conn)
     .await

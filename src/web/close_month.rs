@@ -50,6 +50,10 @@ struct CloseMonthPage {
     closing: Option<Closing>,
     /// Currencies of the month that have no rate.
     unrated: Vec<String>,
+    /// Why it cannot be done now, whatever reason is given: then there is no button.
+    obstacle: Option<String>,
+    /// What stands in the way: closed months that hold what arrived late for it.
+    reopen_first: Vec<BillingPeriod>,
     form: ReasonForm,
     message: String,
 }
@@ -136,8 +140,21 @@ async fn page(
             .filter(|currency| currency != rates.reporting_currency() && rates.get(month, currency).is_none())
             .collect();
     }
-    let state = MonthState::of(month, &reach, closing.as_ref(), app.now().date_naive());
-    Ok(CloseMonthPage { page, month, closes, state, closing, unrated, form, message })
+    let today = app.now().date_naive();
+    let state = MonthState::of(month, &reach, closing.as_ref(), today);
+    let obstacle = if closes {
+        close_month::close_obstacle(&mut snapshot, month, today).await?
+    } else {
+        close_month::reopen_obstacle(&mut snapshot, month).await?
+    };
+    let reopen_first = match &obstacle {
+        Some(CloseError::BookedInClosed { holders, .. }) => {
+            holders.iter().map(|first_day| BillingPeriod::containing(*first_day)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let obstacle = obstacle.map(|obstacle| obstacle.to_string());
+    Ok(CloseMonthPage { page, month, closes, state, closing, unrated, obstacle, reopen_first, form, message })
 }
 
 fn parsed(month: &str) -> Result<BillingPeriod> {

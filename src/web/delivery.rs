@@ -6,6 +6,7 @@ use super::delivery_decision::accept_words;
 use super::delivery_late::{self, LateSection};
 use super::paged_file::note_cut;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
+use crate::focus::BillingPeriod;
 use crate::rollup;
 use crate::store::receipts::{self, Movement, Receipt, Total};
 use crate::store::rejected_totals::RejectedTotal;
@@ -43,7 +44,10 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(last): Pat
     }
     let title = format!("Delivery {delivery_id} · Sources");
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Sources).await?;
-    let audit = sources::audit_of(&mut snapshot, &[format!("delivery {delivery_id}")]).await?;
+    // Who closed a month that it is of decided about it, too.
+    let months = receipt.billing_periods.iter().map(|first_day| BillingPeriod::containing(*first_day).to_string());
+    let subjects: Vec<String> = std::iter::once(format!("delivery {delivery_id}")).chain(months).collect();
+    let audit = sources::audit_of(&mut snapshot, &subjects).await?;
     let job = jobs::find(&mut *snapshot, "import_upload", &delivery_id.to_string()).await?;
     let current = sources::consequences(&mut snapshot, &scope, delivery_id).await?;
     if !scope.is_everything() {

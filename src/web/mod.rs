@@ -27,6 +27,7 @@ mod context_events;
 mod cross_site;
 pub mod csv;
 pub mod daily;
+mod decision_words;
 pub mod delivery;
 pub mod delivery_decision;
 pub mod delivery_figures;

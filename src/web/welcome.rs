@@ -139,7 +139,8 @@ pub async fn bootstrap_link(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result
         }
     };
     let path = new_link(&mut tx, user_id, now, BOOTSTRAP_LIFETIME).await?;
-    audit::insert(&mut tx, now, "costwake", "", "link_created", FIRST_LOGIN, json!({"for": "first sign-in"})).await?;
+    audit::insert(&mut tx, now, audit::PROGRAM, "", "link_created", FIRST_LOGIN, json!({"for": "first sign-in"}))
+        .await?;
     tx.commit().await?;
     Ok(Some(path))
 }

@@ -343,7 +343,8 @@ async fn a_quarantined_file_is_accepted_and_withdrawn(db: PgPool) {
     assert_eq!(done.status, StatusCode::SEE_OTHER);
     assert!(finance.get("/finance/statements/2026-10").await.body.contains("No cost in October 2026"));
     let page = finance.get(&path).await;
-    assert!(page.body.contains("delivery.accepted") && page.body.contains("delivery.withdrawn"));
+    assert!(page.body.contains("accepted a held bill") && page.body.contains("withdrew a bill"), "{}", page.body);
+    assert!(!page.body.contains("delivery.accepted"), "no raw codes: {}", page.body);
 }
 
 /// A restated bill says what it was; going back restores it.

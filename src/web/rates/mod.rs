@@ -7,13 +7,16 @@ use super::csv::Table;
 use super::reporting::origin_of;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters, unknown_keys};
 use crate::focus::{BillingPeriod, CROSS_RATE_DIGITS, RateOrigin, Rates};
+use crate::store::month_closing;
 use crate::store::rates::{self, EnteredRate, MarketReach, NeededRate};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use chrono::NaiveDate;
 use serde::Deserialize;
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 
 /// The routes of the page and its forms.
 pub fn routes(routes: Routes) -> Routes {
@@ -52,6 +55,8 @@ struct RatesPage {
     missing_count: usize,
     reach: Option<MarketReach>,
     entered: Vec<EnteredRate>,
+    /// First days of the months that are closed: their rates stay.
+    closed: BTreeSet<NaiveDate>,
     form: RateForm,
     message: String,
     done: String,
@@ -92,6 +97,7 @@ async fn page(
         None => Vec::new(),
     };
     let rows = rows(&rates, &needed, reporting_currency.as_deref());
+    let closed = month_closing::closed(&mut snapshot).await?.into_iter().map(|closing| closing.month).collect();
     Ok(RatesPage {
         missing_count: rows.iter().filter(|row| row.rate.is_empty()).count(),
         rows,
@@ -100,6 +106,7 @@ async fn page(
         page,
         reporting_currency,
         entered,
+        closed,
         form,
         message,
         done,
@@ -188,6 +195,10 @@ impl RatesPage {
                 "Figures are also shown in {currency}, but {missing} of {count} rates that the bills need are missing: totals that hold them are not known."
             ),
         }
+    }
+
+    fn is_frozen(&self, rate: &EnteredRate) -> bool {
+        self.closed.contains(&rate.month)
     }
 
     fn digits(&self) -> u64 {
