@@ -34,6 +34,7 @@ mod reporting;
 pub mod rules;
 pub mod savings;
 pub mod source_deliveries;
+pub mod sources;
 pub mod splits;
 pub mod tags;
 pub mod unit_costs;

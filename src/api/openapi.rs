@@ -100,6 +100,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::source_deliveries::discard,
         super::source_deliveries::put,
         super::source_deliveries::show,
+        super::sources::remove,
         super::splits::add,
         super::splits::change,
         super::splits::delete,

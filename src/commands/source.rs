@@ -12,6 +12,7 @@ use crate::store::jobs::{self, Lane};
 use crate::store::seal::Key;
 use crate::store::source_reads::{self, READ_SOURCE, ReadRow};
 use crate::store::source_settings::{self, SourceSetting};
+use crate::store::sources;
 use crate::store::temporary_files;
 use crate::web::moments;
 use crate::web::source_change::{self, By};
@@ -62,7 +63,8 @@ enum Action {
         /// Its name.
         name: String,
     },
-    /// Read a source no more and forget its credentials. Its bills and receipts stay.
+    /// Read a source no more and forget its credentials. Its bills and receipts stay. Where no bill of it counts, it goes
+    /// from every list; so does one that nobody set up.
     Remove {
         /// Its name.
         name: String,
@@ -196,17 +198,31 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
             transaction.commit().await?;
             return read(database, config, &source, job_id).await;
         }
-        Action::Remove { name, yes } => {
-            let source = find(&mut transaction, &name).await?;
-            if !yes {
-                bail!("{name} would be read no more, and its credentials forgotten: say so with --yes");
-            }
-            source_change::remove(&mut transaction, &source, &by).await?;
-            println!("{name} is removed; its bills and receipts stay");
-        }
+        Action::Remove { name, yes } => remove(&mut transaction, &name, yes, &by).await?,
     }
     transaction.commit().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn remove(conn: &mut sqlx::PgConnection, name: &str, yes: bool, by: &By) -> anyhow::Result<()> {
+    // One that files were handed in for, and nobody set up, has no credentials.
+    let is_set_up = source_settings::find(&mut *conn, name).await?.is_some();
+    let named = sources::id(conn, name).await?;
+    if let Some(source_id) = named.filter(|_| !is_set_up) {
+        if !yes {
+            bail!("{name} would be in no list any more, and its receipts stay: say so with --yes");
+        }
+        source_change::remove_unused(conn, source_id, by).await?;
+        println!("{name} is removed; its receipts stay");
+        return Ok(());
+    }
+    let source = find(conn, name).await?;
+    if !yes {
+        bail!("{name} would be read no more, and its credentials forgotten: say so with --yes");
+    }
+    source_change::remove(conn, &source, by).await?;
+    println!("{name} is removed; its bills and receipts stay");
+    Ok(())
 }
 
 async fn find(conn: &mut sqlx::PgConnection, name: &str) -> anyhow::Result<SourceSetting> {

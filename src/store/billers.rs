@@ -23,7 +23,8 @@ pub async fn source(
     sqlx::query_scalar!("SELECT source_id FROM source WHERE name = $1", name).fetch_one(conn).await
 }
 
-/// The source, among those that files named, that has held most of these billing accounts of these billers.
+/// The source, among those that files named and nobody removed, that has held most of these billing accounts of these
+/// billers.
 pub async fn source_of(
     db: impl PgExecutor<'_>,
     billing_account_ids: &[String],
@@ -32,6 +33,7 @@ pub async fn source_of(
     sqlx::query_scalar!(
         "SELECT g.source_id FROM generation g JOIN source s USING (source_id)
          WHERE s.is_named_by_file AND g.billing_account_id = ANY($1)
+           AND (s.removed_at IS NULL OR NOT is_removed(s.source_id))
            AND (g.biller_names && $2 OR g.biller_names = '{}' OR $2::text[] = '{}')
          GROUP BY g.source_id ORDER BY count(DISTINCT g.billing_account_id) DESC, g.source_id LIMIT 1",
         billing_account_ids,

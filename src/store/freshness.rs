@@ -4,6 +4,7 @@ use super::Scope;
 use super::bill_gaps::{self, Gap, Weights};
 use super::known_days::{KnownDays, Lacking};
 use super::missing_bills::{self, Missing, Part, Shares};
+pub use super::source_reach::{SourceReach, SourceState};
 use crate::focus::{BillingPeriod, DateRange};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -17,40 +18,6 @@ const LAG_DAYS_LATE_MAX: u64 = 45;
 
 /// A gap that ended so many days before the newest complete day is told no more.
 const GAP_DAYS_MAX: u64 = 400;
-
-/// How far one source of bills reaches, or a billing account of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceReach {
-    /// The source.
-    pub source_id: i64,
-    /// Its name.
-    pub name: String,
-    /// The billing account, where it is not all of the source.
-    pub account: Option<String>,
-    /// The first day that its current bills tell of: what was before is not known, it is not zero.
-    pub bills_from: NaiveDate,
-    /// The last day that its current bills can hold in full.
-    pub complete_to: NaiveDate,
-    /// The last day that has a charge.
-    pub last_charge_date: NaiveDate,
-    /// When the newest of its bills became visible.
-    pub read_at: DateTime<Utc>,
-    /// Whether any of its bills has charges on several days. One day of another stands for its whole billing period.
-    pub is_daily: bool,
-    /// After how many days its days are complete, where its history tells ([`super::completeness`]).
-    pub settles_after_days: Option<i32>,
-}
-
-/// Whether a source keeps up with the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceState {
-    /// Within the usual lag.
-    Complete,
-    /// Behind the others by this many days more than is usual.
-    Late(u32),
-    /// No bill for so long that none is expected.
-    Ended,
-}
 
 /// How far all bills together reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -219,8 +186,10 @@ impl Freshness {
     pub fn state(&self, source: &SourceReach) -> SourceState {
         let Some(newest) = self.newest() else { return SourceState::Complete };
         let lag = (newest - source.complete_to).num_days().unsigned_abs();
+        let is_of_older_month = BillingPeriod::containing(source.complete_to) < BillingPeriod::containing(newest);
         match lag {
             0..=LAG_DAYS_USUAL => SourceState::Complete,
+            _ if !source.has_rhythm && is_of_older_month => SourceState::Ended,
             _ if lag <= LAG_DAYS_LATE_MAX => SourceState::Late(u32::try_from(lag - LAG_DAYS_USUAL).unwrap_or(u32::MAX)),
             _ => SourceState::Ended,
         }
@@ -289,7 +258,14 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
             max(g.last_charge_date) AS "last_charge_date!",
             max(coalesce(g.published_at, d.received_at)) AS "read_at!",
             bool_or(g.is_daily) AS "is_daily!",
-            max(l.settles_after_days) AS settles_after_days
+            max(l.settles_after_days) AS settles_after_days,
+            CASE
+                WHEN count(DISTINCT g.billing_period_start) > 1 THEN true
+                WHEN EXISTS (SELECT FROM source_setting t WHERE t.source_id = s.source_id
+                             AND (t.kind <> 'upload' OR t.expected_every_hours IS NOT NULL)) THEN true
+                ELSE (SELECT count(DISTINCT (o.received_at AT TIME ZONE 'UTC')::date) > 1 FROM delivery o
+                      WHERE o.source_id = s.source_id AND o.state IN ('published', 'superseded'))
+            END AS "has_rhythm!"
         FROM current_generation g
         JOIN source s ON s.source_id = g.source_id
         JOIN delivery d ON d.delivery_id = g.delivery_id
@@ -315,6 +291,7 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
             read_at: row.read_at,
             is_daily: row.is_daily,
             settles_after_days: row.settles_after_days,
+            has_rhythm: row.has_rhythm,
         })
     });
     let mut bills = Freshness {
@@ -361,6 +338,7 @@ mod tests {
             read_at,
             is_daily: true,
             settles_after_days: None,
+            has_rhythm: true,
         }
     }
 
@@ -417,6 +395,18 @@ mod tests {
     fn the_only_source_is_late_for_nobody() {
         let freshness = Freshness { sources: vec![source("aws", 4)], ..Freshness::default() };
         assert_eq!((freshness.complete_to(), freshness.late().count()), (Some(day(4)), 0));
+    }
+
+    #[test]
+    fn one_bill_of_a_month_that_is_over_promises_no_other() {
+        let october: NaiveDate = "2026-10-15".parse().unwrap();
+        let once = SourceReach { complete_to: october, has_rhythm: false, ..source("once", 22) };
+        let monthly = SourceReach { has_rhythm: true, ..once.clone() };
+        let begun = SourceReach { has_rhythm: false, ..source("begun", 18) };
+        let freshness = Freshness { sources: vec![source("aws", 22)], ..Freshness::default() };
+        assert_eq!((freshness.state(&once), once.ended_word()), (SourceState::Ended, "One bill so far"));
+        assert_eq!(freshness.state(&monthly), SourceState::Late(36));
+        assert_eq!(freshness.state(&begun), SourceState::Late(2), "its month is not over");
     }
 
     #[test]

@@ -269,6 +269,7 @@ mod tests {
             read_at: DateTime::UNIX_EPOCH,
             is_daily: true,
             settles_after_days: None,
+            has_rhythm: true,
         }
     }
 

@@ -296,8 +296,8 @@ pub async fn set_next_read(
     Ok(())
 }
 
-/// Forgets the set-up of a source, its credentials and what was seen at its place. Its bills and receipts stay; a
-/// source that never had a delivery goes as a whole. False where there was none.
+/// Forgets the set-up of a source, its credentials and what was seen at its place. Its bills and receipts stay. False
+/// where there was none.
 pub async fn delete(conn: &mut PgConnection, source_id: i64) -> sqlx::Result<bool> {
     let deleted =
         sqlx::query!("DELETE FROM source_setting WHERE source_id = $1", source_id).execute(&mut *conn).await?;
@@ -305,16 +305,7 @@ pub async fn delete(conn: &mut PgConnection, source_id: i64) -> sqlx::Result<boo
         return Ok(false);
     }
     sqlx::query!("DELETE FROM source_find WHERE source_id = $1", source_id).execute(&mut *conn).await?;
-    sqlx::query!("DELETE FROM source_read WHERE source_id = $1", source_id).execute(&mut *conn).await?;
-    sqlx::query!(
-        "DELETE FROM source s WHERE source_id = $1
-           AND NOT EXISTS (SELECT FROM delivery d WHERE d.source_id = s.source_id OR d.named_source = s.name)
-           AND NOT EXISTS (SELECT FROM generation g WHERE g.source_id = s.source_id)
-           AND NOT EXISTS (SELECT FROM push_delivery p WHERE p.source_id = s.source_id)",
-        source_id
-    )
-    .execute(conn)
-    .await?;
+    sqlx::query!("DELETE FROM source_read WHERE source_id = $1", source_id).execute(conn).await?;
     Ok(true)
 }
 

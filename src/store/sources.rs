@@ -32,10 +32,21 @@ pub struct SourceRow {
     pub delivery_count: i64,
     /// Files that wait for a decision.
     pub quarantined_count: i64,
+    /// Whether it was removed: then only its receipts are there, as history.
+    pub is_removed: bool,
 }
 
-/// Every source.
+/// Every source that was not removed.
 pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<SourceRow>> {
+    read(conn, None).await
+}
+
+/// One source, also one that was removed.
+pub async fn get(conn: &mut PgConnection, source_id: i64) -> sqlx::Result<Option<SourceRow>> {
+    Ok(read(conn, Some(source_id)).await?.into_iter().next())
+}
+
+async fn read(conn: &mut PgConnection, source_id: Option<i64>) -> sqlx::Result<Vec<SourceRow>> {
     let rows = sqlx::query_as!(
         SourceRow,
         r#"SELECT s.source_id, s.name, s.provider_name,
@@ -47,13 +58,17 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<SourceRow>> {
                    WHERE g.source_id = s.source_id AND g.state = 'current') AS "charge_count!",
                   (SELECT count(*) FROM delivery d WHERE d.source_id = s.source_id) AS "delivery_count!",
                   (SELECT count(*) FROM delivery d
-                   WHERE d.source_id = s.source_id AND d.state = 'quarantined') AS "quarantined_count!"
+                   WHERE d.source_id = s.source_id AND d.state = 'quarantined') AS "quarantined_count!",
+                  removed.is_removed AS "is_removed!"
            FROM source s
+           CROSS JOIN LATERAL (SELECT s.removed_at IS NOT NULL AND is_removed(s.source_id) AS is_removed) removed
            LEFT JOIN LATERAL (SELECT delivery_id, received_at, state FROM delivery d
                               WHERE d.source_id = s.source_id
                               ORDER BY received_at DESC, delivery_id DESC LIMIT 1) latest ON true
+           WHERE CASE WHEN $2::bigint IS NULL THEN NOT removed.is_removed ELSE s.source_id = $2 END
            ORDER BY s.name LIMIT $1"#,
-        SOURCE_COUNT_MAX + 1
+        SOURCE_COUNT_MAX + 1,
+        source_id,
     )
     .fetch_all(conn)
     .await?;

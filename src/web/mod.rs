@@ -268,6 +268,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::unit_costs::routes,
     crate::api::why::routes,
     crate::api::source_deliveries::routes,
+    crate::api::sources::routes,
     anomalies::routes,
     api_description::routes,
     audit::routes,

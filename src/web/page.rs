@@ -245,6 +245,7 @@ mod tests {
             read_at,
             is_daily: true,
             settles_after_days: None,
+            has_rhythm: true,
         };
         let bills = Freshness {
             sources: vec![source("aws", "2026-11-20"), source("saas", "2026-11-15")],

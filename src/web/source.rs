@@ -6,6 +6,7 @@ use super::source_standing::Standing;
 use super::sources::{Reach, lacking, reach};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters, unknown_keys};
 use crate::store::completeness::{self, LearnedAge};
+use crate::store::removed_sources;
 use crate::store::sources::{self, AuditRow, CurrentBill, DeliveryRow, SourceRow};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -37,8 +38,7 @@ async fn show(
 ) -> Result<Response> {
     let (source_id, is_csv) = split_id(&last)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let source = sources::list(&mut snapshot).await?.into_iter().find(|source| source.source_id == source_id);
-    let source = source.ok_or(Error::NotFound)?;
+    let source = sources::get(&mut snapshot, source_id).await?.ok_or(Error::NotFound)?;
     let scope = principal.scope();
     let bills = sources::current_bills(&mut snapshot, &scope, source_id).await?;
     if is_csv {
@@ -64,6 +64,8 @@ async fn show(
     let is_finance = principal.is_finance();
     let standing = Standing::load(&page, &mut snapshot, &scope, source_id).await?;
     let is_admin = principal.is_admin();
+    let held = removed_sources::held(&mut *snapshot, source_id).await?;
+    let can_remove = is_admin && !source.is_removed && held.is_some_and(|held| held.obstacle().is_none());
     let bills = bills.into_iter().map(Bill::new).collect();
     Ok(SourcePage {
         page,
@@ -74,6 +76,7 @@ async fn show(
         shows_amounts,
         is_finance,
         is_admin,
+        can_remove,
         bills,
         deliveries,
         older,
@@ -136,6 +139,8 @@ struct SourcePage {
     shows_amounts: bool,
     is_finance: bool,
     is_admin: bool,
+    /// Whether this person may remove it although nobody set it up: nothing of it counts or waits.
+    can_remove: bool,
     bills: Vec<Bill>,
     deliveries: Vec<DeliveryRow>,
     older: Option<i64>,

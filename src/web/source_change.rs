@@ -10,7 +10,7 @@ use crate::sources::setting::Setting;
 use crate::store::seal::Key;
 use crate::store::source_reads::READ_SOURCE;
 use crate::store::source_settings::{self, SourceSetting};
-use crate::store::{audit, jobs, source_finds};
+use crate::store::{audit, jobs, removed_sources, source_finds};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -158,10 +158,36 @@ pub async fn read_now(conn: &mut PgConnection, source: &SourceSetting, by: &By) 
     Ok(job_id)
 }
 
-/// Forgets the set-up and the credentials. Bills and receipts stay.
+/// Forgets the set-up and the credentials. Bills and receipts stay; where nothing counts or waits, the source goes.
 pub async fn remove(conn: &mut PgConnection, source: &SourceSetting, by: &By) -> Result<()> {
     source_settings::delete(conn, source.source_id).await?;
+    take_off(conn, source.source_id, by).await?;
     by.record(conn, "source.removed", source.source_id, details(&source.setting, None)).await
+}
+
+/// Takes a source out of every list, where nothing of it counts or waits.
+pub async fn take_off(conn: &mut PgConnection, source_id: i64, by: &By) -> Result<()> {
+    let held = removed_sources::held(&mut *conn, source_id).await?;
+    if held.is_some_and(|held| held.obstacle().is_none()) {
+        removed_sources::remove(conn, source_id, by.now).await?;
+    }
+    Ok(())
+}
+
+/// Removes a source of which nothing counts or waits, set up or not. Receipts stay as history.
+///
+/// # Errors
+/// Where it is not there any more, or holds something that counts or waits.
+pub async fn remove_unused(conn: &mut PgConnection, source_id: i64, by: &By) -> Result<()> {
+    let held = removed_sources::held(&mut *conn, source_id).await?;
+    let held = held.filter(|held| !held.is_removed).ok_or(Error::NotFound)?;
+    if let Some(obstacle) = held.obstacle() {
+        return Err(Error::Conflict(format!("The source “{}” stays. {obstacle}", held.name)));
+    }
+    source_settings::delete(conn, source_id).await?;
+    removed_sources::remove(conn, source_id, by.now).await?;
+    let details = json!({ "name": held.name, "deliveries": held.delivery_count });
+    by.record(conn, "source.removed", source_id, details).await
 }
 
 /// Asks the place for its first objects. Gives how many there are, up to a thousand.

@@ -72,7 +72,10 @@ pub(super) fn reach(page: &Page, source_id: i64) -> Reach {
         },
         Some(SourceState::Late(1)) => Reach { word: "Late by 1 day".into(), is_late: true },
         Some(SourceState::Late(days)) => Reach { word: format!("Late by {days} days"), is_late: true },
-        Some(SourceState::Ended) => Reach { word: "Ended".into(), is_late: false },
+        Some(SourceState::Ended) => {
+            let word = found.map_or("Ended", SourceReach::ended_word);
+            Reach { word: word.into(), is_late: false }
+        }
     }
 }
 

@@ -90,6 +90,7 @@ PUT /api/v1/services/{slug}/goals/{metric} review admin
 POST /api/v1/services/{slug}/plans review admin
 POST /api/v1/services/{slug}/plans/{id}/delete review admin
 POST /api/v1/services/{slug}/goals/{metric}/delete review admin
+DELETE /api/v1/sources/{name} admin admin
 GET /api/v1/sources/{name}/deliveries/{delivery} bills ingest
 DELETE /api/v1/sources/{name}/deliveries/{delivery} bills ingest
 POST /api/v1/sources/{name}/deliveries/{delivery}/commit bills ingest

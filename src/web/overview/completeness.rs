@@ -99,7 +99,7 @@ pub fn table(
                     SourceState::Complete => "Complete".into(),
                     SourceState::Late(1) => "Late by 1 day".into(),
                     SourceState::Late(late) => format!("Late by {late} days"),
-                    SourceState::Ended => "Ended".into(),
+                    SourceState::Ended => source.ended_word().into(),
                 },
                 complete_to: source.complete_to.format("to %-d %b %Y").to_string(),
                 lacking,

@@ -75,6 +75,7 @@ mod tests {
             read_at: chrono::DateTime::UNIX_EPOCH,
             is_daily: true,
             settles_after_days: None,
+            has_rhythm: true,
         };
         let bills = Freshness { sources: vec![source], ..Freshness::default() };
         let view = View::parse(Some(query), Accepts { texts: &["env"], by: &[], sort: &[] }).unwrap();

@@ -1,10 +1,10 @@
 //! Removing a source: it is no longer read, and, where finance says so, its bills count no more.
 
-use super::super::source_change;
+use super::super::source_change::{self, By};
 use super::super::{AppState, ClientAddress, Error, NavItem, Page, Principal, Result, detached};
-use super::{by, source};
+use super::by;
 use crate::rollup::{self, LedgerError, Person};
-use crate::store::source_settings::{self, SourceSetting};
+use crate::store::{removed_sources, source_settings};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -16,9 +16,16 @@ use serde::Deserialize;
 #[template(path = "source_remove.html")]
 pub(super) struct SourceRemovePage {
     page: Page,
-    source: SourceSetting,
+    source_id: i64,
+    name: String,
+    /// Whether it was set up, and so is read and may have credentials.
+    is_set_up: bool,
     /// Deliveries that count or wait.
     standing_count: usize,
+    /// Deliveries, all told.
+    delivery_count: i64,
+    /// Why it cannot be removed.
+    obstacle: Option<String>,
     /// Whether this person may withdraw bills.
     is_finance: bool,
 }
@@ -28,11 +35,23 @@ pub(super) async fn ask(
     principal: Principal,
     Path(source_id): Path<i64>,
 ) -> Result<SourceRemovePage> {
-    let source = source(&app, source_id).await?;
     let mut snapshot = app.pools.snapshot().await?;
+    let held = removed_sources::held(&mut *snapshot, source_id).await?;
+    let held = held.filter(|held| !held.is_removed).ok_or(Error::NotFound)?;
+    let is_set_up = source_settings::get(&mut *snapshot, source_id).await?.is_some();
     let standing_count = source_settings::standing_deliveries(&mut *snapshot, source_id).await?.len();
     let page = Page::new(&app, &principal, &mut snapshot, "Remove a source", NavItem::Sources).await?;
-    Ok(SourceRemovePage { page, source, standing_count, is_finance: principal.is_finance() })
+    Ok(SourceRemovePage {
+        page,
+        source_id,
+        is_set_up,
+        standing_count,
+        delivery_count: held.delivery_count,
+        // What was set up can go while its bills stay: it is read no more then.
+        obstacle: held.obstacle().filter(|_| !is_set_up),
+        name: held.name,
+        is_finance: principal.is_finance(),
+    })
 }
 
 /// What becomes of the bills.
@@ -50,7 +69,9 @@ pub(super) async fn remove(
     Path(source_id): Path<i64>,
     Form(form): Form<RemoveForm>,
 ) -> Result<Redirect> {
-    let source = source(&app, source_id).await?;
+    let Some(source) = source_settings::get(&app.pools.web, source_id).await? else {
+        return remove_unused(&app, source_id, by(&app, &principal, &address)).await;
+    };
     let withdraws = match form.bills.as_str() {
         "keep" => false,
         "withdraw" if principal.is_finance() => true,
@@ -73,7 +94,20 @@ pub(super) async fn remove(
                     Err(error) => return Err(Error::Conflict(error.to_string())),
                 }
             }
+            source_change::take_off(&mut *app.pools.web.acquire().await?, source_id, &by).await?;
         }
+        Ok(Redirect::to("/sources"))
+    })
+    .await
+}
+
+// One that files were handed in for, and nobody set up: it goes where nothing of it counts.
+async fn remove_unused(app: &AppState, source_id: i64, by: By) -> Result<Redirect> {
+    let app = app.clone();
+    detached(async move {
+        let mut transaction = app.pools.web.begin().await?;
+        source_change::remove_unused(&mut transaction, source_id, &by).await?;
+        transaction.commit().await?;
         Ok(Redirect::to("/sources"))
     })
     .await

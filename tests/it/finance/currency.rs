@@ -215,6 +215,25 @@ async fn rates_of_a_closed_month_do_not_change(db: PgPool) {
     assert_eq!(wrong.differences.len(), 1, "{:?}", wrong.differences);
 }
 
+/// The entered rate of a closed month cannot be removed: no button says otherwise.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_rate_of_a_closed_month_has_no_button(db: PgPool) {
+    let world = world(&db).await;
+    world.import(&bills(), "2026-11-02T06:00:00Z").await;
+    let pools = &world.app.state.pools;
+    let now = time("2026-11-20T10:00:00Z");
+    rates::set_reporting_currency(&pools.jobs, "EUR", BY, now).await.unwrap();
+    rates::enter(&pools.jobs, "2026-10", "USD", "0.9", "Agreed with the group.", BY, now).await.unwrap();
+    let finance = world.finance().await;
+    let page = finance.get("/finance/rates").await.body;
+    assert!(page.contains("/finance/rates/remove") && !page.contains("frozen by closing"), "{page}");
+    close_month::close(pools, month("2026-10"), "All invoices are in.", BY, now).await.unwrap();
+    let page = finance.get("/finance/rates").await.body;
+    assert!(page.contains("frozen by closing") && !page.contains("/finance/rates/remove"), "{page}");
+    let which = [("month", "2026-10"), ("currency", "USD")];
+    assert_eq!(finance.post_form("/finance/rates/remove", &which).await.status, StatusCode::CONFLICT);
+}
+
 /// A month that was closed before there was a rate can have one later, once.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_month_closed_without_a_rate_can_have_one_later(db: PgPool) {

@@ -192,3 +192,27 @@ async fn a_source_may_book_by_itself(db: PgPool) {
     assert_eq!(booked(&world).await, [("2026-09 to 2026-10".to_owned(), decimal("1"))]);
     world.assert_clean().await;
 }
+
+/// The program holds a late bill, whoever handed it in; decisions are those of people, in words.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn decisions_are_those_of_people(db: PgPool) {
+    let world = closed(&db).await;
+    let late = world.hand_in(&september("103"), "2026-11-11T06:00:00Z").await;
+    let held_by = "SELECT actor FROM audit_log WHERE action = 'delivery.held'";
+    let held_by: String = sqlx::query_scalar(held_by).fetch_one(&db).await.unwrap();
+    assert_eq!(held_by, "costwake", "and not who handed it in");
+    let finance = world.finance().await;
+    let path = format!("/deliveries/{}", late.delivery_id);
+    let decisions = async || texts(&finance.get(&path).await.body, "[aria-label='Decisions table'] tbody tr");
+    let before = decisions().await;
+    assert_eq!(before.len(), 1, "{before:?}");
+    assert!(before[0].contains(&format!("{} closed September 2026", BY.login)), "{before:?}");
+    assert_eq!(finance.post_form(&format!("{path}/accept"), &[]).await.status, StatusCode::SEE_OTHER);
+    let after = decisions().await;
+    assert!(after.len() == 2 && after.iter().any(|row| row.contains("accepted a held bill")), "{after:?}");
+    for step in ["withdraw", "accept"] {
+        assert_eq!(finance.post_form(&format!("{path}/{step}"), &[]).await.status, StatusCode::SEE_OTHER);
+    }
+    let after = decisions().await;
+    assert!(after.iter().any(|row| row.contains("counted a withdrawn bill again")), "{after:?}");
+}

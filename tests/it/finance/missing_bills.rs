@@ -358,3 +358,22 @@ async fn a_late_source_is_told_where_it_makes_a_part_of_what_is_looked_at(db: Pg
     }
     assert_eq!(says(&finance, "/environments?team=buyers").await, (String::new(), false));
 }
+
+/// One bill of a month that is over, handed in once, promises no other. One that comes again on another day is expected.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn one_older_bill_is_not_late(db: PgPool) {
+    let world = world(&db).await;
+    deliver(&world, "cloud-one", "checkout", "100", 19).await;
+    let october = |cost: &'static str| {
+        let days = (1..=15).map(|day| Line { cost, day: String::leak(format!("2026-10-{day:02}")), ..Line::default() });
+        bill(&days.collect::<Vec<_>>())
+    };
+    world.import_as("mistyped", &october("1"), "2026-11-18T06:00:00Z").await;
+    let finance = world.finance().await;
+    let sources = finance.get("/sources").await.body;
+    assert!(sources.contains("One bill so far") && !sources.contains("Late by"), "{sources}");
+    assert!(!finance.get("/").await.body.contains("mistyped is late"));
+    world.import_as("mistyped", &october("2"), "2026-11-19T06:00:00Z").await;
+    assert!(finance.get("/sources").await.body.contains("Late by 33 days"));
+    assert!(finance.get("/").await.body.contains("mistyped is late"));
+}

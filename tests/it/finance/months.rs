@@ -113,6 +113,16 @@ async fn reopening_goes_back_in_order(db: PgPool) {
     close(&pools, month("2026-10"), "Done.", BY, now).await.unwrap();
     let refused = reopen(&pools, month("2026-09"), "A credit note.", BY, now).await.unwrap_err();
     assert!(refused.to_string().contains("booked in October 2026, which is closed too"), "{refused}");
+    let asks = world.finance().await;
+    let page = asks.get("/finance/statements/2026-09/reopen").await.body;
+    assert!(page.contains("booked in October 2026, which is closed too"), "{page}");
+    assert!(
+        page.contains("href=\"/finance/statements/2026-10/reopen\"") && !page.contains("Reopen the month</button>")
+    );
+    let page = asks.get("/finance/statements/2026-10/reopen").await.body;
+    assert!(page.contains("Reopen the month</button>"), "nothing stands in its way: {page}");
+    let asked = asks.post_form("/finance/statements/2026-09/reopen", &[("reason", "A credit note.")]).await;
+    assert_eq!(asked.status, StatusCode::CONFLICT);
     reopen(&pools, month("2026-10"), "For September.", BY, now).await.unwrap();
     reopen(&pools, month("2026-09"), "A credit note.", BY, now).await.unwrap();
     let finance = world.finance().await;
