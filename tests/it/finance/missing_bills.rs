@@ -142,6 +142,8 @@ async fn a_source_without_cost_holds_nothing_back(db: PgPool) {
     let line = |day, cost| Line { cost, billed: "2026-10", day, service: "trial", ..Line::default() };
     let credit = Line { category: "Credit", ..line("2026-10-20", "-0.0000001") };
     let trial = [line("2026-10-19", "0.00000003"), credit];
+    // It came on two days, so that more of it is expected.
+    world.import_as("trial-one", &bill(&trial[..1]), "2026-10-20T06:00:00Z").await;
     world.import_as("trial-one", &bill(&trial), "2026-10-21T06:00:00Z").await;
     let november = |day: u32| Line {
         cost: "100",
