@@ -46,7 +46,10 @@ fn of<'a>(past: &'a [Value], currency: &str, first_day: &str) -> Option<&'a Valu
 // What was known of October, and that what was said of it holds.
 fn known(past: &[Value], currency: &str) -> String {
     let october = of(past, currency, "2026-10-01").unwrap_or_else(|| panic!("{currency}: {past:?}"));
-    assert_eq!((&october["is_hindcast"], &october["bills_complete_to"]), (&Value::from(true), &Value::from("2026-10-15")));
+    assert_eq!(
+        (&october["is_hindcast"], &october["bills_complete_to"]),
+        (&Value::from(true), &Value::from("2026-10-15"))
+    );
     let amount = |key: &str| decimal(october[key].as_str().unwrap());
     let off = (amount("point") - amount("actual")).abs();
     assert!(off * decimal("100") < amount("actual"), "{october}");
@@ -107,7 +110,11 @@ async fn what_was_told_in_time_is_the_record_and_what_was_not_is_none(db: PgPool
         deliver(&world, "cloud-one", Line { cost, ..Line::default() }, &MONTHS, now).await;
         let past = past(&world).await;
         let september = of(&past, "USD", "2026-09-01").unwrap();
-        assert_eq!((&september["point"], &september["is_hindcast"]), (&Value::from("4000"), &Value::from(false)), "{cost}");
+        assert_eq!(
+            (&september["point"], &september["is_hindcast"]),
+            (&Value::from("4000"), &Value::from(false)),
+            "{cost}"
+        );
         let august = of(&past, "USD", "2026-08-01").unwrap();
         let asked = (&august["bills_complete_to"], &august["is_hindcast"]);
         assert_eq!(asked, (&Value::from("2026-08-15"), &Value::from(true)));
