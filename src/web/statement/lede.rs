@@ -20,6 +20,8 @@ pub(super) struct Told<'a> {
     pub known: &'a Known,
     /// What arrived late for closed months and is booked here, where that makes another figure.
     pub booked: Option<&'a Booked>,
+    /// What was bought for commitments, where the figures leave it out.
+    pub left_out: Option<String>,
 }
 
 /// The sentences. The first one gives the net cost and, where something is booked late, the figure with it: it is no
@@ -29,7 +31,7 @@ pub(super) fn lede(told: &Told<'_>) -> String {
         return nothing_billed(told);
     }
     let so_far = if matches!(told.state, MonthState::Running(_)) { " so far" } else { "" };
-    let mut text = format!("Net cost{so_far} was {}", told.table.total.now_text);
+    let mut text = format!("{}{so_far} was {}", told.asked.basis.total_name(), told.table.total.now_text);
     if let Some(booked) = told.booked {
         text.push_str(&format!(", and {} with what arrived late for {}", booked.end, closed_months(&booked.months)));
     }
@@ -41,6 +43,13 @@ pub(super) fn lede(told: &Told<'_>) -> String {
     } else {
         text.push_str(&change(told));
         text.push_str(&movers(told.table));
+    }
+    if let Some(amount) = &told.left_out {
+        let price = told.asked.basis.label().to_lowercase();
+        text.push_str(&format!(
+            " {amount} that was bought for commitments is left out, since what uses them is in these figures at its own \
+             {price}."
+        ));
     }
     if told.asked.by.key() == "team" && told.nodes.len() == 1 && told.nodes[0].is_unallocated {
         text.push_str(" No rule gives any of it to a service yet.");
@@ -143,7 +152,16 @@ mod tests {
         let nodes = [Node { name: "checkout".into(), before, now, ..Node::default() }];
         let table = breakdown(&nodes, "USD");
         let state = MonthState::Arriving(Vec::new());
-        lede(&Told { asked: &asked, state: &state, currency: "USD", table: &table, nodes: &nodes, known, booked })
+        lede(&Told {
+            asked: &asked,
+            state: &state,
+            currency: "USD",
+            table: &table,
+            nodes: &nodes,
+            known,
+            booked,
+            left_out: None,
+        })
     }
 
     #[test]

@@ -28,12 +28,14 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use super::{filters, invoice_list};
 use crate::analyze::invoices::InvoiceState;
 use crate::focus::{BillingPeriod, CostBasis};
+use crate::store::commitment_purchases::{self, LeftOut};
 use crate::store::converted_costs::CostPart;
 use crate::store::history::RestatedOf;
 use crate::store::late_bills::Waiting;
 use crate::store::month_closing::{Adjustment, Closing, MovedSince};
+use crate::store::shifted_costs::{self, ShiftedCost};
 use crate::store::statement_ties::{Restatement, SourceTie};
-use crate::store::statements::{MonthTotal, MonthView, ShiftedCost, StatementRow};
+use crate::store::statements::{MonthTotal, MonthView, StatementRow};
 use crate::store::{Scope, Snapshot, late_bills, month_closing, statement_ties, statements};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -169,6 +171,8 @@ struct Read {
     reach: Vec<statement_ties::MonthReach>,
     shifted: Vec<ShiftedCost>,
     ties: Vec<SourceTie>,
+    /// What the month leaves out in list and contracted prices.
+    left_out: Vec<LeftOut>,
     restatements: Vec<Restatement>,
     /// Every closing of the month, the newest first.
     closings: Vec<Closing>,
@@ -197,7 +201,8 @@ impl Read {
             rows,
             totals: statements::months(conn, scope, view, basis, first, month).await?,
             reach: statement_ties::reach(conn).await?,
-            shifted: statements::shifted(conn, scope, basis, month).await?,
+            shifted: shifted_costs::shifted(conn, scope, basis, month).await?,
+            left_out: commitment_purchases::left_out(conn, scope, view, basis, month, month).await?,
             ties: statement_ties::ties(conn, scope, basis, month).await?,
             restatements: statement_ties::restatements(conn, scope, basis, month).await?,
             invoices: invoice_list::states(conn, scope, month, today).await?,

@@ -9,6 +9,7 @@ use super::views::{Views, views};
 use super::year::{Span, Year, year};
 use super::{Asked, CHART_MONTH_COUNT, Read};
 use crate::focus::BillingPeriod;
+use crate::store::commitment_purchases::LeftOut;
 use crate::store::statement_ties::{Restatement, SourceTie};
 use crate::store::statements::{MonthTotal, MonthView};
 use crate::web::display::{self, Delta};
@@ -135,6 +136,7 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
             nodes: &nodes,
             known: &known,
             booked: booked_here.as_ref().filter(|booked| booked.is_another_figure()),
+            left_out: left_out(&read.left_out, currency),
         }),
         net: table.total.now_text.clone(),
         net_delta: bridge.is_some().then(|| Delta::between(&table.total.now, &table.total.before, currency, decimals)),
@@ -148,7 +150,12 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
         year: year(
             &read.totals,
             currency,
-            &Span { last: asked.month, count: CHART_MONTH_COUNT, current: Some(asked.month) },
+            &Span {
+                last: asked.month,
+                count: CHART_MONTH_COUNT,
+                current: Some(asked.month),
+                total_name: asked.basis.total_name(),
+            },
             today_open,
             |month| month_link(asked, month),
         ),
@@ -240,6 +247,12 @@ fn ties(all: &[SourceTie], currency: &str) -> Ties {
         difference: difference(&stated_total, &delivered_total),
         is_even: stated == delivered,
     }
+}
+
+// `$99,000.00`; `None` where nothing is left out.
+fn left_out(all: &[LeftOut], currency: &str) -> Option<String> {
+    let one = all.iter().find(|one| one.billing_currency == currency && !one.cost.is_zero())?;
+    Some(display::money(&one.cost, currency, display::minor_units(currency)))
 }
 
 fn restatements(all: &[Restatement], currency: &str) -> Vec<RestatementRow> {
