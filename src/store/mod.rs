@@ -132,6 +132,7 @@ pub mod source_settings;
 pub mod sources;
 pub mod split_costs;
 pub mod splits;
+pub mod statement_days;
 pub mod statement_ties;
 pub mod statements;
 pub mod tag_rules;

@@ -4,6 +4,7 @@ use super::Asked;
 use super::adjustments::Booked;
 use super::breakdown::{Breakdown, NOT_ALLOCATED, Node, Row};
 use super::comparison::Known;
+use super::like::Like;
 use super::state::MonthState;
 use crate::focus::BillingPeriod;
 use crate::web::display;
@@ -15,6 +16,10 @@ pub(super) struct Told<'a> {
     pub state: &'a MonthState,
     pub currency: &'a str,
     pub table: &'a Breakdown,
+    /// What is compared: the table, or its first days.
+    pub compared: &'a Breakdown,
+    /// These days, where days of the month are still to come.
+    pub like: Option<&'a Like>,
     pub nodes: &'a [Node],
     /// What is known of both months.
     pub known: &'a Known,
@@ -40,6 +45,8 @@ pub(super) fn lede(told: &Told<'_>) -> String {
         text.push_str(&format!("; {why}."));
     } else if !has_before {
         text.push_str(&format!("; there is no bill for {} to compare it with.", told.asked.before.label()));
+    } else if let Some(like) = told.like {
+        text.push_str(&change_of_days(told, like));
     } else {
         text.push_str(&change(told));
         text.push_str(&movers(told.table));
@@ -80,6 +87,27 @@ fn change(told: &Told<'_>) -> String {
         (word, false) => format!(", which is {amount}{relative} {word} than {before}."),
         (word, true) => format!(". Without that, it is {amount}{relative} {word} than {before}."),
     }
+}
+
+// The same days of both months: what falls only because days are still to come is no fall.
+fn change_of_days(told: &Told<'_>, like: &Like) -> String {
+    let (before, total) = (told.asked.before.label(), &told.compared.total);
+    if like.day_count == 0 {
+        return format!(". No day of it is whole yet, so that it is not compared with {before}.");
+    }
+    let days = like.days();
+    let cost = format!(". Its {days} of {} cost {}", like.days_in_all, total.now_text);
+    if told.compared.rows.iter().all(|row| row.before.is_zero()) {
+        return format!("{cost}; the {days} of {before} have no cost to compare that with.");
+    }
+    let change = total.change().abs();
+    let amount = display::money(&change, told.currency, display::minor_units(told.currency));
+    let relative = display::percent(&change, &total.before).map(|p| format!(" ({p})")).unwrap_or_default();
+    let change = match total.delta.word() {
+        "the same" => format!(", the same as the {days} of {before}."),
+        word => format!(", which is {amount}{relative} {word} than the {days} of {before}."),
+    };
+    format!("{cost}{change}{}", movers(told.compared))
 }
 
 /// "September 2026", "August 2026 and September 2026", "3 closed months".
@@ -160,6 +188,8 @@ mod tests {
             nodes: &nodes,
             known,
             booked,
+            compared: &table,
+            like: None,
             left_out: None,
         })
     }

@@ -6,6 +6,7 @@ mod bridge;
 mod comparison;
 mod csv;
 mod lede;
+mod like;
 mod section;
 mod state;
 mod views;
@@ -84,7 +85,8 @@ async fn show(
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
     let page = page.noting(view.note());
     let comparison = Comparison::new(&page.bills, &asked, &state, &read.rows, &billed);
-    let mut sections = section::sections(&comparison, &read, scope.is_everything());
+    let like = like::read(&mut snapshot, &scope, &comparison, &read).await?;
+    let mut sections = section::sections(&comparison, &read, &like, scope.is_everything());
     let causes = why::causes(&app, &page.bills, &mut snapshot, &scope, &comparison).await?;
     sections.iter_mut().for_each(|section| section.why = why::walk_of(&causes, &asked, &section.currency));
     let word = format!("statement {month}");
