@@ -167,12 +167,21 @@ mod tests {
 
     // The sentences of October by service, of a service that cost 100 before.
     fn said(now: &str, known: &Known, booked: Option<&Booked>) -> String {
+        said_in(CostBasis::default(), None, now, (known, booked))
+    }
+
+    fn said_in(
+        basis: CostBasis,
+        left_out: Option<String>,
+        now: &str,
+        (known, booked): (&Known, Option<&Booked>),
+    ) -> String {
         let october = month("2026-10");
         let asked = Asked {
             month: october,
             before: october.previous(),
             view: MonthView::BillingPeriod,
-            basis: CostBasis::default(),
+            basis,
             by: By::Service,
             currency: None,
         };
@@ -190,7 +199,7 @@ mod tests {
             booked,
             compared: &table,
             like: None,
-            left_out: None,
+            left_out,
         })
     }
 
@@ -217,6 +226,16 @@ mod tests {
         assert!(
             said("150", &known(None), None)
                 .starts_with("Net cost was $150.00, which is $50.00 (50.0%) more than September")
+        );
+    }
+
+    #[test]
+    fn a_total_is_named_by_its_basis_and_says_what_it_leaves_out() {
+        let said = said_in(CostBasis::List, Some("$60.00".into()), "100", (&known(None), None));
+        assert_eq!(
+            said,
+            "List cost was $100.00, the same as in September 2026. $60.00 that was bought for commitments is left out, since \
+             what uses them is in these figures at its own list price."
         );
     }
 
