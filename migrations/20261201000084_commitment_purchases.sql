@@ -50,6 +50,11 @@ WHERE c.closing_id = p.closing_id AND c.source_id = p.source_id AND c.billing_ac
   AND c.service_id = p.service_id AND c.environment_id = p.environment_id AND c.provider_name = p.provider_name
   AND c.charge_category = p.charge_category AND c.billing_currency = p.billing_currency;
 
+-- The same of what arrives late for a closed month. What is booked already keeps what it said.
+ALTER TABLE month_adjustment
+    ADD COLUMN commitment_list_cost numeric NOT NULL DEFAULT 0,
+    ADD COLUMN commitment_contracted_cost numeric NOT NULL DEFAULT 0;
+
 -- Added to `statement_cost`, whose columns it has, it leaves them out.
 CREATE VIEW statement_left_out AS
 SELECT date_trunc('month', p.billing_period_start::timestamp)::date AS month,

@@ -99,3 +99,35 @@ pub(super) async fn keep(conn: &mut PgConnection, closing_id: i64, month: Billin
     .await
     .map(drop)
 }
+
+/// Keeps with what a publication booked for closed months what of it was bought for commitments: what their bills say now
+/// beyond what they said at closing and what was booked since.
+pub(super) async fn book(conn: &mut PgConnection, publication_id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE month_adjustment a
+         SET (commitment_list_cost, commitment_contracted_cost) = (
+             SELECT coalesce(sum(one.list_cost), 0), coalesce(sum(one.contracted_cost), 0)
+             FROM (SELECT p.list_cost, p.contracted_cost
+                   FROM commitment_purchase p
+                   WHERE p.state = 'current' AND p.source_id = a.source_id
+                     AND p.billing_account_id = a.billing_account_id AND p.billing_currency = a.billing_currency
+                     AND p.billing_period_start >= k.month AND p.billing_period_start < k.month + interval '1 month'
+                   UNION ALL
+                   SELECT -c.commitment_list_cost, -c.commitment_contracted_cost
+                   FROM closed_cost c
+                   WHERE c.closing_id = a.closing_id AND c.source_id = a.source_id
+                     AND c.billing_account_id = a.billing_account_id AND c.billing_currency = a.billing_currency
+                   UNION ALL
+                   SELECT -o.commitment_list_cost, -o.commitment_contracted_cost
+                   FROM month_adjustment o
+                   WHERE o.closing_id = a.closing_id AND o.source_id = a.source_id
+                     AND o.billing_account_id = a.billing_account_id AND o.billing_currency = a.billing_currency
+                     AND o.publication_id <> a.publication_id) one)
+         FROM month_closing k
+         WHERE a.publication_id = $1 AND k.closing_id = a.closing_id",
+        publication_id
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}

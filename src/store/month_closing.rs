@@ -314,8 +314,11 @@ pub async fn book_adjustments(
         delivery_id,
         now
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    if booked.rows_affected() > 0 {
+        commitment_purchases::book(conn, publication_id).await?;
+    }
     Ok(booked.rows_affected())
 }
 
@@ -359,7 +362,8 @@ pub async fn adjustments(
         Adjustment,
         r#"SELECT k.month AS closed_month, a.booked_month, a.publication_id, a.delivery_id,
                   source.name AS source_name, a.billing_account_id, a.billing_currency, a.charge_count,
-                  cost_in($2::text, a.billed_cost, a.effective_cost, a.list_cost, a.contracted_cost) AS "cost!",
+                  cost_in($2::text, a.billed_cost, a.effective_cost, a.list_cost - a.commitment_list_cost,
+                          a.contracted_cost - a.commitment_contracted_cost) AS "cost!",
                   a.booked_at
            FROM month_adjustment a
            JOIN month_closing k ON k.closing_id = a.closing_id AND k.reopened_at IS NULL

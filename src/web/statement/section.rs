@@ -3,7 +3,7 @@
 use super::adjustments::{Booked, booked};
 use super::breakdown::{Breakdown, Node, breakdown, nodes};
 use super::bridge::{Bridge, bridge};
-use super::comparison::{Comparison, NOT_BILLED};
+use super::comparison::{Comparison, Known, NOT_BILLED};
 use super::lede::{Told, lede};
 use super::like::Like;
 use super::views::{Views, views};
@@ -113,9 +113,8 @@ fn section(comparison: &Comparison<'_>, read: &Read, like: Option<&Like>, is_who
     let decimals = display::minor_units(currency);
     let nodes = nodes(&read.rows, asked.month.first_day(), asked.by, currency);
     let table = breakdown(&nodes, currency).known(&known);
-    let compared = like.map(|like| self::nodes(&like.rows, asked.month.first_day(), asked.by, currency));
-    let compared = compared.map(|nodes| breakdown(&nodes, currency).known(&known));
-    let compared = compared.as_ref().unwrap_or(&table);
+    let of_days = like.map(|like| of_days(asked, like, &known, currency));
+    let compared = of_days.as_ref().unwrap_or(&table);
     let bridge = bridge(compared, currency).filter(|_| known.is_compared());
     let exact: BigDecimal = nodes.iter().map(|node| &node.now).sum();
     let total =
@@ -187,6 +186,11 @@ fn section(comparison: &Comparison<'_>, read: &Read, like: Option<&Like>, is_who
         bridge,
         table,
     }
+}
+
+// The table of the days that both months are compared by.
+fn of_days(asked: &Asked, like: &Like, known: &Known, currency: &str) -> Breakdown {
+    breakdown(&nodes(&like.rows, asked.month.first_day(), asked.by, currency), currency).known(known)
 }
 
 // Why a month is compared with none of which no bill holds a day in full.

@@ -111,6 +111,9 @@ async fn a_closed_month_keeps_what_it_leaves_out(db: PgPool) {
         let figures = texts(&page, ".figures div");
         assert!(figures[0].starts_with("List cost $132.00"), "{view}: {figures:?}");
         assert!(figures[4].contains("$132.00"), "{view}: {figures:?}");
+        assert!(!page.contains("Adjusted by"), "{view}: {page}");
     }
+    let page = finance.get("/finance/statements/2026-10?basis=billed").await.body;
+    assert!(page.contains("Adjusted by +$20.00 in November 2026."), "what is paid for it is booked: {page}");
     world.assert_clean().await;
 }
