@@ -8,7 +8,7 @@ use crate::store::converted_costs::CostPart;
 use crate::store::costs::{self, CostFilter, CostRow, Dimension};
 use crate::store::freshness::Freshness;
 use crate::store::statements::{self, MonthView, StatementRow};
-use crate::store::{Scope, Snapshot, month_closing};
+use crate::store::{Scope, Snapshot, commitment_purchases, month_closing};
 use crate::web::csv::{Cell, Table};
 use crate::web::missing_bills;
 use crate::web::query::{Accepts, Period, View};
@@ -316,6 +316,14 @@ async fn by_billing_period(
     let rows = statements::rows(conn, scope, MonthView::BillingPeriod, view.basis, month, month).await?;
     if rows.is_empty() && closing.is_none() && !month_closing::has_bills(conn, month).await? {
         costs.notes.push(format!("No current bill is for {}: what it costs is not known.", month.label()));
+    }
+    let left_out =
+        commitment_purchases::left_out(conn, scope, MonthView::BillingPeriod, view.basis, month, month).await?;
+    if !left_out.is_empty() {
+        costs.notes.push(
+            "As in the statement, what was bought for commitments is left out: what uses them is in these costs at its own price."
+                .into(),
+        );
     }
     let mut sums: BTreeMap<(String, String), CostRow> = BTreeMap::new();
     let mut totals: BTreeMap<String, BigDecimal> = BTreeMap::new();

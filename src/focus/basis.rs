@@ -29,6 +29,21 @@ impl CostBasis {
         }
     }
 
+    /// Whether what commitments pay for stands at its price without them. What was bought for commitments is in it then:
+    /// both are never added.
+    pub fn is_before_commitments(self) -> bool {
+        matches!(self, Self::List | Self::Contracted)
+    }
+
+    /// What a total in it is called.
+    pub fn total_name(self) -> &'static str {
+        match self {
+            Self::Amortized | Self::Billed => "Net cost",
+            Self::List => "List cost",
+            Self::Contracted => "Contracted cost",
+        }
+    }
+
     /// The word in a URL: `basis=amortized`.
     pub fn key(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Closed billing months: their figures as they were at closing, and what arrived late for them.
 
-use super::{Scope, limits};
+use super::{Scope, commitment_purchases, limits};
 use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -139,8 +139,9 @@ pub async fn close(
         month.first_day(),
         month.next().first_day()
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    commitment_purchases::keep(conn, closing_id, month).await?;
     Ok(closing_id)
 }
 
@@ -313,8 +314,11 @@ pub async fn book_adjustments(
         delivery_id,
         now
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    if booked.rows_affected() > 0 {
+        commitment_purchases::book(conn, publication_id).await?;
+    }
     Ok(booked.rows_affected())
 }
 
@@ -358,7 +362,8 @@ pub async fn adjustments(
         Adjustment,
         r#"SELECT k.month AS closed_month, a.booked_month, a.publication_id, a.delivery_id,
                   source.name AS source_name, a.billing_account_id, a.billing_currency, a.charge_count,
-                  cost_in($2::text, a.billed_cost, a.effective_cost, a.list_cost, a.contracted_cost) AS "cost!",
+                  cost_in($2::text, a.billed_cost, a.effective_cost, a.list_cost - a.commitment_list_cost,
+                          a.contracted_cost - a.commitment_contracted_cost) AS "cost!",
                   a.booked_at
            FROM month_adjustment a
            JOIN month_closing k ON k.closing_id = a.closing_id AND k.reopened_at IS NULL
@@ -404,9 +409,17 @@ pub async fn moved_since(
                  WHERE m.billing_period_start >= $3 AND m.billing_period_start < $4
                    AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
                  UNION ALL
+                 SELECT p.billing_currency, 0, cost_in($2::text, 0, 0, -p.list_cost, -p.contracted_cost)
+                 FROM commitment_purchase p LEFT JOIN service ON service.service_id = p.service_id
+                 WHERE $2::text IN ('list', 'contracted') AND p.state = 'current'
+                   AND p.billing_period_start >= $3 AND p.billing_period_start < $4
+                   AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
+                 UNION ALL
                  SELECT s.billing_currency, -s.charge_count,
                         -cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost)
-                 FROM statement_cost s
+                 FROM (SELECT * FROM statement_cost
+                       UNION ALL
+                       SELECT * FROM statement_left_out WHERE $2::text IN ('list', 'contracted')) s
                  WHERE s.month = $3 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))) side
            WHERE EXISTS (SELECT FROM month_closing WHERE reopened_at IS NULL AND month = $3)
            GROUP BY 1 HAVING sum(cost) <> 0 OR sum(charge_count) <> 0 ORDER BY 1"#,

@@ -145,7 +145,8 @@ pub struct SourceTie {
     pub stated: BigDecimal,
 }
 
-/// By source: what was delivered for a billing period and what the statement holds. Organisation only: a bill
+/// By source: what was delivered for a billing period and what the statement holds, both without what the statement
+/// leaves out ([`super::commitment_purchases`]). Organisation only: a bill
 /// belongs to no team, so a restricted scope sees none.
 pub async fn ties(
     conn: &mut PgConnection,
@@ -163,15 +164,25 @@ pub async fn ties(
                SELECT m.generation_id, m.billing_currency, sum(m.charge_count)::bigint AS charge_count,
                       sum(cost_in($1::text, m.billed_cost, m.effective_cost, m.list_cost, m.contracted_cost)) AS cost
                FROM monthly_cost m WHERE m.billing_period_start >= $2 AND m.billing_period_start < $3
-               GROUP BY m.generation_id, m.billing_currency)
+               GROUP BY m.generation_id, m.billing_currency),
+           left_out AS (
+               SELECT p.generation_id, p.billing_currency,
+                      sum(cost_in($1::text, 0, 0, p.list_cost, p.contracted_cost)) AS cost
+               FROM commitment_purchase p
+               WHERE $1::text IN ('list', 'contracted') AND p.state = 'current'
+                 AND p.billing_period_start >= $2 AND p.billing_period_start < $3
+               GROUP BY p.generation_id, p.billing_currency)
            SELECT g.source_id, source.name AS source_name, source.provider_name, g.billing_account_id,
                   g.delivery_id, g.generation_id, g.published_at,
                   stated.billing_currency AS "billing_currency!", stated.charge_count AS "charge_count!",
-                  cost_in($1::text, t.billed_cost, t.effective_cost, t.list_cost, t.contracted_cost) AS "delivered?",
-                  stated.cost AS "stated!"
+                  cost_in($1::text, t.billed_cost, t.effective_cost, t.list_cost, t.contracted_cost)
+                      - coalesce(left_out.cost, 0) AS "delivered?",
+                  stated.cost - coalesce(left_out.cost, 0) AS "stated!"
            FROM generation g
            JOIN source ON source.source_id = g.source_id
            JOIN stated ON stated.generation_id = g.generation_id
+           LEFT JOIN left_out ON left_out.generation_id = g.generation_id
+                AND left_out.billing_currency = stated.billing_currency
            LEFT JOIN delivery_total t ON t.delivery_id = g.delivery_id
                 AND t.billing_account_id = g.billing_account_id
                 AND t.billing_period_start = g.billing_period_start

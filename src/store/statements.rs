@@ -1,4 +1,5 @@
-//! What a month cost: by billing period (what the invoices say) and by charge day (when it was used).
+//! What a month cost: by billing period (what the invoices say) and by charge day (when it was used). In list and
+//! contracted prices without what was bought for commitments ([`super::commitment_purchases`]).
 
 use super::charges::ChargeFilter;
 use super::{Scope, limits};
@@ -107,7 +108,9 @@ async fn billed_rows(
                   s.provider_name AS "provider_name!", s.charge_category AS "charge_category!",
                   s.billing_currency AS "billing_currency!", sum(s.charge_count)::bigint AS "charge_count!",
                   sum(cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost)) AS "cost!"
-           FROM statement_cost s
+           FROM (SELECT * FROM statement_cost
+                 UNION ALL
+                 SELECT * FROM statement_left_out WHERE $2::text IN ('list', 'contracted')) s
            WHERE s.month >= $3 AND s.month < $4 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
            GROUP BY s.month, s.service_id, s.service_slug, s.service_name, s.team_id, s.team_slug, s.team_name,
                     s.cost_center, s.environment_id, s.environment_slug, s.environment_name,
@@ -135,13 +138,20 @@ async fn charged_rows(
         StatementRow,
         r#"SELECT date_trunc('month', d.charge_date::timestamp)::date AS "month!",
                   date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
-                  d.service_id, service.slug AS "service_slug?", service.name AS "service_name?",
+                  d.service_id AS "service_id!", service.slug AS "service_slug?", service.name AS "service_name?",
                   team.team_id AS "team_id?", team.slug AS "team_slug?", team.name AS "team_name?", team.cost_center AS "cost_center?",
-                  d.environment_id, environment.slug AS "environment_slug?", environment.name AS "environment_name?",
-                  d.provider_name, d.charge_category, d.billing_currency,
+                  d.environment_id AS "environment_id!", environment.slug AS "environment_slug?",
+                  environment.name AS "environment_name?", d.provider_name AS "provider_name!",
+                  d.charge_category AS "charge_category!", d.billing_currency AS "billing_currency!",
                   sum(d.charge_count)::bigint AS "charge_count!",
                   sum(cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
-           FROM daily_cost d
+           FROM (SELECT generation_id, service_id, environment_id, provider_name, charge_category, billing_currency,
+                        charge_date, charge_count, billed_cost, effective_cost, list_cost, contracted_cost
+                 FROM daily_cost
+                 UNION ALL
+                 SELECT generation_id, service_id, environment_id, provider_name, charge_category, billing_currency,
+                        charge_date, 0, 0, 0, -list_cost, -contracted_cost
+                 FROM commitment_purchase WHERE state = 'current' AND $2::text IN ('list', 'contracted')) d
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
            LEFT JOIN service ON service.service_id = d.service_id
            LEFT JOIN team ON team.team_id = service.team_id
@@ -270,7 +280,9 @@ async fn billed_months(
         r#"WITH cell AS (
                SELECT s.month, s.billing_currency, s.charge_category, s.service_id, s.charge_count,
                       cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost) AS cost
-               FROM statement_cost s
+               FROM (SELECT * FROM statement_cost
+                     UNION ALL
+                     SELECT * FROM statement_left_out WHERE $2::text IN ('list', 'contracted')) s
                WHERE s.month >= $3 AND s.month < $4 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1)))
            SELECT month AS "month!", billing_currency AS "billing_currency!", sum(cost) AS "cost!",
                   coalesce(sum(cost) FILTER (WHERE charge_category = 'Tax'), 0) AS "tax!",
@@ -302,7 +314,13 @@ async fn charged_months(
                       date_trunc('month', g.billing_period_start::timestamp)::date AS billing_month,
                       d.billing_currency, d.charge_category, d.service_id, d.charge_count,
                       cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
-               FROM daily_cost d
+               FROM (SELECT generation_id, service_id, environment_id, provider_name, charge_category, billing_currency,
+                            charge_date, charge_count, billed_cost, effective_cost, list_cost, contracted_cost
+                     FROM daily_cost
+                     UNION ALL
+                     SELECT generation_id, service_id, environment_id, provider_name, charge_category, billing_currency,
+                            charge_date, 0, 0, 0, -list_cost, -contracted_cost
+                     FROM commitment_purchase WHERE state = 'current' AND $2::text IN ('list', 'contracted')) d
                JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
                LEFT JOIN service ON service.service_id = d.service_id
                WHERE d.charge_date >= $3 AND d.charge_date < $4
@@ -337,77 +355,6 @@ async fn charged_months(
         },
     });
     Ok(parts.collect())
-}
-
-/// Cost whose billing period and charge month are not the same: corrections, late lines, prepaid months.
-#[derive(Debug, Clone)]
-pub struct ShiftedCost {
-    /// First day of the month that billed it.
-    pub billing_month: NaiveDate,
-    /// First day of the month that it arose in.
-    pub charge_month: NaiveDate,
-    /// Whether the bill calls it so: FOCUS ChargeClass "Correction".
-    pub is_correction: bool,
-    /// Whether it is what splits moved to or from the services of the scope.
-    pub is_shared: bool,
-    /// FOCUS BillingCurrency.
-    pub billing_currency: String,
-    /// Lines behind it.
-    pub charge_count: i64,
-    /// In the asked basis.
-    pub cost: BigDecimal,
-}
-
-/// What lies between the two views of `month`: billed in it for another month, or billed elsewhere for it.
-pub async fn shifted(
-    conn: &mut PgConnection,
-    scope: &Scope,
-    basis: CostBasis,
-    month: BillingPeriod,
-) -> sqlx::Result<Vec<ShiftedCost>> {
-    let (start, end) = (month.first_day(), month.next().first_day());
-    let rows = sqlx::query_as!(
-        ShiftedCost,
-        r#"WITH part AS (
-               SELECT g.billing_period_start, d.charge_date, coalesce(k.charge_class, '') = 'Correction' AS is_correction,
-                      false AS is_shared, m.service_id, d.billing_currency, d.charge_count, d.billed_cost,
-                      d.effective_cost, d.list_cost, d.contracted_cost
-               FROM daily_cost_by_key d
-               JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-               JOIN rollup_key k ON k.rollup_key_id = d.rollup_key_id AND k.sub_account_key = d.sub_account_key
-               JOIN key_mapping m ON m.sub_account_key = d.sub_account_key AND m.rollup_key_id = d.rollup_key_id
-                   AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
-               WHERE (g.billing_period_start >= $3 AND g.billing_period_start < $4)
-                  <> (d.charge_date >= $3 AND d.charge_date < $4)
-               UNION ALL
-               SELECT g.billing_period_start, d.charge_date, false, true, d.service_id, d.billing_currency,
-                      d.charge_count, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost
-               FROM daily_cost d
-               JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-               WHERE d.split_id <> 0
-                 AND (g.billing_period_start >= $3 AND g.billing_period_start < $4)
-                  <> (d.charge_date >= $3 AND d.charge_date < $4)
-           )
-           SELECT date_trunc('month', p.billing_period_start::timestamp)::date AS "billing_month!",
-                  date_trunc('month', p.charge_date::timestamp)::date AS "charge_month!",
-                  p.is_correction AS "is_correction!", p.is_shared AS "is_shared!", p.billing_currency AS "billing_currency!",
-                  sum(p.charge_count)::bigint AS "charge_count!",
-                  sum(cost_in($2::text, p.billed_cost, p.effective_cost, p.list_cost, p.contracted_cost)) AS "cost!"
-           FROM part p LEFT JOIN service ON service.service_id = p.service_id
-           WHERE $1::bigint[] IS NULL OR service.team_id = ANY($1)
-           GROUP BY 1, 2, 3, 4, 5
-           -- All shares together move nothing.
-           HAVING NOT p.is_shared OR sum(cost_in($2::text, p.billed_cost, p.effective_cost, p.list_cost, p.contracted_cost)) <> 0
-           ORDER BY 1, 2, 3, 4, 5 LIMIT $5"#,
-        scope.team_ids(),
-        basis.key(),
-        start,
-        end,
-        MONTH_COUNT_MAX + 1,
-    )
-    .fetch_all(conn)
-    .await?;
-    limits::within(rows, MONTH_COUNT_MAX, "months of bills and charges")
 }
 
 /// What a month's statement says of a part of it.

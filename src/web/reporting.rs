@@ -2,14 +2,14 @@
 
 use super::Result;
 use super::csv::Cell;
-use super::display::{minor_units, money, money_exact, shown};
+use super::display::{alone, minor_units, money, money_exact};
 use crate::focus::{BillingPeriod, Converted, MissingRate, Rate, RateOrigin, Rates};
 use crate::store::converted_costs::{self, CostPart};
 use crate::store::costs::{CostFilter, Dimension};
 use crate::store::service_costs::ServiceCost;
 use crate::store::{Scope, rates};
 use askama::Template;
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, Zero};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
@@ -96,6 +96,8 @@ pub struct Reporting {
     currency: String,
     sentence: String,
     rows: Vec<Row>,
+    /// What rounding leaves between the rows and the total.
+    rounding: Option<String>,
     /// As shown; `None` where a rate is missing.
     total: Option<String>,
 }
@@ -109,7 +111,7 @@ struct Row {
     original: String,
     rate: String,
     origin: String,
-    /// As shown, so that the rows add up; empty where no rate is known.
+    /// Rounded by itself, as the same figure is elsewhere; empty where no rate is known.
     amount: String,
 }
 
@@ -130,7 +132,8 @@ impl Reporting {
         let exact: Vec<Option<BigDecimal>> =
             sums.iter().map(|((month, from), cost)| rated.rates.convert(*month, from, cost)).collect();
         let known: Vec<BigDecimal> = exact.iter().flatten().cloned().collect();
-        let mut rounded = shown(&known, &known.iter().sum(), decimals).into_iter();
+        let (rounded, left) = alone(&known, &known.iter().sum(), decimals);
+        let mut rounded = rounded.into_iter();
         let rows = sums.iter().zip(&exact).map(|(((month, from), cost), converted)| Row {
             month: month.label(),
             original: money_exact(cost, from),
@@ -153,7 +156,9 @@ impl Reporting {
                 None,
             ),
         };
-        Some(Self { currency: currency.to_owned(), sentence, rows, total })
+        // Without a total there is nothing that the rows could miss.
+        let rounding = (total.is_some() && !left.is_zero()).then(|| money(&left, currency, decimals));
+        Some(Self { currency: currency.to_owned(), sentence, rows, rounding, total })
     }
 }
 
@@ -220,8 +225,21 @@ mod tests {
         let rows: Vec<String> =
             reporting.rows.iter().map(|row| format!("{} | {} | {}", row.original, row.rate, row.amount)).collect();
         assert_eq!(rows, ["€2.006 |  | €2.01", "$2.01 | 1 USD = 0.333 EUR | €0.67"]);
-        assert_eq!(reporting.total.as_deref(), Some("€2.68"));
+        assert_eq!((reporting.total.as_deref(), reporting.rounding.as_deref()), (Some("€2.68"), None));
         assert_eq!(reporting.rows[1].origin, "reference rate of 30 Oct 2026");
+    }
+
+    // What is not converted says the same amount as everywhere else: a row of its own says what rounding leaves.
+    #[test]
+    fn each_row_is_rounded_by_itself() {
+        let parts = vec![part("2026-10-01", "EUR", "130.144"), part("2026-09-01", "EUR", "1.004")];
+        let reporting = Reporting::new(&rated(parts)).unwrap();
+        let amounts: Vec<&str> = reporting.rows.iter().map(|row| row.amount.as_str()).collect();
+        assert_eq!(amounts, ["€1.00", "€130.14"]);
+        assert_eq!((reporting.total.as_deref(), reporting.rounding.as_deref()), (Some("€131.15"), Some("€0.01")));
+        let table = reporting.render().unwrap();
+        assert!(table.contains("In the bill's currency") && table.contains("Rounding"), "{table}");
+        assert!(!table.contains("As billed"), "{table}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::statement::{MonthState, Span, Year, month_view, year};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::focus::{BillingPeriod, CostBasis};
 use crate::store::statements::{MonthTotal, MonthView};
-use crate::store::{Snapshot, converted_costs, month_closing, rates, statement_ties, statements};
+use crate::store::{Snapshot, commitment_purchases, converted_costs, month_closing, rates, statement_ties, statements};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
@@ -61,9 +61,15 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     if let Some(rated) = &rated {
         months.iter_mut().for_each(|month| month.convert(rated));
     }
-    let charts = charts(&totals, |month| state(month).is_open());
+    let charts = charts(&totals, asked.basis.total_name(), |month| state(month).is_open());
     let is_by_charge = asked.month_view == MonthView::ChargeDay;
-    let lede = lede(&months);
+    let mut lede = lede(&months);
+    if has_left_out(&mut snapshot, &principal, &asked, &totals).await? {
+        let price = asked.basis.label().to_lowercase();
+        lede.push_str(&format!(
+            " What was bought for commitments is left out of every month, since what uses them is in it at its own {price}."
+        ));
+    }
     Ok(StatementsPage { page, view, is_by_charge, lede, months, charts, reporting_currency }.into_response())
 }
 
@@ -107,6 +113,20 @@ async fn read(conn: &mut Snapshot, principal: &Principal, asked: &Asked) -> Resu
     let mut totals = statements::months(conn, &principal.scope(), asked.month_view, asked.basis, first, last).await?;
     totals.retain(|total| asked.has(&total.billing_currency));
     Ok(totals)
+}
+
+// Whether a month of the list leaves out what was bought for commitments.
+async fn has_left_out(
+    conn: &mut Snapshot,
+    principal: &Principal,
+    asked: &Asked,
+    totals: &[MonthTotal],
+) -> sqlx::Result<bool> {
+    let months = || totals.iter().map(|total| BillingPeriod::containing(total.month));
+    let (Some(first), Some(last)) = (months().min(), months().max()) else { return Ok(false) };
+    let scope = principal.scope();
+    let all = commitment_purchases::left_out(conn, &scope, asked.month_view, asked.basis, first, last).await?;
+    Ok(all.iter().any(|one| asked.has(&one.billing_currency)))
 }
 
 async fn rated(
@@ -186,7 +206,11 @@ fn months(totals: &[MonthTotal], state: impl Fn(BillingPeriod) -> MonthState) ->
     out
 }
 
-fn charts(totals: &[MonthTotal], is_open: impl Fn(BillingPeriod) -> bool) -> Vec<(String, Year)> {
+fn charts(
+    totals: &[MonthTotal],
+    total_name: &'static str,
+    is_open: impl Fn(BillingPeriod) -> bool,
+) -> Vec<(String, Year)> {
     let Some(last) = totals.iter().map(|total| BillingPeriod::containing(total.month)).max() else {
         return Vec::new();
     };
@@ -194,10 +218,13 @@ fn charts(totals: &[MonthTotal], is_open: impl Fn(BillingPeriod) -> bool) -> Vec
     currencies
         .into_iter()
         .map(|currency| {
-            let chart =
-                year(totals, currency, &Span { last, count: CHART_MONTH_COUNT, current: None }, &is_open, |month| {
-                    format!("/finance/statements/{month}")
-                });
+            let chart = year(
+                totals,
+                currency,
+                &Span { last, count: CHART_MONTH_COUNT, current: None, total_name },
+                &is_open,
+                |month| format!("/finance/statements/{month}"),
+            );
             (currency.to_owned(), chart)
         })
         .collect()

@@ -19,7 +19,7 @@ use crate::store::{event_deliveries, operational_events};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, Zero};
 use chrono::Days;
 use std::collections::BTreeMap;
 pub(super) use told::EventNames;
@@ -78,6 +78,8 @@ struct UnmappedPage {
     sees_charges: bool,
     can_edit: bool,
     charges: Vec<ChargeRow>,
+    /// What rounding leaves between the rows and their total, of each currency where it leaves anything.
+    rounding: Vec<String>,
     charge_rows_in_all: i64,
     totals: Vec<String>,
     lines_href: String,
@@ -174,7 +176,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let stored = mapping_rules::list(&mut snapshot).await?;
     let charges = charges(&mut snapshot, &scope, days, ROW_COUNT_MAX).await?;
     let totals = totals(&mut snapshot, &scope, days).await?;
-    let shown = shown(&charges);
+    let (costs, rounding) = shown(&charges);
     let suggester = Suggester::read(&mut snapshot).await?;
     let deployments = unmapped::deployments(&mut snapshot, ROW_COUNT_MAX).await?;
     let pipelines = unmapped::pipelines(&mut snapshot, ROW_COUNT_MAX).await?;
@@ -197,9 +199,10 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         charge_rows_in_all: charges.first().map_or(0, |row| row.row_count),
         charges: charges
             .iter()
-            .zip(shown)
+            .zip(costs)
             .map(|(row, cost)| charge_row(row, (cost, days), &stored, &suggester))
             .collect(),
+        rounding,
         lines_href: on(drill::lines_of(&[("service", query::NONE)]), days),
         totals,
         failed_event_count,
@@ -259,22 +262,26 @@ async fn totals(snapshot: &mut Snapshot, scope: &Scope, days: Option<DateRange>)
     Ok(totals.iter().map(|money| moves::text(&money.amount, &money.currency)).collect())
 }
 
-// Rounded per currency so that the rows add up to their total.
-fn shown(rows: &[UnmappedCharges]) -> Vec<String> {
+// Each row is rounded by itself, as the same figure is on other pages. What that leaves to the total of a currency stands
+// after the rows, where all of them are there.
+fn shown(rows: &[UnmappedCharges]) -> (Vec<String>, Vec<String>) {
     let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         places.entry(&row.billing_currency).or_default().push(index);
     }
-    let mut texts = vec![String::new(); rows.len()];
+    let is_whole = rows.first().is_none_or(|row| row.row_count == rows.len() as i64);
+    let (mut texts, mut rounding) = (vec![String::new(); rows.len()], Vec::new());
     for (currency, indexes) in places {
         let values: Vec<BigDecimal> = indexes.iter().map(|index| rows[*index].effective_cost.clone()).collect();
-        let total: BigDecimal = values.iter().sum();
-        let rounded = display::shown(&values, &total, display::minor_units(currency));
+        let (rounded, left) = display::alone(&values, &values.iter().sum(), display::minor_units(currency));
         for (index, value) in indexes.into_iter().zip(&rounded) {
             texts[index] = moves::text(value, currency);
         }
+        if is_whole && !left.is_zero() {
+            rounding.push(moves::text(&left, currency));
+        }
     }
-    texts
+    (texts, rounding)
 }
 
 // The lines of a row: no narrower where its tags do not fit into an address.
@@ -373,4 +380,34 @@ fn equals(attribute: &str, value: &str) -> Option<ConditionFields> {
     let value = value.trim();
     let fields = ConditionFields { attribute: attribute.into(), operator: "equals".into(), value: value.into() };
     (!value.is_empty()).then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charges(cost: &str, row_count: i64) -> UnmappedCharges {
+        UnmappedCharges {
+            provider_name: None,
+            sub_account_id: None,
+            sub_account_name: None,
+            service_name: None,
+            mapping_tags: serde_json::json!({}),
+            service_rule_id: None,
+            billing_currency: "USD".into(),
+            effective_cost: cost.parse().unwrap(),
+            charge_count: 1,
+            row_count,
+        }
+    }
+
+    // A statement shows the same amount in a row of its own: both round half away from zero.
+    #[test]
+    fn rows_are_rounded_by_themselves_and_the_rest_is_a_row() {
+        let rows = |row_count| [charges("-4408.125", row_count), charges("1.004", row_count)];
+        let texts = vec!["\u{2212}$4,408.13".to_owned(), "$1.00".to_owned()];
+        assert_eq!(shown(&rows(2)), (texts.clone(), vec!["$0.01".to_owned()]));
+        // Of a list that is cut no total is shown.
+        assert_eq!(shown(&rows(3)), (texts, Vec::new()));
+    }
 }

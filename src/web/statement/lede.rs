@@ -4,6 +4,7 @@ use super::Asked;
 use super::adjustments::Booked;
 use super::breakdown::{Breakdown, NOT_ALLOCATED, Node, Row};
 use super::comparison::Known;
+use super::like::Like;
 use super::state::MonthState;
 use crate::focus::BillingPeriod;
 use crate::web::display;
@@ -15,11 +16,17 @@ pub(super) struct Told<'a> {
     pub state: &'a MonthState,
     pub currency: &'a str,
     pub table: &'a Breakdown,
+    /// What is compared: the table, or its first days.
+    pub compared: &'a Breakdown,
+    /// These days, where days of the month are still to come.
+    pub like: Option<&'a Like>,
     pub nodes: &'a [Node],
     /// What is known of both months.
     pub known: &'a Known,
     /// What arrived late for closed months and is booked here, where that makes another figure.
     pub booked: Option<&'a Booked>,
+    /// What was bought for commitments, where the figures leave it out.
+    pub left_out: Option<String>,
 }
 
 /// The sentences. The first one gives the net cost and, where something is booked late, the figure with it: it is no
@@ -29,7 +36,7 @@ pub(super) fn lede(told: &Told<'_>) -> String {
         return nothing_billed(told);
     }
     let so_far = if matches!(told.state, MonthState::Running(_)) { " so far" } else { "" };
-    let mut text = format!("Net cost{so_far} was {}", told.table.total.now_text);
+    let mut text = format!("{}{so_far} was {}", told.asked.basis.total_name(), told.table.total.now_text);
     if let Some(booked) = told.booked {
         text.push_str(&format!(", and {} with what arrived late for {}", booked.end, closed_months(&booked.months)));
     }
@@ -38,9 +45,18 @@ pub(super) fn lede(told: &Told<'_>) -> String {
         text.push_str(&format!("; {why}."));
     } else if !has_before {
         text.push_str(&format!("; there is no bill for {} to compare it with.", told.asked.before.label()));
+    } else if let Some(like) = told.like {
+        text.push_str(&change_of_days(told, like));
     } else {
         text.push_str(&change(told));
         text.push_str(&movers(told.table));
+    }
+    if let Some(amount) = &told.left_out {
+        let price = told.asked.basis.label().to_lowercase();
+        text.push_str(&format!(
+            " {amount} that was bought for commitments is left out, since what uses them is in these figures at its own \
+             {price}."
+        ));
     }
     if told.asked.by.key() == "team" && told.nodes.len() == 1 && told.nodes[0].is_unallocated {
         text.push_str(" No rule gives any of it to a service yet.");
@@ -71,6 +87,27 @@ fn change(told: &Told<'_>) -> String {
         (word, false) => format!(", which is {amount}{relative} {word} than {before}."),
         (word, true) => format!(". Without that, it is {amount}{relative} {word} than {before}."),
     }
+}
+
+// The same days of both months: what falls only because days are still to come is no fall.
+fn change_of_days(told: &Told<'_>, like: &Like) -> String {
+    let (before, total) = (told.asked.before.label(), &told.compared.total);
+    if like.day_count == 0 {
+        return format!(". No day of it is whole yet, so that it is not compared with {before}.");
+    }
+    let days = like.days();
+    let cost = format!(". Its {days} of {} cost {}", like.days_in_all, total.now_text);
+    if told.compared.rows.iter().all(|row| row.before.is_zero()) {
+        return format!("{cost}; the {days} of {before} have no cost to compare that with.");
+    }
+    let change = total.change().abs();
+    let amount = display::money(&change, told.currency, display::minor_units(told.currency));
+    let relative = display::percent(&change, &total.before).map(|p| format!(" ({p})")).unwrap_or_default();
+    let change = match total.delta.word() {
+        "the same" => format!(", the same as the {days} of {before}."),
+        word => format!(", which is {amount}{relative} {word} than the {days} of {before}."),
+    };
+    format!("{cost}{change}{}", movers(told.compared))
 }
 
 /// "September 2026", "August 2026 and September 2026", "3 closed months".
@@ -130,12 +167,21 @@ mod tests {
 
     // The sentences of October by service, of a service that cost 100 before.
     fn said(now: &str, known: &Known, booked: Option<&Booked>) -> String {
+        said_in(CostBasis::default(), None, now, (known, booked))
+    }
+
+    fn said_in(
+        basis: CostBasis,
+        left_out: Option<String>,
+        now: &str,
+        (known, booked): (&Known, Option<&Booked>),
+    ) -> String {
         let october = month("2026-10");
         let asked = Asked {
             month: october,
             before: october.previous(),
             view: MonthView::BillingPeriod,
-            basis: CostBasis::default(),
+            basis,
             by: By::Service,
             currency: None,
         };
@@ -143,7 +189,18 @@ mod tests {
         let nodes = [Node { name: "checkout".into(), before, now, ..Node::default() }];
         let table = breakdown(&nodes, "USD");
         let state = MonthState::Arriving(Vec::new());
-        lede(&Told { asked: &asked, state: &state, currency: "USD", table: &table, nodes: &nodes, known, booked })
+        lede(&Told {
+            asked: &asked,
+            state: &state,
+            currency: "USD",
+            table: &table,
+            nodes: &nodes,
+            known,
+            booked,
+            compared: &table,
+            like: None,
+            left_out,
+        })
     }
 
     #[test]
@@ -169,6 +226,16 @@ mod tests {
         assert!(
             said("150", &known(None), None)
                 .starts_with("Net cost was $150.00, which is $50.00 (50.0%) more than September")
+        );
+    }
+
+    #[test]
+    fn a_total_is_named_by_its_basis_and_says_what_it_leaves_out() {
+        let said = said_in(CostBasis::List, Some("$60.00".into()), "100", (&known(None), None));
+        assert_eq!(
+            said,
+            "List cost was $100.00, the same as in September 2026. $60.00 that was bought for commitments is left out, since \
+             what uses them is in these figures at its own list price."
         );
     }
 

@@ -6,6 +6,7 @@ mod bridge;
 mod comparison;
 mod csv;
 mod lede;
+mod like;
 mod section;
 mod state;
 mod views;
@@ -28,12 +29,14 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use super::{filters, invoice_list};
 use crate::analyze::invoices::InvoiceState;
 use crate::focus::{BillingPeriod, CostBasis};
+use crate::store::commitment_purchases::{self, LeftOut};
 use crate::store::converted_costs::CostPart;
 use crate::store::history::RestatedOf;
 use crate::store::late_bills::Waiting;
 use crate::store::month_closing::{Adjustment, Closing, MovedSince};
+use crate::store::shifted_costs::{self, ShiftedCost};
 use crate::store::statement_ties::{BilledIn, Restatement, SourceTie};
-use crate::store::statements::{MonthTotal, MonthView, ShiftedCost, StatementRow};
+use crate::store::statements::{MonthTotal, MonthView, StatementRow};
 use crate::store::{Scope, Snapshot, late_bills, month_closing, statement_ties, statements};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -82,7 +85,8 @@ async fn show(
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Statements).await?;
     let page = page.noting(view.note());
     let comparison = Comparison::new(&page.bills, &asked, &state, &read.rows, &billed);
-    let mut sections = section::sections(&comparison, &read, scope.is_everything());
+    let like = like::read(&mut snapshot, &scope, &comparison, &read).await?;
+    let mut sections = section::sections(&comparison, &read, &like, scope.is_everything());
     let causes = why::causes(&app, &page.bills, &mut snapshot, &scope, &comparison).await?;
     sections.iter_mut().for_each(|section| section.why = why::walk_of(&causes, &asked, &section.currency));
     let word = format!("statement {month}");
@@ -171,6 +175,8 @@ struct Read {
     billed_in: Vec<BilledIn>,
     shifted: Vec<ShiftedCost>,
     ties: Vec<SourceTie>,
+    /// What the month leaves out in list and contracted prices.
+    left_out: Vec<LeftOut>,
     restatements: Vec<Restatement>,
     /// Every closing of the month, the newest first.
     closings: Vec<Closing>,
@@ -202,7 +208,8 @@ impl Read {
             reach: statement_ties::reach(conn).await?,
             billed_in: statement_ties::billed_in(conn, month.previous(), month).await?,
             today,
-            shifted: statements::shifted(conn, scope, basis, month).await?,
+            shifted: shifted_costs::shifted(conn, scope, basis, month).await?,
+            left_out: commitment_purchases::left_out(conn, scope, view, basis, month, month).await?,
             ties: statement_ties::ties(conn, scope, basis, month).await?,
             restatements: statement_ties::restatements(conn, scope, basis, month).await?,
             invoices: invoice_list::states(conn, scope, month, today).await?,

@@ -3,18 +3,21 @@
 use super::adjustments::{Booked, booked};
 use super::breakdown::{Breakdown, Node, breakdown, nodes};
 use super::bridge::{Bridge, bridge};
-use super::comparison::{Comparison, NOT_BILLED};
+use super::comparison::{Comparison, Known, NOT_BILLED};
 use super::lede::{Told, lede};
+use super::like::Like;
 use super::state::MonthState;
 use super::views::{Views, views};
 use super::year::{Span, Year, year};
 use super::{Asked, CHART_MONTH_COUNT, Read};
 use crate::focus::BillingPeriod;
+use crate::store::commitment_purchases::LeftOut;
 use crate::store::statement_ties::{Restatement, SourceTie};
 use crate::store::statements::{MonthTotal, MonthView};
 use crate::web::display::{self, Delta};
 use crate::web::why::WhyWalk;
 use bigdecimal::{BigDecimal, Zero};
+use std::collections::BTreeMap;
 
 /// One currency of a statement.
 pub(super) struct Section {
@@ -35,6 +38,8 @@ pub(super) struct Section {
     pub is_billed: bool,
     /// The month before, where it is known and not compared.
     pub before: Option<String>,
+    /// "first 24 days": of these the change is, where days of the month are still to come.
+    pub like_days: Option<String>,
     /// Why the month is compared with none.
     pub no_comparison: Option<String>,
     pub bridge: Option<Bridge>,
@@ -80,7 +85,12 @@ pub(super) struct RestatementRow {
 }
 
 /// One section a currency, the one with most lines first.
-pub(super) fn sections(comparison: &Comparison<'_>, read: &Read, is_whole: bool) -> Vec<Section> {
+pub(super) fn sections(
+    comparison: &Comparison<'_>,
+    read: &Read,
+    like: &BTreeMap<String, Like>,
+    is_whole: bool,
+) -> Vec<Section> {
     let asked = comparison.asked;
     let month = asked.month.first_day();
     let mut lines: Vec<(String, i64)> = Vec::new();
@@ -99,17 +109,19 @@ pub(super) fn sections(comparison: &Comparison<'_>, read: &Read, is_whole: bool)
         }
     }
     lines.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
-    lines.iter().map(|(currency, _)| section(comparison, read, is_whole, currency)).collect()
+    lines.iter().map(|(currency, _)| section(comparison, read, like.get(currency), is_whole, currency)).collect()
 }
 
-fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &str) -> Section {
+fn section(comparison: &Comparison<'_>, read: &Read, like: Option<&Like>, is_whole: bool, currency: &str) -> Section {
     let Comparison { asked, state, .. } = *comparison;
     let state_in = read.state_in(asked.month, currency);
     let known = comparison.of(currency);
     let decimals = display::minor_units(currency);
     let nodes = nodes(&read.rows, asked.month.first_day(), asked.by, currency);
     let table = breakdown(&nodes, currency).known(&known);
-    let bridge = bridge(&table, currency).filter(|_| known.is_compared());
+    let of_days = like.map(|like| of_days(asked, like, &known, currency));
+    let compared = of_days.as_ref().unwrap_or(&table);
+    let bridge = bridge(compared, currency).filter(|_| known.is_compared());
     let exact: BigDecimal = nodes.iter().map(|node| &node.now).sum();
     let total =
         read.totals.iter().find(|total| total.month == asked.month.first_day() && total.billing_currency == currency);
@@ -129,7 +141,8 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
     let views = views(asked, &exact, &read.shifted, &read.moved, currency).known(asked.view, &known);
     // The month before stands beside a figure that it is not compared with, where it is known.
     let has_before = nodes.iter().any(|node| !node.before.is_zero());
-    let before = (!known.is_compared() && known.before && has_before).then(|| table.total.before_text.clone());
+    let is_compared = known.is_compared() && like.is_none_or(|like| like.day_count > 0);
+    let before = (!is_compared && known.before && has_before).then(|| table.total.before_text.clone());
     let today_open = |month: BillingPeriod| month == asked.month && state.is_open();
     Section {
         currency: currency.into(),
@@ -140,12 +153,18 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
             state,
             currency,
             table: &table,
+            compared,
+            like,
             nodes: &nodes,
             known: &known,
             booked: booked_here.as_ref().filter(|booked| booked.is_another_figure()),
+            left_out: left_out(&read.left_out, currency),
         }),
         net: table.total.now_text.clone(),
-        net_delta: bridge.is_some().then(|| Delta::between(&table.total.now, &table.total.before, currency, decimals)),
+        net_delta: bridge
+            .is_some()
+            .then(|| Delta::between(&compared.total.now, &compared.total.before, currency, decimals)),
+        like_days: like.filter(|like| like.day_count > 0).map(Like::days),
         tax: amount(|total| &total.tax),
         credit: amount(|total| &total.credit),
         allocated_share: display::percent(&(&exact - &unallocated), &exact).unwrap_or_else(|| "none".into()),
@@ -156,7 +175,12 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
         year: year(
             &read.totals,
             currency,
-            &Span { last: asked.month, count: CHART_MONTH_COUNT, current: Some(asked.month) },
+            &Span {
+                last: asked.month,
+                count: CHART_MONTH_COUNT,
+                current: Some(asked.month),
+                total_name: asked.basis.total_name(),
+            },
             today_open,
             |month| month_link(asked, month),
         ),
@@ -166,7 +190,7 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
         booked_here,
         lines_query: lines_query(asked, currency),
         why: None,
-        no_comparison: known.no_comparison,
+        no_comparison: known.no_comparison.or_else(|| like.and_then(|like| no_day(asked, like))),
         bridge,
         table,
     }
@@ -179,6 +203,18 @@ fn reached(whole: &MonthState, state: &MonthState, currency: &str) -> String {
         (false, true) => format!("No source has billed this month in {currency}{}.", whole.yet()),
         (false, false) => state.sentence(),
     }
+}
+
+// The table of the days that both months are compared by.
+fn of_days(asked: &Asked, like: &Like, known: &Known, currency: &str) -> Breakdown {
+    breakdown(&nodes(&like.rows, asked.month.first_day(), asked.by, currency), currency).known(known)
+}
+
+// Why a month is compared with none of which no bill holds a day in full.
+fn no_day(asked: &Asked, like: &Like) -> Option<String> {
+    let month = asked.month.label();
+    (like.day_count == 0)
+        .then(|| format!("bills for {month}, but they hold no whole day yet, so nothing to compare with"))
 }
 
 fn month_link(asked: &Asked, month: BillingPeriod) -> String {
@@ -213,6 +249,14 @@ pub(super) fn days_of(month: BillingPeriod) -> String {
 }
 
 impl Section {
+    /// A month of the bridge: "October 2026", or "October 2026, first 24 days".
+    pub(super) fn of_days(&self, month: &BillingPeriod) -> String {
+        match &self.like_days {
+            Some(days) => format!("{}, {days}", month.label()),
+            None => month.label(),
+        }
+    }
+
     /// The lines behind a row of the table.
     pub(super) fn lines(&self, node: &Node) -> Option<String> {
         if node.lines_query.is_empty() {
@@ -257,6 +301,12 @@ fn ties(all: &[SourceTie], currency: &str) -> Ties {
         difference: difference(&stated_total, &delivered_total),
         is_even: stated == delivered,
     }
+}
+
+// `$99,000.00`; `None` where nothing is left out.
+fn left_out(all: &[LeftOut], currency: &str) -> Option<String> {
+    let one = all.iter().find(|one| one.billing_currency == currency && !one.cost.is_zero())?;
+    Some(display::money(&one.cost, currency, display::minor_units(currency)))
 }
 
 fn restatements(all: &[Restatement], currency: &str) -> Vec<RestatementRow> {

@@ -31,6 +31,8 @@ pub struct Year {
     pub has_open: bool,
     /// Whether one month is marked.
     pub has_current: bool,
+    /// What the figures are: "Net cost", "List cost".
+    pub total_name: &'static str,
 }
 
 /// The months of a chart.
@@ -41,6 +43,8 @@ pub struct Span {
     pub count: u32,
     /// The one that is marked.
     pub current: Option<BillingPeriod>,
+    /// "Net cost", "List cost".
+    pub total_name: &'static str,
 }
 
 /// Bars and table of a span of months. Months that `is_open` names are hatched.
@@ -79,18 +83,19 @@ pub fn year(
     }
     Year {
         chart: MonthBars::new(&bars, currency),
-        summary: summary(&months),
+        summary: summary(&months, span.total_name),
         has_open: months.iter().any(|month| month.kind == "still arriving"),
         has_current: span.current.is_some(),
+        total_name: span.total_name,
         months,
     }
 }
 
-fn summary(months: &[Month]) -> String {
+fn summary(months: &[Month], total_name: &str) -> String {
     let mut known = months.iter().filter(|month| !month.amount.is_empty());
     match (known.next(), known.next_back()) {
         (Some(first), Some(last)) => {
-            format!("Net cost by month: {} in {}, {} in {}.", first.amount, first.label, last.amount, last.label)
+            format!("{total_name} by month: {} in {}, {} in {}.", first.amount, first.label, last.amount, last.label)
         }
         (Some(only), None) => format!("{} in {}.", only.amount, only.label),
         _ => "No bill in these months.".into(),
@@ -114,7 +119,7 @@ mod tests {
         };
         let totals = [total("2026-10-01", "300"), total("2026-08-01", "150")];
         let last: BillingPeriod = "2026-10".parse().unwrap();
-        let span = Span { last, count: 3, current: Some(last) };
+        let span = Span { last, count: 3, current: Some(last), total_name: "Net cost" };
         let year = year(&totals, "USD", &span, |month| month == last, |month| month.to_string());
         let seen: Vec<String> =
             year.months.iter().map(|month| format!("{} {} {}", month.href, month.kind, month.amount)).collect();

@@ -14,6 +14,7 @@ mod first_bill;
 mod invoices;
 mod late;
 mod line_totals;
+mod list_prices;
 mod missing_bills;
 mod months;
 mod narrowed;
