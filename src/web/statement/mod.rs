@@ -1,8 +1,10 @@
 //! `/finance/statements/{yyyy-mm}`: what the month cost, why it moved, and that it ties to the bills.
 
 mod adjustments;
+mod booked_total;
 mod breakdown;
 mod bridge;
+mod closed_ties;
 mod comparison;
 mod csv;
 mod lede;
@@ -28,6 +30,8 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use super::{filters, invoice_list};
 use crate::analyze::invoices::InvoiceState;
 use crate::focus::{BillingPeriod, CostBasis};
+use crate::store::booked_costs::{self, BookedCost};
+use crate::store::closed_ties::{self as ties_of_closed, ClosedTie};
 use crate::store::converted_costs::CostPart;
 use crate::store::history::RestatedOf;
 use crate::store::late_bills::Waiting;
@@ -40,6 +44,7 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use chrono::NaiveDate;
+pub(super) use comparison::NOT_BILLED;
 use comparison::{Billed, Comparison};
 use section::Section;
 
@@ -75,7 +80,7 @@ async fn show(
     if is_csv {
         let bills = app.bills(&mut snapshot).await?;
         let comparison = Comparison::new(&bills, &asked, &state, &read.rows, &billed);
-        let table = csv::table(&comparison, read.rated.as_ref());
+        let table = csv::table(&comparison, &read.booked, read.rated.as_ref());
         return Ok(table.into_response(&format!("statement-{month}.csv")));
     }
     let title = format!("{} · Statements", month.label());
@@ -168,12 +173,18 @@ struct Read {
     totals: Vec<MonthTotal>,
     reach: Vec<statement_ties::MonthReach>,
     shifted: Vec<ShiftedCost>,
+    /// Of an open month.
     ties: Vec<SourceTie>,
+    /// Of a closed one.
+    closed_ties: Vec<ClosedTie>,
     restatements: Vec<Restatement>,
     /// Every closing of the month, the newest first.
     closings: Vec<Closing>,
     /// Booked to this month, or elsewhere for it.
     adjustments: Vec<Adjustment>,
+    /// What is booked to any month for closed ones, in the asked currency. Nothing by charge day: there each bill is in its
+    /// own month.
+    booked: Vec<BookedCost>,
     /// What the bills of a closed month say now beyond its figures.
     moved: Vec<MovedSince>,
     /// How the invoices of the month stand.
@@ -191,17 +202,34 @@ impl Read {
         if let Some(currency) = &asked.currency {
             rows.retain(|row| row.billing_currency == *currency);
         }
+        let booked = match view {
+            MonthView::BillingPeriod => booked_costs::all(conn, scope, basis).await?,
+            MonthView::ChargeDay => Vec::new(),
+        };
+        let is_asked = |one: &BookedCost| asked.currency.as_ref().is_none_or(|own| *own == one.billing_currency);
+        let booked: Vec<BookedCost> = booked.into_iter().filter(is_asked).collect();
         let parts = rows.iter().filter(|row| row.month == month.first_day()).map(part).collect();
+        let late = booked.iter().filter(|one| one.booked_month == month.first_day()).map(booked_part).collect();
+        let closings = month_closing::history(conn, month).await?;
+        let is_closed = closings.iter().any(|closing| closing.reopened_at.is_none());
+        let (mut ties, mut closed_ties) = (Vec::new(), Vec::new());
+        if is_closed {
+            closed_ties = ties_of_closed::closed_ties(conn, scope, basis, month).await?;
+        } else {
+            ties = statement_ties::ties(conn, scope, basis, month).await?;
+        }
         Ok(Self {
-            rated: RatedParts::of(conn, parts).await?,
+            rated: RatedParts::with_booked(conn, parts, late).await?,
             rows,
             totals: statements::months(conn, scope, view, basis, first, month).await?,
             reach: statement_ties::reach(conn).await?,
             shifted: statements::shifted(conn, scope, basis, month).await?,
-            ties: statement_ties::ties(conn, scope, basis, month).await?,
+            ties,
+            closed_ties,
+            booked,
             restatements: statement_ties::restatements(conn, scope, basis, month).await?,
             invoices: invoice_list::states(conn, scope, month, today).await?,
-            closings: month_closing::history(conn, month).await?,
+            closings,
             adjustments: month_closing::adjustments(conn, scope, basis, month).await?,
             moved: month_closing::moved_since(conn, scope, basis, month).await?,
         })
@@ -234,6 +262,16 @@ fn part(row: &StatementRow) -> CostPart {
         billing_month: row.billing_month,
         currency: row.billing_currency.clone(),
         cost: row.cost.clone(),
+    }
+}
+
+/// What is booked to a month is converted as the bills that it is of: by the rate of the closed month.
+pub(super) fn booked_part(booked: &BookedCost) -> CostPart {
+    CostPart {
+        key: booked.booked_month.to_string(),
+        billing_month: booked.closed_month,
+        currency: booked.billing_currency.clone(),
+        cost: booked.cost.clone(),
     }
 }
 

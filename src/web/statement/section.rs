@@ -1,10 +1,13 @@
 //! One currency of a statement: sentence, figures, bridge, table, chart, ties. Pure.
 
 use super::adjustments::{Booked, booked};
+use super::booked_total::{WithBooked, booked_node, with_booked};
 use super::breakdown::{Breakdown, Node, breakdown, nodes};
 use super::bridge::{Bridge, bridge};
+use super::closed_ties::{ClosedTies, closed_ties};
 use super::comparison::{Comparison, NOT_BILLED};
 use super::lede::{Told, lede};
+use super::state::MonthState;
 use super::views::{Views, views};
 use super::year::{Span, Year, year};
 use super::{Asked, CHART_MONTH_COUNT, Read};
@@ -34,8 +37,13 @@ pub(super) struct Section {
     pub no_comparison: Option<String>,
     pub bridge: Option<Bridge>,
     pub table: Breakdown,
+    /// What is booked for closed months and the total with it, where anything is.
+    pub with_booked: Option<WithBooked>,
     pub year: Year,
+    /// Of an open month.
     pub ties: Option<Ties>,
+    /// Of a closed one.
+    pub closed_ties: Option<ClosedTies>,
     pub restatements: Vec<RestatementRow>,
     /// What arrived late for closed months and is booked here.
     pub booked_here: Option<Booked>,
@@ -93,6 +101,12 @@ pub(super) fn sections(comparison: &Comparison<'_>, read: &Read, is_whole: bool)
             lines.push((adjustment.billing_currency.clone(), 0));
         }
     }
+    let months = [month, asked.before.first_day()];
+    for booked in read.booked.iter().filter(|one| months.contains(&one.booked_month) && !one.cost.is_zero()) {
+        if lines.iter().all(|(currency, _)| *currency != booked.billing_currency) {
+            lines.push((booked.billing_currency.clone(), 0));
+        }
+    }
     lines.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
     lines.iter().map(|(currency, _)| section(comparison, read, is_whole, currency)).collect()
 }
@@ -103,7 +117,9 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
     let decimals = display::minor_units(currency);
     let nodes = nodes(&read.rows, asked.month.first_day(), asked.by, currency);
     let table = breakdown(&nodes, currency).known(&known);
-    let bridge = bridge(&table, currency).filter(|_| known.is_compared());
+    let with_booked =
+        booked_node(asked, &read.booked, currency).map(|booked| with_booked(&booked, &nodes, &table, &known, currency));
+    let bridge = bridge(&table, with_booked.as_ref(), currency).filter(|_| known.is_compared());
     let exact: BigDecimal = nodes.iter().map(|node| &node.now).sum();
     let total =
         read.totals.iter().find(|total| total.month == asked.month.first_day() && total.billing_currency == currency);
@@ -124,6 +140,7 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
     // The month before stands beside a figure that it is not compared with, where it is known.
     let has_before = nodes.iter().any(|node| !node.before.is_zero());
     let before = (!known.is_compared() && known.before && has_before).then(|| table.total.before_text.clone());
+    let is_closed = matches!(state, MonthState::Closed(_));
     let today_open = |month: BillingPeriod| month == asked.month && state.is_open();
     Section {
         currency: currency.into(),
@@ -147,12 +164,16 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
         before,
         year: year(
             &read.totals,
+            &read.booked,
             currency,
             &Span { last: asked.month, count: CHART_MONTH_COUNT, current: Some(asked.month) },
             today_open,
             |month| month_link(asked, month),
         ),
-        ties: is_whole.then(|| ties(&read.ties, currency)),
+        ties: (is_whole && !is_closed).then(|| ties(&read.ties, currency)),
+        closed_ties: (is_whole && is_closed)
+            .then(|| closed_ties(&read.closed_ties, &read.adjustments, asked.month.first_day(), currency)),
+        with_booked,
         restatements: restatements(&read.restatements, currency),
         booked_elsewhere: booked(true),
         booked_here,
