@@ -25,7 +25,7 @@ pub struct ClosedTie {
     pub closed_count: i64,
     /// What the closed statement holds.
     pub closed: BigDecimal,
-    /// What its bills say present.
+    /// What its bills say now.
     pub billed: BigDecimal,
     /// What the readable lines of their deliveries add up to; `None` where a delivery lacks the column.
     pub delivered: Option<BigDecimal>,
@@ -35,7 +35,7 @@ pub struct ClosedTie {
     pub delivery_count: i64,
 }
 
-/// By source, account and currency: what the closed statement of a month holds and what its bills say present. Nothing for an
+/// By source, account and currency: what the closed statement of a month holds and what its bills say now. Nothing for an
 /// open month. Organisation only: a bill belongs to no team, so a restricted scope sees none.
 pub async fn closed_ties(
     conn: &mut PgConnection,
