@@ -74,7 +74,7 @@ pub(super) fn table(comparison: &Comparison<'_>, booked: &[BookedCost], rated: O
             if !item.is_empty() {
                 cells.push(Cell::Empty);
             }
-            cells.extend([currency.into(), (&node.before).into(), (&node.now).into(), (&change).into()]);
+            cells.extend([Cell::from(currency), (&node.before).into(), (&node.now).into(), (&change).into()]);
             cells.push(node.charge_count.into());
             let converted = rated.map(|rated| node.converted(&rated.rates, currency));
             if let Some((rated, converted)) = rated.zip(converted.as_ref()) {
