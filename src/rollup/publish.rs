@@ -14,7 +14,9 @@ use crate::store::generations::{self, Scoped};
 use crate::store::jobs::{self, Fence};
 use crate::store::late_bills::Newer;
 use crate::store::receipts::{self, Receipt};
-use crate::store::{Pools, accepted_beside, audit, billers, history, joined_exports, late_bills, locks, month_closing};
+use crate::store::{
+    Pools, accepted_beside, audit, billers, booked_costs, history, joined_exports, late_bills, locks, month_closing,
+};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -363,7 +365,9 @@ pub(super) async fn announce(
     .fetch_one(&mut *conn)
     .await?;
     history::note_counted(conn, publication_id).await?;
-    month_closing::book_adjustments(conn, publication_id, delivery_id, now).await?;
+    if month_closing::book_adjustments(&mut *conn, publication_id, delivery_id, now).await? > 0 {
+        booked_costs::keep_parts(conn, publication_id).await?;
+    }
     Ok(())
 }
 

@@ -255,7 +255,9 @@ pub async fn closed_months_with_adjustments(conn: &mut PgConnection, closing_id:
 }
 
 /// Books what the bills of closed months say now beyond what they said at closing and what was booked since: to the
-/// first open month after each. The caller holds the ledger's lock and has just numbered the publication.
+/// first open month after each. A bill that says the same and calls another part of it bought for commitments is booked too:
+/// in list and contracted prices it says something else. The caller holds the ledger's lock and has just numbered the
+/// publication.
 pub async fn book_adjustments(
     conn: &mut PgConnection,
     publication_id: i64,
@@ -294,6 +296,21 @@ pub async fn book_adjustments(
                           effective_cost, list_cost, contracted_cost FROM month_adjustment) one
              JOIN closed USING (closing_id)
              GROUP BY 1, 2, 3, 4
+         ), renamed AS (
+             SELECT side.closing_id, side.source_id, side.billing_account_id, bought.billing_currency
+             FROM (SELECT k.closing_id, g.source_id, g.billing_account_id, g.generation_id,
+                          CASE WHEN c.first_publication_id = $1 THEN 1 ELSE -1 END AS sign
+                   FROM counted_span c
+                   JOIN generation g ON g.generation_id = c.generation_id
+                   JOIN closed k ON g.billing_period_start >= k.month
+                       AND g.billing_period_start < k.month + interval '1 month'
+                   WHERE c.first_publication_id = $1 OR c.end_publication_id = $1) side
+             CROSS JOIN LATERAL (SELECT p.billing_currency, sum(p.list_cost) AS list_cost,
+                                        sum(p.contracted_cost) AS contracted_cost
+                                 FROM commitment_purchase p WHERE p.generation_id = side.generation_id
+                                 GROUP BY p.billing_currency) bought
+             GROUP BY 1, 2, 3, 4
+             HAVING (sum(side.sign * bought.list_cost), sum(side.sign * bought.contracted_cost)) <> (0, 0)
          )
          INSERT INTO month_adjustment (closing_id, booked_month, publication_id, delivery_id, source_id,
              billing_account_id, billing_currency, charge_count, billed_cost, effective_cost, list_cost,
@@ -309,7 +326,9 @@ pub async fn book_adjustments(
          WHERE (coalesce(l.charge_count, 0), coalesce(l.billed_cost, 0), coalesce(l.effective_cost, 0),
                 coalesce(l.list_cost, 0), coalesce(l.contracted_cost, 0))
             <> (coalesce(s.charge_count, 0), coalesce(s.billed_cost, 0), coalesce(s.effective_cost, 0),
-                coalesce(s.list_cost, 0), coalesce(s.contracted_cost, 0))",
+                coalesce(s.list_cost, 0), coalesce(s.contracted_cost, 0))
+            OR (closing_id, source_id, billing_account_id, billing_currency)
+                IN (SELECT closing_id, source_id, billing_account_id, billing_currency FROM renamed)",
         publication_id,
         delivery_id,
         now

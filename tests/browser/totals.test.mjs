@@ -86,7 +86,7 @@ function addUp({ rows }, { head, index }) {
     if (parts.length) compare(`"${group.cells[0][0]}"`, parts, group);
   }
   for (const [position, level] of rows.entries()) {
-    if (isSubtotal(level)) compare(`"${level.cells[0][0]}"`, rows.slice(0, position), level);
+    if (isSubtotal(level)) compare(`"${level.cells[0][0]}"`, rows.slice(0, position).filter((row) => !row.isPart), level);
   }
   return { added: count, wrong };
 }

@@ -349,7 +349,7 @@ fn rounding((now, before): Pair, currency: &str) -> Option<Row> {
     })
 }
 
-fn row(node: &Node, now: BigDecimal, before: BigDecimal, currency: &str, largest: &BigDecimal) -> Row {
+pub(super) fn row(node: &Node, now: BigDecimal, before: BigDecimal, currency: &str, largest: &BigDecimal) -> Row {
     let decimals = display::minor_units(currency);
     let compared = Delta::between(&now, &before, currency, decimals);
     Row {

@@ -1,5 +1,6 @@
 //! The bridge from one month to the next: what each row added, as figures and as bars. Pure.
 
+use super::booked_total::WithBooked;
 use super::breakdown::{Breakdown, Row};
 use crate::web::display::{self, Delta};
 use bigdecimal::{BigDecimal, ToPrimitive, Zero};
@@ -73,13 +74,18 @@ pub struct Bridge {
     pub is_torn: bool,
 }
 
-/// The bridge of a table, or `None` where nothing stood in the month before.
-pub fn bridge(table: &Breakdown, currency: &str) -> Option<Bridge> {
+/// The bridge of a table, or `None` where nothing stood in the month before. Where something is booked to one of the months
+/// for closed ones, both ends are the totals with it, and it is the last step.
+pub fn bridge(table: &Breakdown, booked: Option<&WithBooked>, currency: &str) -> Option<Bridge> {
     if table.total.before.is_zero() && table.rows.iter().all(|row| row.before.is_zero()) {
         return None;
     }
     let decimals = display::minor_units(currency);
-    Some(walk(&table.total.before, &table.total.now, moves(table), currency, decimals))
+    let mut moves = moves(table);
+    moves
+        .extend(booked.filter(|booked| !booked.adjustments.change().is_zero()).map(|booked| step(&booked.adjustments)));
+    let total = booked.map_or(&table.total, |booked| &booked.total);
+    Some(walk(&total.before, &total.now, moves, currency, decimals))
 }
 
 /// A contribution before it has a place on the axis. Amounts are rounded as they are shown.
@@ -146,16 +152,7 @@ fn moves(table: &Breakdown) -> Vec<Move> {
     let (shown, others) = rows.split_at(shown_count);
     let mut shown = shown.to_vec();
     shown.sort_by_key(|row| std::cmp::Reverse(row.change()));
-    let mut out: Vec<Move> = shown
-        .into_iter()
-        .map(|row| Move {
-            change: row.change(),
-            name: row.node.name.clone(),
-            href: row.node.href.clone(),
-            detail: format!("from {} to {}", row.before_text, row.now_text),
-            lines: Vec::new(),
-        })
-        .collect();
+    let mut out: Vec<Move> = shown.into_iter().map(step).collect();
     if !others.is_empty() {
         let change = others.iter().map(|row| row.change()).sum();
         // What rounding leaves is nobody's: it goes with them and is not counted.
@@ -164,6 +161,16 @@ fn moves(table: &Breakdown) -> Vec<Move> {
         out.push(Move { change, name, href: None, detail: String::new(), lines: Vec::new() });
     }
     out
+}
+
+fn step(row: &Row) -> Move {
+    Move {
+        change: row.change(),
+        name: row.node.name.clone(),
+        href: row.node.href.clone(),
+        detail: format!("from {} to {}", row.before_text, row.now_text),
+        lines: Vec::new(),
+    }
 }
 
 fn signed_percent(change: &BigDecimal, before: &BigDecimal) -> String {
@@ -263,7 +270,7 @@ mod tests {
         let nodes: Vec<Node> =
             (0..14).map(|i| node(&format!("s{i}"), "1000.333", &format!("{}.111", 900 + i * 40))).collect();
         let table = breakdown(&nodes, "USD");
-        let bridge = bridge(&table, "USD").unwrap();
+        let bridge = bridge(&table, None, "USD").unwrap();
         assert_eq!(bridge.steps.len(), STEP_COUNT_MAX);
         assert_eq!(bridge.steps.last().unwrap().name, "6 others");
         let sum: BigDecimal = moves(&table).iter().map(|one| &one.change).sum();
@@ -273,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_first_month_has_no_bridge() {
-        assert!(bridge(&breakdown(&[node("a", "0", "5")], "USD"), "USD").is_none());
+        assert!(bridge(&breakdown(&[node("a", "0", "5")], "USD"), None, "USD").is_none());
     }
 
     #[test]

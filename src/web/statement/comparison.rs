@@ -7,7 +7,7 @@ use crate::store::statements::{MonthView, StatementRow};
 use std::collections::BTreeSet;
 
 /// What stands in the place of what a month cost of which nothing is billed: it is not zero.
-pub(super) const NOT_BILLED: &str = "not billed";
+pub(in crate::web) const NOT_BILLED: &str = "not billed";
 
 /// A month beside the one before, as far as bills tell of them.
 pub(super) struct Comparison<'a> {

@@ -1,8 +1,10 @@
 //! `/finance/statements/{yyyy-mm}`: what the month cost, why it moved, and that it ties to the bills.
 
 mod adjustments;
+mod booked_total;
 mod breakdown;
 mod bridge;
+mod closed_ties;
 mod comparison;
 mod csv;
 mod lede;
@@ -29,6 +31,8 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use super::{filters, invoice_list};
 use crate::analyze::invoices::InvoiceState;
 use crate::focus::{BillingPeriod, CostBasis};
+use crate::store::booked_costs::{self, BookedCost};
+use crate::store::closed_ties::{self as ties_of_closed, ClosedTie};
 use crate::store::commitment_purchases::{self, LeftOut};
 use crate::store::converted_costs::CostPart;
 use crate::store::history::RestatedOf;
@@ -43,6 +47,7 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use chrono::NaiveDate;
+pub(super) use comparison::NOT_BILLED;
 use comparison::{Billed, Comparison};
 use section::Section;
 
@@ -78,7 +83,7 @@ async fn show(
     if is_csv {
         let bills = app.bills(&mut snapshot).await?;
         let comparison = Comparison::new(&bills, &asked, &state, &read.rows, &billed);
-        let table = csv::table(&comparison, read.rated.as_ref());
+        let table = csv::table(&comparison, &read.booked, read.rated.as_ref());
         return Ok(table.into_response(&format!("statement-{month}.csv")));
     }
     let title = format!("{} · Statements", month.label());
@@ -113,7 +118,7 @@ async fn show(
         closings: read.closings.clone(),
         invoices: read.invoices.clone(),
         forecast,
-        reporting: read.rated.as_ref().and_then(Reporting::new),
+        reporting: read.rated.as_ref().and_then(Reporting::new).map(|all| all.named(asked.basis.total_name())),
         reported_why: why::reported_walk(&causes, &asked),
         asked,
     }
@@ -174,7 +179,10 @@ struct Read {
     /// In which currencies which sources billed the month and the one before.
     billed_in: Vec<BilledIn>,
     shifted: Vec<ShiftedCost>,
+    /// Of an open month.
     ties: Vec<SourceTie>,
+    /// Of a closed one.
+    closed_ties: Vec<ClosedTie>,
     /// What the month leaves out in list and contracted prices.
     left_out: Vec<LeftOut>,
     restatements: Vec<Restatement>,
@@ -182,6 +190,9 @@ struct Read {
     closings: Vec<Closing>,
     /// Booked to this month, or elsewhere for it.
     adjustments: Vec<Adjustment>,
+    /// What is booked to any month for closed ones, in the asked currency. Nothing by charge day: there each bill is in its
+    /// own month.
+    booked: Vec<BookedCost>,
     /// What the bills of a closed month say now beyond its figures.
     moved: Vec<MovedSince>,
     /// How the invoices of the month stand.
@@ -200,9 +211,24 @@ impl Read {
         if let Some(currency) = &asked.currency {
             rows.retain(|row| row.billing_currency == *currency);
         }
+        let booked = match view {
+            MonthView::BillingPeriod => booked_costs::all(conn, scope, basis).await?,
+            MonthView::ChargeDay => Vec::new(),
+        };
+        let is_asked = |one: &BookedCost| asked.currency.as_ref().is_none_or(|own| *own == one.billing_currency);
+        let booked: Vec<BookedCost> = booked.into_iter().filter(is_asked).collect();
         let parts = rows.iter().filter(|row| row.month == month.first_day()).map(part).collect();
+        let late = booked.iter().filter(|one| one.booked_month == month.first_day()).map(booked_part).collect();
+        let closings = month_closing::history(conn, month).await?;
+        let is_closed = closings.iter().any(|closing| closing.reopened_at.is_none());
+        let (mut ties, mut closed_ties) = (Vec::new(), Vec::new());
+        if is_closed {
+            closed_ties = ties_of_closed::closed_ties(conn, scope, basis, month).await?;
+        } else {
+            ties = statement_ties::ties(conn, scope, basis, month).await?;
+        }
         Ok(Self {
-            rated: RatedParts::of(conn, parts).await?,
+            rated: RatedParts::with_booked(conn, parts, late).await?,
             rows,
             totals: statements::months(conn, scope, view, basis, first, month).await?,
             reach: statement_ties::reach(conn).await?,
@@ -210,10 +236,12 @@ impl Read {
             today,
             shifted: shifted_costs::shifted(conn, scope, basis, month).await?,
             left_out: commitment_purchases::left_out(conn, scope, view, basis, month, month).await?,
-            ties: statement_ties::ties(conn, scope, basis, month).await?,
+            ties,
+            closed_ties,
+            booked,
             restatements: statement_ties::restatements(conn, scope, basis, month).await?,
             invoices: invoice_list::states(conn, scope, month, today).await?,
-            closings: month_closing::history(conn, month).await?,
+            closings,
             adjustments: month_closing::adjustments(conn, scope, basis, month).await?,
             moved: month_closing::moved_since(conn, scope, basis, month).await?,
         })
@@ -251,6 +279,16 @@ fn part(row: &StatementRow) -> CostPart {
         billing_month: row.billing_month,
         currency: row.billing_currency.clone(),
         cost: row.cost.clone(),
+    }
+}
+
+/// What is booked to a month is converted as the bills that it is of: by the rate of the closed month.
+pub(super) fn booked_part(booked: &BookedCost) -> CostPart {
+    CostPart {
+        key: booked.booked_month.to_string(),
+        billing_month: booked.closed_month,
+        currency: booked.billing_currency.clone(),
+        cost: booked.cost.clone(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! One currency of a statement: sentence, figures, bridge, table, chart, ties. Pure.
 
 use super::adjustments::{Booked, booked};
+use super::booked_total::{WithBooked, booked_node, with_booked};
 use super::breakdown::{Breakdown, Node, breakdown, nodes};
 use super::bridge::{Bridge, bridge};
-use super::comparison::{Comparison, Known, NOT_BILLED};
+use super::closed_ties::{ClosedTies, closed_ties};
+use super::comparison::{Comparison, NOT_BILLED};
 use super::lede::{Told, lede};
 use super::like::Like;
 use super::state::MonthState;
@@ -44,8 +46,13 @@ pub(super) struct Section {
     pub no_comparison: Option<String>,
     pub bridge: Option<Bridge>,
     pub table: Breakdown,
+    /// What is booked for closed months and the total with it, where anything is.
+    pub with_booked: Option<WithBooked>,
     pub year: Year,
+    /// Of an open month.
     pub ties: Option<Ties>,
+    /// Of a closed one.
+    pub closed_ties: Option<ClosedTies>,
     pub restatements: Vec<RestatementRow>,
     /// What arrived late for closed months and is booked here.
     pub booked_here: Option<Booked>,
@@ -108,6 +115,12 @@ pub(super) fn sections(
             lines.push((adjustment.billing_currency.clone(), 0));
         }
     }
+    let months = [month, asked.before.first_day()];
+    for booked in read.booked.iter().filter(|one| months.contains(&one.booked_month) && !one.cost.is_zero()) {
+        if lines.iter().all(|(currency, _)| *currency != booked.billing_currency) {
+            lines.push((booked.billing_currency.clone(), 0));
+        }
+    }
     lines.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
     lines.iter().map(|(currency, _)| section(comparison, read, like.get(currency), is_whole, currency)).collect()
 }
@@ -119,9 +132,16 @@ fn section(comparison: &Comparison<'_>, read: &Read, like: Option<&Like>, is_who
     let decimals = display::minor_units(currency);
     let nodes = nodes(&read.rows, asked.month.first_day(), asked.by, currency);
     let table = breakdown(&nodes, currency).known(&known);
-    let of_days = like.map(|like| of_days(asked, like, &known, currency));
+    let days = like.map(|like| self::nodes(&like.rows, asked.month.first_day(), asked.by, currency));
+    let of_days = days.as_ref().map(|days| breakdown(days, currency).known(&known));
     let compared = of_days.as_ref().unwrap_or(&table);
-    let bridge = bridge(compared, currency).filter(|_| known.is_compared());
+    let late = booked_node(asked, &read.booked, currency);
+    let booked_beside =
+        |nodes: &[Node], table: &Breakdown| late.as_ref().map(|late| with_booked(late, nodes, table, &known, currency));
+    let with_booked = booked_beside(&nodes, &table);
+    // What is booked has no days: it is the last step of the bridge, whichever days the other steps are of.
+    let last_step = booked_beside(days.as_ref().unwrap_or(&nodes), compared);
+    let bridge = bridge(compared, last_step.as_ref(), currency).filter(|_| known.is_compared());
     let exact: BigDecimal = nodes.iter().map(|node| &node.now).sum();
     let total =
         read.totals.iter().find(|total| total.month == asked.month.first_day() && total.billing_currency == currency);
@@ -143,6 +163,7 @@ fn section(comparison: &Comparison<'_>, read: &Read, like: Option<&Like>, is_who
     let has_before = nodes.iter().any(|node| !node.before.is_zero());
     let is_compared = known.is_compared() && like.is_none_or(|like| like.day_count > 0);
     let before = (!is_compared && known.before && has_before).then(|| table.total.before_text.clone());
+    let is_closed = matches!(state, MonthState::Closed(_));
     let today_open = |month: BillingPeriod| month == asked.month && state.is_open();
     Section {
         currency: currency.into(),
@@ -174,6 +195,7 @@ fn section(comparison: &Comparison<'_>, read: &Read, like: Option<&Like>, is_who
         before,
         year: year(
             &read.totals,
+            &read.booked,
             currency,
             &Span {
                 last: asked.month,
@@ -184,7 +206,10 @@ fn section(comparison: &Comparison<'_>, read: &Read, like: Option<&Like>, is_who
             today_open,
             |month| month_link(asked, month),
         ),
-        ties: is_whole.then(|| ties(&read.ties, currency)),
+        ties: (is_whole && !is_closed).then(|| ties(&read.ties, currency)),
+        closed_ties: (is_whole && is_closed)
+            .then(|| closed_ties(&read.closed_ties, &read.adjustments, asked.month.first_day(), currency)),
+        with_booked,
         restatements: restatements(&read.restatements, currency),
         booked_elsewhere: booked(true),
         booked_here,
@@ -203,11 +228,6 @@ fn reached(whole: &MonthState, state: &MonthState, currency: &str) -> String {
         (false, true) => format!("No source has billed this month in {currency}{}.", whole.yet()),
         (false, false) => state.sentence(),
     }
-}
-
-// The table of the days that both months are compared by.
-fn of_days(asked: &Asked, like: &Like, known: &Known, currency: &str) -> Breakdown {
-    breakdown(&nodes(&like.rows, asked.month.first_day(), asked.by, currency), currency).known(known)
 }
 
 // Why a month is compared with none of which no bill holds a day in full.

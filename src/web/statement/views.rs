@@ -32,6 +32,10 @@ pub struct Views {
     pub charged: String,
     /// Charged less billed.
     pub difference: Delta,
+    /// What of it lies between use and invoice; `None` where nothing does.
+    pub used: Option<Delta>,
+    /// What of it arrived, or moved into or out of the scope, after the month was closed: it is no use beyond the invoices.
+    pub after_closing: Option<Delta>,
     /// Whether they differ at all.
     pub is_equal: bool,
     /// What makes the difference.
@@ -75,6 +79,8 @@ pub fn views(
     };
     let round = |amount: &BigDecimal| amount.with_scale_round(decimals, bigdecimal::RoundingMode::HalfUp);
     let amounts = display::shown(&signed, &(round(&charged) - round(&billed)), decimals);
+    let used: BigDecimal = amounts.iter().take(shifted.len()).sum();
+    let used = (!shifted.is_empty()).then(|| Delta::amount(&used, currency, decimals));
     let after_closing = moved.zip(amounts.last()).map(|(one, amount)| Between {
         name: "Arrived or moved after closing".into(),
         charge_count: one.charge_count,
@@ -93,6 +99,8 @@ pub fn views(
         charged: display::money(&charged, currency, decimals),
         difference: Delta::amount(&(round(&charged) - round(&billed)), currency, decimals),
         is_equal,
+        used,
+        after_closing: after_closing.as_ref().map(|row| row.amount.clone()),
         rows: rows.chain(after_closing).collect(),
     }
 }
@@ -165,8 +173,33 @@ mod tests {
                 "For this month on the bill of November 2026: late lines +$2.00",
             ]
         );
+        assert!(both.used.is_some() && both.after_closing.is_none());
         let charged = "107.010".parse().unwrap();
         let same = views(&asked(MonthView::ChargeDay), &charged, &shifted, &[], "USD");
         assert_eq!(same.billed, "$100.00");
+    }
+
+    #[test]
+    fn what_arrived_after_closing_is_not_used_over_invoiced() {
+        let october: BillingPeriod = "2026-10".parse().unwrap();
+        let asked = Asked {
+            month: october,
+            before: october.previous(),
+            view: MonthView::BillingPeriod,
+            basis: crate::focus::CostBasis::default(),
+            by: super::super::By::Team,
+            currency: None,
+        };
+        let moved = [MovedSince { billing_currency: "USD".into(), charge_count: 1, cost: "1.06".parse().unwrap() }];
+        let total = "0.77".parse().unwrap();
+        let text = |delta: Option<Delta>| delta.map(|delta| delta.amount).unwrap_or_default();
+        let late = views(&asked, &total, &[], &moved, "USD");
+        assert_eq!(
+            (text(late.used), text(late.after_closing), late.charged),
+            (String::new(), "+$1.06".into(), "$1.83".into())
+        );
+        let shifted = [shift("2026-11-01", "2026-10-01", false, "2.004")];
+        let both = views(&asked, &total, &shifted, &moved, "USD");
+        assert_eq!((text(both.used), text(both.after_closing)), ("+$2.00".into(), "+$1.06".into()));
     }
 }

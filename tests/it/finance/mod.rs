@@ -1,5 +1,6 @@
 //! Currencies, closed months, invoices, restatements: small bills through the front door, followed by hand.
 
+mod adjusted;
 mod api;
 mod bill_gaps;
 mod booked_late;
