@@ -12,18 +12,30 @@ pub enum InvoiceState {
     MissingBill,
     /// Lines whose invoice has no total yet.
     MissingInvoice,
+    /// They differ, and named items explain it but for what rounding may.
+    Explained,
     /// They differ, and by no more than the tolerance.
     WithinTolerance,
     /// They are the same, to the last digit.
     Tied,
+    /// Lines of an issuer that names no invoice, of which no invoice of that kind is recorded at all.
+    NotEntered,
     /// The invoice does not count, and no line says that it does.
     Voided,
 }
 
 impl InvoiceState {
     /// Every state, the one that needs someone most first.
-    pub const ALL: [Self; 6] =
-        [Self::Differs, Self::MissingBill, Self::MissingInvoice, Self::WithinTolerance, Self::Tied, Self::Voided];
+    pub const ALL: [Self; 8] = [
+        Self::Differs,
+        Self::MissingBill,
+        Self::MissingInvoice,
+        Self::Explained,
+        Self::WithinTolerance,
+        Self::Tied,
+        Self::NotEntered,
+        Self::Voided,
+    ];
 
     /// The word of an address and of a CSV file.
     pub fn key(self) -> &'static str {
@@ -31,8 +43,10 @@ impl InvoiceState {
             Self::Differs => "differs",
             Self::MissingBill => "missing-bill",
             Self::MissingInvoice => "missing-invoice",
+            Self::Explained => "explained",
             Self::WithinTolerance => "within-tolerance",
             Self::Tied => "tied",
+            Self::NotEntered => "no-invoice-entered",
             Self::Voided => "voided",
         }
     }
@@ -43,8 +57,10 @@ impl InvoiceState {
             Self::Differs => "Differs",
             Self::MissingBill => "Missing bill",
             Self::MissingInvoice => "Missing invoice",
+            Self::Explained => "Explained",
             Self::WithinTolerance => "Within tolerance",
             Self::Tied => "Tied",
+            Self::NotEntered => "No invoice entered",
             Self::Voided => "Voided",
         }
     }
@@ -62,8 +78,21 @@ pub struct Comparison {
     pub state: InvoiceState,
     /// Lines less invoice; exact. `None` where one side is missing.
     pub difference: Option<BigDecimal>,
+    /// The difference less the items that explain it; exact.
+    pub rest: Option<BigDecimal>,
     /// By how much rounding may make them differ.
     pub tolerance: BigDecimal,
+}
+
+impl Comparison {
+    /// The same with items that name parts of the difference: the difference is the items and the rest. Where it came
+    /// to nothing since, they explain what is not there, and someone has to take them back.
+    pub fn explained_by(self, items: &[&BigDecimal]) -> Self {
+        let Some(difference) = self.difference.as_ref().filter(|_| !items.is_empty()) else { return self };
+        let rest = difference - items.iter().copied().sum::<BigDecimal>();
+        let state = if rest.abs() <= self.tolerance { InvoiceState::Explained } else { InvoiceState::Differs };
+        Self { state, rest: Some(rest), ..self }
+    }
 }
 
 /// Compares what an invoice says with Σ `BilledCost` of its lines.
@@ -78,7 +107,7 @@ pub fn compare(
     currency: &str,
 ) -> Comparison {
     let tolerance = tolerance(charge_count, currency);
-    let state = |state| Comparison { state, difference: None, tolerance: tolerance.clone() };
+    let state = |state| Comparison { state, difference: None, rest: None, tolerance: tolerance.clone() };
     match (invoiced, billed.filter(|billed| !is_voided || !billed.is_zero())) {
         (Some(_), None) if is_voided => state(InvoiceState::Voided),
         (Some(invoiced), Some(billed)) => {
@@ -90,7 +119,7 @@ pub fn compare(
             } else {
                 InvoiceState::Differs
             };
-            Comparison { state, difference: Some(difference), tolerance }
+            Comparison { state, rest: Some(difference.clone()), difference: Some(difference), tolerance }
         }
         (Some(_), None) => state(InvoiceState::MissingBill),
         (None, _) => state(InvoiceState::MissingInvoice),
@@ -142,5 +171,26 @@ mod tests {
         assert_eq!(voided("-0.5").state, InvoiceState::WithinTolerance);
         assert_eq!(compare(Some(&decimal("1")), false, None, 0, "USD").state, InvoiceState::MissingBill);
         assert_eq!(compare(None, false, Some(&decimal("1")), 1, "USD").state, InvoiceState::MissingInvoice);
+    }
+
+    #[test]
+    fn a_difference_is_its_items_and_a_rest() {
+        let compared = || compare(Some(&decimal("100")), false, Some(&decimal("92.2")), 1, "USD");
+        let with = |items: &[&str]| {
+            let items: Vec<BigDecimal> = items.iter().map(|item| decimal(item)).collect();
+            let told = compared().explained_by(&items.iter().collect::<Vec<_>>());
+            (told.state, told.difference.unwrap(), told.rest.unwrap())
+        };
+        let difference = decimal("-7.8");
+        assert_eq!(with(&[]), (InvoiceState::Differs, difference.clone(), difference.clone()));
+        assert_eq!(with(&["-5"]), (InvoiceState::Differs, difference.clone(), decimal("-2.8")));
+        assert_eq!(with(&["-5", "-1.8"]), (InvoiceState::Explained, difference.clone(), decimal("-1.0")));
+        assert_eq!(with(&["-7.8"]).2, decimal("0"));
+        // Of the other sign, and more than there is to explain.
+        assert_eq!(with(&["7.8"]), (InvoiceState::Differs, difference.clone(), decimal("-15.6")));
+        let tied = compare(Some(&decimal("1")), false, Some(&decimal("1")), 1, "USD");
+        assert_eq!(tied.explained_by(&[&decimal("-5")]).state, InvoiceState::Differs);
+        let missing = compare(Some(&decimal("1")), false, None, 0, "USD").explained_by(&[&decimal("1")]);
+        assert_eq!((missing.state, missing.rest), (InvoiceState::MissingBill, None));
     }
 }

@@ -43,7 +43,7 @@ pub struct InvoicesBody {
 pub struct InvoiceBody {
     /// The id of the recorded total; `null` where none is recorded.
     pub id: Option<i64>,
-    /// FOCUS `InvoiceId`.
+    /// FOCUS `InvoiceId`; empty for the lines of an issuer that names no invoice, of which none is recorded.
     pub invoice_id: String,
     /// FOCUS `InvoiceIssuerName`; may be empty.
     pub invoice_issuer_name: String,
@@ -55,17 +55,28 @@ pub struct InvoiceBody {
     /// What the invoice totals; `null` where no total is recorded. Of a voided one (`issue_status`) too, which is not to be
     /// added up with the others.
     pub total: Option<String>,
-    /// Σ `BilledCost` of the lines of current bills that name it; `null` without a line.
+    /// Σ `BilledCost` of the lines of current bills that it is compared with; `null` without a line. Of several that are
+    /// compared together the first has it, and the difference.
     pub billed_cost: Option<String>,
     /// Lines less invoice; `null` where one side is missing. A voided invoice asks for nothing.
     pub difference: Option<String>,
+    /// Σ of the items that explain the difference, with its sign; `null` where there is none. The difference is this and the
+    /// rest.
+    pub explained: Option<String>,
+    /// The difference less that.
+    pub rest: Option<String>,
     /// By how much rounding may make them differ (FOCUS).
     pub tolerance: String,
-    /// `differs`, `missing-bill`, `missing-invoice`, `within-tolerance`, `tied` or `voided`.
+    /// `invoice`: with the lines that name it. `issuer-and-month`: no line of the issuer names an invoice in that month and
+    /// currency, and all of them are meant.
+    pub compared_by: String,
+    /// The InvoiceIds of the issuer that are compared together with it.
+    pub together_with: Vec<String>,
+    /// `differs`, `missing-bill`, `missing-invoice`, `explained`, `within-tolerance`, `tied`, `no-invoice-entered` or `voided`.
     pub state: String,
     /// Days since it was issued, else since the end of its month.
     pub age_days: Option<i64>,
-    /// Lines that name it.
+    /// Lines that it is compared with.
     pub charge_count: i64,
     /// When it was issued, where known.
     pub issue_date: Option<NaiveDate>,
@@ -125,7 +136,7 @@ pub struct NewInvoice {
 #[utoipa::path(get, path = "/api/v1/invoices", tag = "invoices",
     params(
         ("month" = Option<String>, Query, description = "Billing month, like 2026-10; all when absent"),
-        ("state" = Option<String>, Query, description = "differs, missing-bill, missing-invoice, within-tolerance, tied, voided"),
+        ("state" = Option<String>, Query, description = "differs, missing-bill, missing-invoice, explained, within-tolerance, tied, no-invoice-entered, voided"),
         ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
     ),
     responses((status = 200, body = InvoicesBody),
@@ -184,7 +195,7 @@ pub async fn enter(
     Ok((StatusCode::CREATED, Json(InvoiceBody::from(entered))).into_response())
 }
 
-/// Take a recorded total away. The lines that name the invoice stay.
+/// Take a recorded total away, and with it the items that explain its difference. The lines that name the invoice stay.
 #[utoipa::path(post, path = "/api/v1/invoices/{id}/delete", tag = "invoices",
     params(("id" = i64, Path, description = "Id of the recorded total")), responses(
     (status = 200, description = "Deleted"), (status = 409, description = "There is no such total", body = ErrorBody)))]
@@ -205,7 +216,8 @@ pub async fn delete(
 impl From<Compared> for InvoiceBody {
     fn from(one: Compared) -> Self {
         let billing_month = one.month().map(|month| month.to_string());
-        let Compared { row, comparison, age_days } = one;
+        let (explained, together_with, compared_by) = (one.explained(), one.together_with(), one.compared_by());
+        let Compared { row, comparison, age_days, .. } = one;
         Self {
             id: row.invoice_key,
             invoice_id: row.invoice_id,
@@ -215,7 +227,11 @@ impl From<Compared> for InvoiceBody {
             total: row.invoiced.as_ref().map(plain),
             billed_cost: row.billed.as_ref().map(plain),
             difference: comparison.difference.as_ref().map(plain),
+            explained: explained.as_ref().map(plain),
+            rest: comparison.rest.as_ref().map(plain),
             tolerance: plain(&comparison.tolerance),
+            compared_by: compared_by.into(),
+            together_with,
             state: comparison.state.key().into(),
             age_days,
             charge_count: row.charge_count,

@@ -21,6 +21,7 @@ pub mod event_pins;
 pub mod event_sources;
 pub mod forecast;
 pub mod impact;
+pub mod invoice_items;
 pub mod invoices;
 pub mod job_kinds;
 pub mod job_runs;

@@ -1,6 +1,6 @@
 //! What people record about invoices: each in one transaction with its line in the audit log.
 
-use super::Person;
+use super::{Person, invoice_items};
 use crate::focus::{BillingPeriod, Decimal};
 use crate::normalize::{self, InvoiceTotal, InvoicesError};
 use crate::sources::{self, ArchiveError};
@@ -24,6 +24,9 @@ pub enum InvoiceError {
     /// It was removed already, or never was.
     #[error("There is no recorded total of this invoice.")]
     NotRecorded,
+    /// It was taken back already, or never was.
+    #[error("There is no such item of this invoice.")]
+    NoItem,
     /// The file holds no totals.
     #[error(transparent)]
     File(#[from] InvoicesError),
@@ -118,9 +121,10 @@ pub async fn enter(pool: &PgPool, form: &InvoiceForm, by: Person<'_>, now: DateT
     Ok(transaction.commit().await?)
 }
 
-/// Takes a recorded total away.
+/// Takes a recorded total away, and with it the items that explain what it differs by.
 pub async fn remove(pool: &PgPool, invoice_key: i64, by: Person<'_>, now: DateTime<Utc>) -> Result<(), InvoiceError> {
     let mut transaction = pool.begin().await?;
+    invoice_items::take_back(&mut transaction, invoice_key, None, by, now).await?;
     let removed = invoices::remove(&mut *transaction, invoice_key).await?.ok_or(InvoiceError::NotRecorded)?;
     let details = json!({
         "issuer": removed.invoice_issuer_name,

@@ -8,6 +8,7 @@ pub mod control_totals;
 pub mod events;
 pub mod focus_row;
 pub mod import;
+pub mod invoice_items;
 pub mod invoices;
 pub mod key_attributes;
 pub mod map_deployments;

@@ -44,6 +44,7 @@ pub async fn verify(conn: &mut PgConnection) -> anyhow::Result<Vec<Check>> {
     checks.push(charge_counts(conn).await?);
     checks.push(stuck(conn).await?);
     checks.push(verify_invoices::invoice_sums(conn).await?);
+    checks.push(verify_invoices::invoice_items(conn).await?);
     checks.push(verify_closed::closed_months(conn).await?);
     checks.push(verify_closed::closed_rates(conn).await?);
     checks.push(verify_closed::counted_spans(conn).await?);

@@ -1,4 +1,4 @@
-//! The proof for invoices: the sums by invoice are the lines of their bill.
+//! The proof for invoices: the sums by invoice are the lines of their bill, and items are those that people added.
 
 use super::verify::{Check, shortened};
 use sqlx::PgConnection;
@@ -26,6 +26,32 @@ pub(super) async fn invoice_sums(conn: &mut PgConnection) -> sqlx::Result<Check>
     .await?;
     Ok(Check {
         name: "Sums by invoice, lines without one included, add up to each bill",
+        checked: row.checked,
+        differences: shortened(row.differences),
+    })
+}
+
+/// The items that explain differences against what the audit log, which nobody can change, says was added and taken
+/// back.
+pub(super) async fn invoice_items(conn: &mut PgConnection) -> sqlx::Result<Check> {
+    let row = sqlx::query!(
+        r#"WITH logged AS (
+             SELECT (details ->> 'item')::bigint AS item_id,
+                    sum(CASE action WHEN 'invoice.item_added' THEN 1 ELSE -1 END * (details ->> 'amount')::numeric)
+                        AS amount
+             FROM audit_log WHERE action IN ('invoice.item_added', 'invoice.item_removed') GROUP BY 1
+         )
+         SELECT count(i.invoice_item_id) AS "checked!",
+             coalesce(array_agg(format('Item %s of an invoice is %s, and %s by the audit log.',
+                 coalesce(i.invoice_item_id, l.item_id), coalesce(i.amount, 0), coalesce(l.amount, 0))
+                 ORDER BY coalesce(i.invoice_item_id, l.item_id))
+             FILTER (WHERE coalesce(i.amount, 0) <> coalesce(l.amount, 0)), '{}') AS "differences!: Vec<String>"
+         FROM invoice_item i FULL JOIN logged l ON l.item_id = i.invoice_item_id"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Check {
+        name: "Items that explain differences of invoices are those in the audit log",
         checked: row.checked,
         differences: shortened(row.differences),
     })

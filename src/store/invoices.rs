@@ -24,6 +24,8 @@ pub struct InvoiceRow {
     pub invoice_issuer_name: String,
     /// The same as the recorded total has it.
     pub recorded_issuer: Option<String>,
+    /// That in small letters, without blanks around it: issuers are the same by it.
+    pub recorded_issuer_key: Option<String>,
     /// The same as its lines have it.
     pub lines_issuer: Option<String>,
     /// FOCUS BillingCurrency.
@@ -90,7 +92,7 @@ pub async fn list(
          )
          SELECT i.invoice_key AS "invoice_key?", coalesce(i.invoice_id, l.invoice_id) AS "invoice_id!",
                 coalesce(nullif(i.invoice_issuer_name, ''), l.name, '') AS "invoice_issuer_name!", l.name AS "lines_issuer?",
-                i.invoice_issuer_name AS "recorded_issuer?",
+                i.invoice_issuer_name AS "recorded_issuer?", i.issuer AS "recorded_issuer_key?",
                 coalesce(i.billing_currency, l.billing_currency) AS "billing_currency!",
                 i.billed_cost AS "invoiced?", l.billed_cost AS "billed?", coalesce(l.charge_count, 0) AS "charge_count!",
                 coalesce(i.month, l.first_month) AS month, i.issue_date AS "issue_date?", i.due_date AS "due_date?",

@@ -11,7 +11,7 @@ use crate::analyze::invoices::InvoiceState;
 use crate::focus::BillingPeriod;
 use crate::rollup::Person;
 use crate::rollup::invoices::{self as actions, InvoiceError, InvoiceForm};
-use crate::store::invoices::{INVOICE_COUNT_MAX, InvoiceRow, WithoutInvoice};
+use crate::store::invoices::{INVOICE_COUNT_MAX, WithoutInvoice};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -38,7 +38,7 @@ impl From<InvoiceError> for Error {
     fn from(error: InvoiceError) -> Self {
         match error {
             InvoiceError::Database(error) => error.into(),
-            InvoiceError::NotRecorded => Self::Conflict(error.to_string()),
+            InvoiceError::NotRecorded | InvoiceError::NoItem => Self::Conflict(error.to_string()),
             other => Self::Invalid(other.to_string()),
         }
     }
@@ -90,6 +90,10 @@ async fn download(State(app): State<AppState>, who: Principal, RawQuery(query): 
         "PaymentDueDate",
         "Origin",
         "InvoiceIssueStatus",
+        "Explained",
+        "Rest",
+        "ComparedBy",
+        "TogetherWith",
     ]);
     let text = |day: Option<NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
     for one in &list.rows {
@@ -109,6 +113,10 @@ async fn download(State(app): State<AppState>, who: Principal, RawQuery(query): 
             text(one.row.due_date).into(),
             (&one.row.origin).into(),
             (&one.row.issue_status).into(),
+            (&one.explained()).into(),
+            (&one.comparison.rest).into(),
+            one.compared_by().into(),
+            one.together_with().join(", ").into(),
         ]);
     }
     note_limit(&mut table, list.read_count, INVOICE_COUNT_MAX, "ask for one month with month");
@@ -188,17 +196,24 @@ async fn import(
 struct Section {
     currency: String,
     rows: Vec<Shown>,
-    /// What rounding leaves between the rows and the totals: invoiced and billed.
-    rounding: Option<(String, String)>,
+    /// Of the invoices that have both sides; `None` where none has.
+    total: Option<Total>,
+    /// The invoices that have one side only; `None` where all have both.
+    one_sided: Option<Total>,
+}
+
+/// What rows add up to, with all digits: lines less invoices are the difference.
+struct Total {
+    /// The rows.
+    count: i64,
     /// Without voided ones, as the difference has them: they ask for nothing.
     invoiced: String,
-    /// The totals that are voided, and shown without being added up; `None` where none is.
-    voided_count: Option<i64>,
     billed: String,
-    /// Of those that could be compared.
     difference: String,
-    /// How many could be compared; `None` where all could.
-    compared_count: Option<i64>,
+    /// What rounding leaves between the rows and this: invoiced and billed.
+    rounding: Option<(String, String)>,
+    /// Voided totals, which are shown without being added up.
+    voided_count: i64,
 }
 
 /// One invoice as text.
@@ -208,6 +223,8 @@ struct Shown {
     invoiced: String,
     billed: String,
     difference: String,
+    /// What explains it, and what is left; empty where nothing does.
+    explained: String,
     tolerance: String,
 }
 
@@ -219,46 +236,58 @@ fn sections(rows: &[Compared]) -> Vec<Section> {
 }
 
 fn section(all: &[Compared], currency: &str) -> Section {
-    let decimals = minor_units(currency);
-    let rows: Vec<(usize, &Compared)> =
-        all.iter().enumerate().filter(|(_, one)| one.row.billing_currency == currency).collect();
-    let column = |pick: fn(&InvoiceRow) -> &Option<BigDecimal>, is_added: fn(&Compared) -> bool| {
-        let added = |one: &Compared| pick(&one.row).clone().filter(|_| is_added(one)).unwrap_or_default();
-        let values: Vec<BigDecimal> = rows.iter().map(|(_, one)| added(one)).collect();
-        let total: BigDecimal = values.iter().sum();
-        let (_, left) = alone(&values, &total, decimals);
-        let text = |one: &Compared| pick(&one.row).as_ref().map(|value| money(value, currency, decimals));
-        let texts = rows.iter().map(|(_, one)| text(one).unwrap_or_default());
-        (texts.collect::<Vec<String>>(), left, money(&total, currency, decimals))
-    };
-    let (invoiced, invoiced_left, invoiced_total) = column(|row| &row.invoiced, |one| !one.is_voided());
-    let (billed, billed_left, billed_total) = column(|row| &row.billed, |_| true);
+    let of_currency = all.iter().enumerate().filter(|(_, one)| one.row.billing_currency == currency);
+    let rows: Vec<(usize, &Compared)> = of_currency.collect();
+    let (both, one_sided): (Vec<&Compared>, Vec<&Compared>) =
+        rows.iter().map(|(_, one)| *one).partition(|one| one.has_both_sides());
+    let one_sided: Vec<&Compared> = one_sided.into_iter().filter(|one| !one.is_voided()).collect();
     let voided_count = rows.iter().filter(|(_, one)| one.is_voided()).count() as i64;
-    let differences: Vec<&BigDecimal> = rows.iter().filter_map(|(_, one)| one.comparison.difference.as_ref()).collect();
-    let difference: BigDecimal = differences.iter().copied().sum();
-    let compared_count = (differences.len() < rows.len()).then_some(differences.len() as i64);
-    let rows = rows.iter().zip(invoiced).zip(billed).map(|(((index, one), invoiced), billed)| Shown {
-        index: *index,
-        invoiced,
-        billed,
-        difference: one
-            .comparison
-            .difference
-            .as_ref()
-            .map(|difference| money_exact(difference, currency))
-            .unwrap_or_default(),
-        tolerance: money(&one.comparison.tolerance, currency, decimals),
-    });
+    let total = |rows: &[&Compared]| (!rows.is_empty()).then(|| total(rows, currency));
     Section {
-        rows: rows.collect(),
+        total: total(&both).map(|total| Total { voided_count, ..total }),
+        one_sided: total(&one_sided),
+        rows: rows.iter().map(|(index, one)| shown(*index, one, currency)).collect(),
         currency: currency.to_owned(),
+    }
+}
+
+fn total(rows: &[&Compared], currency: &str) -> Total {
+    let decimals = minor_units(currency);
+    let column = |pick: fn(&Compared) -> Option<&BigDecimal>| {
+        let values: Vec<BigDecimal> = rows.iter().map(|one| pick(one).cloned().unwrap_or_default()).collect();
+        let sum: BigDecimal = values.iter().sum();
+        let (rounded, _) = alone(&values, &sum, decimals);
+        let left = &sum - rounded.iter().sum::<BigDecimal>();
+        (sum, left)
+    };
+    let (invoiced, invoiced_left) = column(|one| one.row.invoiced.as_ref().filter(|_| !one.is_voided()));
+    let (billed, billed_left) = column(|one| one.row.billed.as_ref());
+    let exact = |amount: &BigDecimal| money_exact(amount, currency);
+    Total {
+        count: rows.len() as i64,
+        difference: exact(&(&billed - &invoiced)),
         rounding: (!invoiced_left.is_zero() || !billed_left.is_zero())
-            .then(|| (money(&invoiced_left, currency, decimals), money(&billed_left, currency, decimals))),
-        invoiced: invoiced_total,
-        voided_count: (voided_count > 0).then_some(voided_count),
-        billed: billed_total,
-        difference: money_exact(&difference, currency),
-        compared_count,
+            .then(|| (exact(&invoiced_left), exact(&billed_left))),
+        invoiced: exact(&invoiced),
+        billed: exact(&billed),
+        voided_count: 0,
+    }
+}
+
+fn shown(index: usize, one: &Compared, currency: &str) -> Shown {
+    let rounded = |amount: &BigDecimal| money(amount, currency, minor_units(currency));
+    let exact = |amount: &BigDecimal| money_exact(amount, currency);
+    let text = |amount: &Option<BigDecimal>| amount.as_ref().map(rounded).unwrap_or_default();
+    let explained = one.explained().zip(one.comparison.rest.as_ref());
+    Shown {
+        index,
+        invoiced: text(&one.row.invoiced),
+        billed: text(&one.row.billed),
+        difference: one.comparison.difference.as_ref().map(exact).unwrap_or_default(),
+        explained: explained
+            .map(|(explained, rest)| format!("{} explained, rest {}", exact(&explained), exact(rest)))
+            .unwrap_or_default(),
+        tolerance: rounded(&one.comparison.tolerance),
     }
 }
 
@@ -277,15 +306,22 @@ impl InvoicesPage {
     fn lede(&self) -> String {
         let of = self.list.month.map(|month| format!(" of {}", month.label())).unwrap_or_default();
         let open: usize = self.list.counts.iter().filter(|(state, _)| state.is_open()).map(|(_, count)| count).sum();
-        let all: usize = self.list.counts.iter().map(|(_, count)| count).sum();
-        match (all, open) {
+        let not_entered = |state: InvoiceState| state == InvoiceState::NotEntered;
+        let count = |is_asked: &dyn Fn(InvoiceState) -> bool| -> usize {
+            self.list.counts.iter().filter(|(state, _)| is_asked(*state)).map(|(_, count)| count).sum()
+        };
+        let all = count(&|state| !not_entered(state));
+        let invoices = match (all, open) {
             (0, _) => format!("No invoice{of} is known: no line names one, and no total was recorded."),
-            (1, 0) => format!("The one invoice{of} ties to its lines, or differs by no more than rounding explains."),
-            (all, 0) => {
-                format!("All {all} invoices{of} tie to their lines, or differ by no more than rounding explains.")
-            }
+            (1, 0) => format!("The one invoice{of} ties to its lines, or what it differs by is explained."),
+            (all, 0) => format!("All {all} invoices{of} tie to their lines, or what they differ by is explained."),
             (all, 1) => format!("1 of {all} invoices{of} needs someone."),
             (all, open) => format!("{open} of {all} invoices{of} need someone."),
+        };
+        match count(&not_entered) {
+            0 => invoices,
+            1 => format!("{invoices} Of one month of an issuer whose lines name no invoice none is entered."),
+            months => format!("{invoices} Of {months} months of issuers whose lines name no invoice none is entered."),
         }
     }
 

@@ -59,6 +59,8 @@ pub mod health;
 mod history;
 mod ignored_keys;
 mod in_force;
+mod invoice;
+mod invoice_compared;
 pub mod invoice_list;
 mod invoices;
 pub mod job_kinds;
@@ -253,6 +255,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     crate::api::event_sources::routes,
     crate::api::forecast::routes,
     crate::api::impact::routes,
+    crate::api::invoice_items::routes,
     crate::api::invoices::routes,
     crate::api::job_kinds::routes,
     crate::api::job_runs::routes,
@@ -295,6 +298,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     forecast::routes,
     health::routes,
     history::routes,
+    invoice::routes,
     invoices::routes,
     job_kinds::routes,
     metric_queries::routes,

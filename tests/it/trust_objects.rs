@@ -39,6 +39,12 @@ pub async fn filled(pool: &PgPool) -> (TestApp, String, TempDir) {
     let admin = app.token(TokenScope::Admin, Role::Finance).await;
     let split = json!({"name": "rest", "method": "even", "targets": [{"service": "alpha-svc"}], "reason": "test"});
     assert_eq!(app.api("POST", "/api/v1/splits", &admin, split).await.status, StatusCode::CREATED);
+    let invoice = json!({"invoice_id": "INV-1", "billing_currency": "USD", "total": "3", "billing_month": "2026-10"});
+    let invoice = app.api("POST", "/api/v1/invoices", &admin, invoice).await;
+    assert_eq!(invoice.status, StatusCode::CREATED, "{}", invoice.body);
+    let items = format!("/api/v1/invoices/{}/items", invoice.json()["id"]);
+    let item = json!({"amount": "-1", "reason": "A credit note."});
+    assert_eq!(app.api("POST", &items, &admin, item).await.status, StatusCode::CREATED);
     sqlx::query("INSERT INTO tag_rule (tag_key, changed_by, changed_at, reason) VALUES ('owner', 'x', now(), 'x')")
         .execute(pool)
         .await
@@ -81,6 +87,7 @@ pub async fn with_real_names(pool: &PgPool, path: &str, link: &str) -> String {
         path if path.contains("/events/") => id(pool, "SELECT min(operational_event_id) FROM operational_event").await,
         path if path.contains("/anomalies") => id(pool, "SELECT min(anomaly_id) FROM anomaly").await,
         path if path.contains("/tags") => id(pool, "SELECT min(tag_rule_id) FROM tag_rule").await,
+        path if path.contains("/invoices") => id(pool, "SELECT min(invoice_key) FROM invoice").await,
         path if path.contains("/splits") => id(pool, "SELECT min(split_id) FROM split").await,
         path if path.contains("/event-sources") => id(pool, "SELECT min(event_source_id) FROM event_source").await,
         path if path.contains("/metric-queries") => id(pool, "SELECT min(metric_query_id) FROM metric_query").await,

@@ -48,6 +48,9 @@ GET /api/v1/goals signed-in read
 GET /api/v1/invoices organisation read
 POST /api/v1/invoices finance admin
 POST /api/v1/invoices/{id}/delete finance admin
+GET /api/v1/invoices/{id}/items organisation read
+POST /api/v1/invoices/{id}/items finance admin
+POST /api/v1/invoices/{id}/items/{item_id}/delete finance admin
 GET /api/v1/job-kinds bills read
 POST /api/v1/job-kinds bills admin
 POST /api/v1/job-kinds/{id}/delete bills admin
@@ -195,6 +198,9 @@ POST /finance/invoices finance
 GET /finance/invoices.csv organisation
 POST /finance/invoices/import finance
 POST /finance/invoices/remove finance
+GET /finance/invoices/{id} organisation
+POST /finance/invoices/{id}/items finance
+POST /finance/invoices/{id}/items/remove finance
 GET /finance/rates signed-in
 POST /finance/rates bills
 GET /finance/rates.csv signed-in

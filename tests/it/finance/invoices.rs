@@ -101,7 +101,13 @@ async fn every_invoice_has_its_state(db: PgPool) {
     assert!(page.body.contains("\u{2212}$1.0000001"), "every digit of a difference");
     // The totals of INV-6 and INV-7 are shown and not added up, as their lines less nothing are the difference.
     let total = texts(&page.body, "tr.total").join(" ");
-    assert!(total.contains("$213.01 without 2 voided") && page.body.contains("$99.00"), "{total}");
+    // 204.0050001 − 201.0100001 = 2.995: of the invoices with both sides, and nothing else.
+    let added = "Total of the 4 with both sides $201.0100001 without 2 voided $204.0050001 $2.995";
+    assert!(total.contains(added) && page.body.contains("$99.00"), "{total}");
+    let one_sided = texts(&page.body, "tbody tr:not(.total)").join(" | ");
+    assert!(one_sided.contains("One side only 2, not in the total $12.00 $5.00"), "{one_sided}");
+    assert!(page.body.contains("invoiced more than billed by $1.0000001"), "the sign in words");
+    assert!(page.body.contains("billed more than invoiced by $4.00"), "{}", page.body);
     assert_eq!(page.body.matches("not added up").count(), 2);
     let voided = cell("InvoiceIssueStatus").iter().filter(|status| *status == "Voided").count();
     assert_eq!(voided, 2, "a reader of the file can leave them out too: {}", csv.body);
@@ -182,7 +188,7 @@ async fn an_issuer_is_known_in_other_letters_and_where_it_is_not_named(db: PgPoo
     assert_eq!(rows, expected, "{csv}");
     let page = finance.get("/finance/invoices").await.body;
     let total = texts(&page, "tr.total").join(" ");
-    assert!(total.contains("$0.00 of the 2 with both sides"), "{total}");
+    assert!(total.contains("of the 2 with both sides $34.00 $34.00 $0.00"), "{total}");
     for invoice in ["INV-1", "INV-2"] {
         let lines = scraper::Html::parse_document(&page);
         let links = scraper::Selector::parse("td a").unwrap();
