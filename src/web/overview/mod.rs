@@ -4,6 +4,7 @@ mod begins;
 mod completeness;
 mod few;
 mod findings;
+mod main_cause;
 mod movers;
 
 use super::anomalies;
@@ -22,7 +23,6 @@ use crate::store::costs::Dimension;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_marks::{self, Whose};
 use crate::store::effect_digest::{self, FindingCounts};
-use crate::store::effects::{self, ClaimedFilter};
 use crate::store::environment_costs::{self, OpenItems};
 use crate::store::freshness::SourceState;
 use crate::store::history::RestatedOf;
@@ -37,6 +37,8 @@ use chrono::{DateTime, Utc};
 use completeness::Completeness;
 use few::Few;
 use findings::Finding;
+pub use main_cause::MainCause;
+use main_cause::MainCauses;
 use movers::{Mover, Setting};
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
@@ -126,14 +128,15 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             );
             let by_source =
                 environment_costs::by_source(&mut snapshot, &scope, shown_month.unwrap_or(month), view.basis).await?;
-            let first = span.before.start().min(span.days.start());
-            let claimed =
-                effects::claimed(&mut snapshot, &scope, ClaimedFilter::default(), first, span.days.end()).await?;
             begins = Begins::read(&mut snapshot, &page.bills, span, &ids).await?;
+            let explained: Vec<&ServiceCost> =
+                moved.iter().filter(|service| !begins.has(service.service_id)).copied().collect();
+            let causes =
+                MainCauses::read(&app, &page.bills, &mut snapshot, &scope, (&filter, span), &explained).await?;
             let cause = |service: &ServiceCost| {
                 let begin = begins.of(service.service_id, &view, &service.slug);
-                let release = || findings::cause(service, &claimed);
-                begin.or_else(release).unwrap_or_else(|| findings::other_cause(service, &view))
+                let main = || causes.of(service, &view);
+                begin.or_else(main).unwrap_or_else(|| findings::other_cause(service, &view))
             };
             let setting = Setting { currencies: &names, is_compared: span.is_compared(), view: &view, nobody: &nobody };
             let (movers, movers_total) = movers::table(&costs, &moved, &weekly, setting, cause);

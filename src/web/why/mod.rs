@@ -27,6 +27,7 @@ use crate::store::variance_dimension;
 use crate::store::variance_known::Known;
 use crate::store::{Scope, Snapshot};
 use askama::Template;
+use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, Zero};
 use chrono::Days;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,10 +56,12 @@ impl Explained {
         display::shown(&amounts, &change, decimals)
     }
 
-    /// The largest cause, with the amount that its row shows.
-    fn largest(&self, decimals: i64) -> Option<(&ExplainedRow, BigDecimal)> {
+    /// The largest cause of those that moved the cost the way it went, with the amount that its row shows. What moved it the
+    /// other way is no cause of the change, however large it is.
+    pub fn largest(&self, decimals: i64) -> Option<(&ExplainedRow, BigDecimal)> {
+        let way = (&self.now - &self.before).sign();
         let rows = self.rows.iter().zip(self.shown(decimals));
-        rows.max_by(|left, right| left.0.amount.abs().cmp(&right.0.amount.abs()))
+        rows.max_by_key(|(row, _)| (way == Sign::NoSign || row.amount.sign() == way, row.amount.abs()))
     }
 }
 
@@ -75,6 +78,23 @@ pub struct ExplainedRow {
     pub detail: String,
     /// Where to look further.
     pub href: Option<String>,
+    /// Of releases: the one that did most of it.
+    pub leading: Option<LeadingRelease>,
+}
+
+/// The release that did most of what a cause is, or several that share an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeadingRelease {
+    /// One of its deployments, of the last day.
+    pub deployment_id: i64,
+    /// Of which service.
+    pub service_id: i64,
+    /// Where, unless it was production.
+    pub elsewhere: Option<String>,
+    /// Releases with answers of their own that did less of it.
+    pub other_count: usize,
+    /// Whether there is only less of what it did than before: no release of that sign made the change.
+    pub is_less_of_it: bool,
 }
 
 /// The change of every currency, and of all of them in the reporting currency.
@@ -407,4 +427,30 @@ impl WhyWalk {
 /// The question of `/why` by charge day.
 pub fn by_day<'a>(filter: &'a crate::store::costs::CostFilter, compared: DateRange) -> Question<'a> {
     Question { filter, compared, view: MonthView::ChargeDay, dimension: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(cause: Cause, amount: i64) -> ExplainedRow {
+        let (label, detail) = (cause.key().to_owned(), String::new());
+        ExplainedRow { cause, amount: amount.into(), label, detail, href: None, leading: None }
+    }
+
+    #[test]
+    fn the_largest_cause_moved_the_cost_the_way_it_went() {
+        let of = |now: i64, rows: &[(Cause, i64)]| {
+            let rows = rows.iter().map(|(cause, amount)| row(*cause, *amount)).collect();
+            let one = Explained { currency: "USD".into(), before: 1000.into(), now: now.into(), rows };
+            let (largest, shown) = one.largest(0).unwrap();
+            (largest.cause, shown.to_string())
+        };
+        let rows = [(Cause::ReleasesUp, 486), (Cause::Volume, 3193), (Cause::NotExplained, -575)];
+        assert_eq!(of(4104, &rows), (Cause::Volume, "3193".into()), "a claimed release that did less is not the cause");
+        let rows = [(Cause::ReleasesUp, 300), (Cause::Volume, 200), (Cause::Efficiency, -400)];
+        assert_eq!(of(1100, &rows).0, Cause::ReleasesUp, "what lowered cost is no cause of a rise");
+        let even = [(Cause::Volume, 400), (Cause::Mix, -400), (Cause::NotExplained, 0)];
+        assert_ne!(of(1000, &even).0, Cause::NotExplained, "of no change every cause is one");
+    }
 }

@@ -1,6 +1,6 @@
 //! What each cause is called, and what it rests on.
 
-use super::{ExplainedRow, Facts, contribution};
+use super::{ExplainedRow, Facts, LeadingRelease, contribution};
 use crate::analyze::variance::{Cause, Row};
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::effects::ClaimedRelease;
@@ -57,7 +57,12 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::ExchangeRate => Some("/finance/rates"),
         _ => None,
     };
-    ExplainedRow { cause: row.cause, amount: row.amount, label, detail, href: href.map(str::to_owned) }
+    let leading = match row.cause {
+        Cause::ReleasesUp => leading(facts, currency, true),
+        Cause::ReleasesDown => leading(facts, currency, false),
+        _ => None,
+    };
+    ExplainedRow { cause: row.cause, amount: row.amount, label, detail, href: href.map(str::to_owned), leading }
 }
 
 fn days(facts: &Facts<'_>) -> (String, String) {
@@ -253,22 +258,38 @@ fn services(facts: &Facts<'_>, currency: Option<&str>, is_new: bool) -> String {
     listed(names.collect())
 }
 
-// What a release did passes, as a pulse does: then the period is cheaper by an increase that is over, which is no release
-// that lowered cost.
-fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> (String, String) {
+// The releases that moved cost this way between the periods, with what each did.
+fn moved_by<'a>(facts: &Facts<'a>, currency: Option<&str>, is_up: bool) -> Vec<(BigDecimal, &'a ClaimedRelease)> {
     let wanted = if is_up { Sign::Plus } else { Sign::Minus };
     let own =
         facts.claimed.iter().filter(|release| currency.is_none_or(|currency| release.billing_currency == currency));
-    let mut sized: Vec<(BigDecimal, String, bool)> = own
-        .map(|release| (contribution(release, facts), release))
-        .filter(|(amount, _)| amount.sign() == wanted)
+    own.map(|release| (contribution(release, facts), release)).filter(|(amount, _)| amount.sign() == wanted).collect()
+}
+
+fn leading(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> Option<LeadingRelease> {
+    let moved = moved_by(facts, currency, is_up);
+    let (amount, release) = moved.iter().max_by_key(|(amount, _)| amount.abs())?;
+    Some(LeadingRelease {
+        deployment_id: release.deployment_id,
+        service_id: release.service_id,
+        elsewhere: release.elsewhere.clone(),
+        other_count: moved.len() - 1,
+        is_less_of_it: release.per_day.sign() == -amount.sign(),
+    })
+}
+
+// What a release did passes, as a pulse does: then the period is cheaper by an increase that is over, which is no release
+// that lowered cost.
+fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> (String, String) {
+    let mut sized: Vec<(BigDecimal, String, bool)> = moved_by(facts, currency, is_up)
+        .into_iter()
         .map(|(amount, release)| {
             let others = match release.other_day_count {
                 0 => String::new(),
                 1 => " with one a day before".to_owned(),
                 count => format!(" with those of {count} days before"),
             };
-            let is_less_of_it = release.per_day.sign() == -wanted;
+            let is_less_of_it = release.per_day.sign() == -amount.sign();
             let told = match (is_less_of_it, is_up) {
                 (false, _) => "",
                 (true, true) => " (a decrease, less of it than before)",
