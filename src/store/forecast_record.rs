@@ -27,7 +27,7 @@ pub async fn held(conn: &mut PgConnection) -> sqlx::Result<Vec<Held>> {
            FROM (
              SELECT DISTINCT ON (scope, scope_id, billing_currency, horizon, first_day) horizon, actual, low, high
              FROM forecast
-             WHERE actual IS NOT NULL AND low IS NOT NULL AND high IS NOT NULL
+             WHERE is_record AND actual IS NOT NULL AND low IS NOT NULL AND high IS NOT NULL
              ORDER BY scope, scope_id, billing_currency, horizon, first_day,
                       abs((asked_on - first_day) - (last_day - asked_on)), asked_on DESC
            ) middle
@@ -58,7 +58,7 @@ pub async fn scores(conn: &mut PgConnection) -> sqlx::Result<Vec<Score>> {
              SELECT DISTINCT ON (scope, scope_id, billing_currency, horizon, first_day)
                     scope, horizon, first_day, actual, point, high, widening
              FROM forecast
-             WHERE actual IS NOT NULL AND point IS NOT NULL AND low IS NOT NULL AND high IS NOT NULL
+             WHERE is_record AND actual IS NOT NULL AND point IS NOT NULL AND low IS NOT NULL AND high IS NOT NULL
              ORDER BY scope, scope_id, billing_currency, horizon, first_day,
                       abs((asked_on - first_day) - (last_day - asked_on)), asked_on DESC
            ) middle
