@@ -2,6 +2,7 @@
 
 use super::error::{ErrorBody, Result};
 use crate::store::catalogue_names;
+use crate::store::forecast_record::{self, Held};
 use crate::store::forecasts::{self, ForecastFilter, ForecastRow};
 use crate::web::query::{Accepts, View};
 use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes, forecast_note};
@@ -24,10 +25,24 @@ pub fn routes(routes: Routes) -> Routes {
 pub struct Forecasts {
     /// Those that stand now.
     pub forecasts: Vec<ForecastBody>,
-    /// Of periods that are over, the one that was asked nearest to its middle, with what came. The newest first.
+    /// Of periods that are over, the one that was asked nearest to its middle, with what came: told before they were over, or
+    /// made afterwards (`is_hindcast`), and made again when the bills that it rests on come or change. The newest first.
     pub past: Vec<ForecastBody>,
     /// Whether there are more of those than the 1,000 that are told: ask for a service, team, horizon or currency.
     pub is_cut: bool,
+    /// How many intervals held what came, of all services, teams and cost together, by horizon.
+    pub record: Vec<HeldBody>,
+}
+
+/// How many intervals of one horizon held what came: of each period that of the forecast asked nearest to its middle.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct HeldBody {
+    /// month, quarter, year.
+    pub horizon: String,
+    /// Intervals that were held against what came.
+    pub count: i64,
+    /// Those of them that hold it.
+    pub held_count: i64,
 }
 
 /// One forecast of EffectiveCost, tax and credits included. `known` is exact; all else is an estimate.
@@ -35,7 +50,7 @@ pub struct Forecasts {
 pub struct ForecastBody {
     /// service, team, total.
     pub scope: String,
-    /// Slug of the service or team; `null` for all cost.
+    /// Slug of the service or team; `null` for all cost, and for what is allocated to none of them.
     pub name: Option<String>,
     /// FOCUS BillingCurrency.
     pub billing_currency: String,
@@ -47,17 +62,20 @@ pub struct ForecastBody {
     pub last_day: NaiveDate,
     /// The last complete day that it was made from.
     pub bills_complete_to: NaiveDate,
-    /// known + incomplete + rest + fees; `null` where the history is too short.
+    /// known + incomplete + rest + fees; `null` where `no_forecast` says why.
     #[schema(example = "47158.25")]
     pub point: Option<String>,
-    /// Lower end of the 90% interval.
+    /// Lower end of the interval, which is meant to hold what comes in 90 of 100 cases; `record` says how many did.
     pub low: Option<String>,
     /// Upper end of it.
     pub high: Option<String>,
     /// Cost of the complete days, exact.
     pub known: String,
-    /// Days that are still arriving and show nearly all of it.
+    /// Days that are still arriving and show nearly all of it, and those that lack a late bill.
     pub incomplete: String,
+    /// The part of these days that is expected of complete days whose bill is late, beside what other bills show of them.
+    #[schema(example = "0")]
+    pub late: String,
     /// The days after those.
     pub rest: String,
     /// Taxes, credits and fees that the calendar brings.
@@ -66,6 +84,9 @@ pub struct ForecastBody {
     pub no_forecast: String,
     /// seasonal-naive, weekday-profile, weekday-profile-with-trend: what did best on past days.
     pub method: String,
+    /// By how much the interval is wider than errors on past days say, since earlier intervals held less than they were
+    /// meant to; 1 where they did not.
+    pub widening: f64,
     /// Mean error of that on past days, as a share.
     pub past_error: Option<f64>,
     /// Past days that it was tried from.
@@ -85,7 +106,7 @@ pub struct ForecastBody {
     pub measured_could_fall: String,
     /// The same in a sentence; empty where none is measured.
     pub measured: String,
-    /// Worked out afterwards, from bills of later days.
+    /// Worked out afterwards, from the bills of its days as they are now.
     pub is_hindcast: bool,
     /// What came, exact; `null` while the period runs.
     pub actual: Option<String>,
@@ -93,6 +114,12 @@ pub struct ForecastBody {
     pub computed_at: DateTime<Utc>,
     /// The publication that it was made from.
     pub publication_id: i64,
+}
+
+impl From<Held> for HeldBody {
+    fn from(Held { horizon, count, held_count }: Held) -> Self {
+        Self { horizon, count, held_count }
+    }
 }
 
 impl From<ForecastRow> for ForecastBody {
@@ -116,6 +143,8 @@ impl From<ForecastRow> for ForecastBody {
             high: row.high.map(plain),
             known: plain(row.known),
             incomplete: plain(row.incomplete),
+            late: plain(row.late),
+            widening: row.widening,
             rest: plain(row.rest),
             fees: plain(row.fees),
             no_forecast: row.no_forecast,
@@ -167,11 +196,13 @@ pub async fn list(
     let scope = principal.scope();
     let standing = forecasts::standing(&mut snapshot, &scope, filter).await?;
     let mut past = forecasts::past(&mut snapshot, &scope, filter, PAST_COUNT_MAX as i64 + 1).await?;
+    let record = forecast_record::held(&mut snapshot).await?;
     let is_cut = past.len() > PAST_COUNT_MAX;
     past.truncate(PAST_COUNT_MAX);
     Ok(Json(Forecasts {
         forecasts: standing.into_iter().map(ForecastBody::from).collect(),
         past: past.into_iter().map(ForecastBody::from).collect(),
         is_cut,
+        record: record.into_iter().map(HeldBody::from).collect(),
     }))
 }

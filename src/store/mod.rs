@@ -59,6 +59,7 @@ pub mod event_sources;
 pub mod event_tellings;
 pub mod expired;
 pub mod focus_export;
+pub mod forecast_record;
 pub mod forecast_series;
 pub mod forecasts;
 pub mod freshness;

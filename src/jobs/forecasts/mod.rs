@@ -1,6 +1,8 @@
 //! What months, quarters and years will cost, worked out after each publication and held against what came.
 
+mod hindcasts;
 mod questions;
+mod withheld;
 
 use crate::analyze::forecast::{Adaptive, Candidate, Forecast, Question};
 use crate::focus::DateRange;
@@ -10,25 +12,23 @@ use crate::store::forecasts::{self, Kept, Level, NewForecast, WithoutBill};
 use crate::store::{Pools, forecast_series, freshness, jobs};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use hindcasts::Hindcasts;
 use questions::{Asked, Horizon, Series, Subject};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// What tells forecasts of one method from those of another.
-pub const METHOD: &str = "forecasts-3";
+pub const METHOD: &str = "forecasts-4";
 
 /// What is forecast.
 const SCOPES: [&str; 3] = ["service", "team", "total"];
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// Days of history that are read.
 const READ_DAYS: u64 = 430;
-/// Months that are over and about which nobody asked in time: asked afterwards, to know how far the method is off.
-const HINDCAST_MONTHS: usize = 3;
-/// The day of such a month up to which its bills are looked at.
-const HINDCAST_DAY: u64 = 14;
 
 /// Asks for the job where something changed since it ran. Any number of processes may ask: one job waits or runs.
 pub(super) async fn schedule(pools: Pools, stop: CancellationToken) {
@@ -77,12 +77,11 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
     };
     let mut series =
         Series::read(&mut snapshot, bills.known.clone(), complete_to, last.max(complete_to), READ_DAYS).await?;
-    let asked_months = forecasts::asked_months(&mut snapshot).await?;
-    let levels = forecasts::levels(&mut snapshot).await?;
-    let followed = forecasts::followed(&mut snapshot, complete_to).await?;
-    let mut asked: Vec<Asked> = Horizon::ALL.into_iter().map(|horizon| Asked::now(horizon, complete_to)).collect();
-    let hindcasts = hindcasts(complete_to, &asked_months);
-    asked.extend(hindcasts.iter().copied());
+    let levels = Arc::new(forecasts::levels(&mut snapshot).await?);
+    let hindcasts = Hindcasts::read(&mut snapshot, complete_to).await?;
+    let mut followed = forecasts::followed(&mut snapshot, complete_to).await?;
+    followed.extend(hindcasts.periods());
+    let asked: Vec<Asked> = Horizon::ALL.into_iter().map(|horizon| Asked::now(horizon, complete_to)).collect();
     let mut known = Vec::new();
     for one in &asked {
         let days = one.known_days();
@@ -91,29 +90,28 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
             None => Vec::new(),
         });
     }
+    let afterwards = hindcasts.answers(&mut snapshot, &bills, &levels).await?;
     snapshot.commit().await?;
 
     let publication_id = mark.publication_id;
-    let missing = bills.missing_since();
+    let withheld = withheld::reasons(&bills);
     let work = move || {
         let mut all = Vec::new();
         for (one, known) in asked.iter().zip(&known) {
             series.know(known);
             all.extend(answers(&series, one, &levels, publication_id));
         }
-        // While a bill is missing that makes much of a service, what is known of its last days says nothing.
-        all.retain(|one| one.is_hindcast || one.scope != "service" || !missing.contains_key(&one.scope_id));
+        all.iter_mut().for_each(|one| withheld::withhold(one, &withheld));
         (all, without_bill(&series, &followed))
     };
     let (all, without_bill) = tokio::task::spawn_blocking(work).await.context("the forecasts")?;
-    let done = Forecasted {
-        forecast_count: all.iter().filter(|one| !one.is_hindcast).count(),
-        hindcast_month_count: hindcasts.len(),
-    };
+    let done = Forecasted { forecast_count: all.len(), hindcast_month_count: hindcasts.asked.len() };
     let mut transaction = pools.jobs.begin().await?;
     if analysis_runs::try_lock(&mut transaction, Analysis::Forecasts).await? {
+        hindcasts.make_room(&mut transaction).await?;
         forecasts::write(&mut transaction, &all, now).await?;
-        forecasts::hold_against(&mut transaction, complete_to, &without_bill).await?;
+        forecasts::write(&mut transaction, &afterwards, now).await?;
+        forecasts::hold_against(&mut transaction, complete_to, &hindcasts.first_days(), &without_bill).await?;
         learn(&mut transaction).await?;
         analysis_runs::note(&mut transaction, Analysis::Forecasts, &mark, now).await?;
     }
@@ -121,24 +119,13 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
     Ok(done)
 }
 
-// Months that nobody asked about while they ran: the first run of an installation that took in a year of bills.
-fn hindcasts(complete_to: NaiveDate, asked_months: &[NaiveDate]) -> Vec<Asked> {
-    // From the month that is asked about now: on the last day of a month that is the next one, and the month itself is over.
-    let asked_now = Horizon::Month.first_day(complete_to + Days::new(1));
-    let months = std::iter::successors(Some(asked_now), |first| Some(Horizon::Month.first_day(*first - Days::new(1))));
-    months
-        .skip(1)
-        .take(HINDCAST_MONTHS)
-        .filter(|first| !asked_months.contains(first))
-        .map(|first| Asked { is_hindcast: true, ..Asked::now(Horizon::Month, first + Days::new(HINDCAST_DAY)) })
-        .collect()
-}
-
 // What came in periods that lack a bill is not known, and no forecast of them was right or wrong.
 fn without_bill(series: &Series, periods: &[DateRange]) -> Vec<WithoutBill> {
     let subjects: Vec<Subject> = SCOPES.into_iter().flat_map(|scope| series.subjects(scope)).collect();
     let of_period = |period: &DateRange| {
-        let lacking = subjects.iter().filter(|subject| series.gap(subject, *period).is_some());
+        let is_lacking =
+            |subject: &&Subject| series.gap(subject, *period).is_some() || series.is_late(subject, *period);
+        let lacking = subjects.iter().filter(is_lacking);
         let told = lacking.map(|subject| WithoutBill {
             scope: subject.scope,
             scope_id: subject.scope_id,
@@ -158,7 +145,9 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
         let questions: Vec<Question> = subjects.iter().map(|subject| series.question(subject, asked)).collect();
         let level =
             levels.iter().find(|level| (level.scope.as_str(), level.horizon.as_str()) == (scope, asked.horizon.key()));
-        let adaptive = level.and_then(|level| serde_json::from_value(level.level.clone()).ok()).unwrap_or_default();
+        let adaptive: Adaptive =
+            level.and_then(|level| serde_json::from_value(level.level.clone()).ok()).unwrap_or_default();
+        let adaptive = adaptive.widened(series.widening(scope, asked));
         let answers = crate::analyze::forecast::forecast(&questions, &adaptive);
         for (subject, answer) in subjects.iter().zip(answers) {
             // What ended before the period is no question any more.
@@ -166,8 +155,15 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
             if known == BigDecimal::default() && series.is_over(subject, asked) {
                 continue;
             }
-            let gap = asked.known_days().and_then(|days| series.gap(subject, days));
-            if asked.is_hindcast && gap.is_some() {
+            // What is not allocated is told to hold all cost against its parts now, and is nothing that anybody runs.
+            if asked.is_hindcast && scope != "total" && subject.scope_id == 0 {
+                continue;
+            }
+            let days = asked.known_days();
+            let gap = days.and_then(|days| series.gap(subject, days));
+            // What is made afterwards is a record of how far off the method is, and of nothing where bills are not there.
+            let is_told = days.is_some_and(|days| series.is_told(subject, days));
+            if asked.is_hindcast && (gap.is_some() || !is_told) {
                 continue;
             }
             let answer = match gap {
@@ -210,7 +206,9 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
         asked_on: NaiveDate::default(),
         publication_id: 0,
         is_hindcast: false,
+        rests_on: String::new(),
         known,
+        late: zero(),
         incomplete: zero(),
         rest: zero(),
         fees: zero(),
@@ -220,6 +218,7 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
         no_forecast: String::new(),
         candidate: "",
         past_error: None,
+        widening: 1.0,
         origin_count: 0,
         restart_count: 0,
         provisional_count: 0,
@@ -228,7 +227,8 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
     };
     match answer {
         Ok(forecast) => {
-            row.incomplete = estimate(forecast.incomplete);
+            row.late = estimate(forecast.late);
+            row.incomplete = estimate(forecast.incomplete) + &row.late;
             row.rest = estimate(forecast.rest);
             row.fees = estimate(forecast.fees);
             let point = &row.known + &row.incomplete + &row.rest + &row.fees;
@@ -241,6 +241,7 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
                 Candidate::ProfileWithTrend => "weekday-profile-with-trend",
             };
             row.past_error = forecast.past_error;
+            row.widening = forecast.widening;
             row.origin_count = i32::try_from(forecast.origins).unwrap_or(i32::MAX);
         }
         Err(none) => row.no_forecast = none,
@@ -277,26 +278,5 @@ fn learnt(before: Option<&Level>, one: &Kept) -> Level {
         held_count: before.map_or(0, |level| level.held_count) + one.held_count,
         missed_count: before.map_or(0, |level| level.missed_count) + one.missed_count,
         learnt_to: one.first_day,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hindcasts;
-    use chrono::NaiveDate;
-
-    fn day(text: &str) -> NaiveDate {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_month_whose_last_day_is_the_last_complete_one_is_asked_about_afterwards_too() {
-        let months = |complete_to: &str, asked: &[NaiveDate]| -> Vec<String> {
-            hindcasts(day(complete_to), asked).iter().map(|one| one.first_day.format("%Y-%m").to_string()).collect()
-        };
-        assert_eq!(months("2026-07-30", &[]), ["2026-06", "2026-05", "2026-04"]);
-        assert_eq!(months("2026-07-31", &[]), ["2026-07", "2026-06", "2026-05"]);
-        assert_eq!(months("2026-07-31", &[day("2026-07-01")]), ["2026-06", "2026-05"]);
-        assert_eq!(months("2026-01-31", &[]), ["2026-01", "2025-12", "2025-11"]);
     }
 }
