@@ -1,5 +1,6 @@
 //! What releases did to cost, in short: the newest answers, how many there are of each, and the one behind a mover.
 
+use crate::store::anomaly_between::AnomalyBetween;
 use crate::store::effect_digest::{AnsweredRelease, FindingCounts};
 use crate::store::effects::ClaimedRelease;
 use crate::store::service_costs::ServiceCost;
@@ -77,6 +78,21 @@ pub fn cause(service: &ServiceCost, claimed: &[ClaimedRelease]) -> Option<Cause>
     Some(Cause {
         text: format!("Release {}, {amount} a day", release.name()),
         href: format!("/deployments/{}", release.deployment_id),
+    })
+}
+
+/// The largest open anomaly of a service in these days that moved its cost the way it went: where no release explains it.
+pub fn unusual(service: &ServiceCost, open: &[AnomalyBetween]) -> Option<Cause> {
+    let change = &service.cost - &service.cost_before;
+    let one = open
+        .iter()
+        .filter(|one| one.service_id == service.service_id && one.billing_currency == service.currency)
+        .filter(|one| one.excess.sign() == change.sign())
+        .max_by(|left, right| left.excess.abs().cmp(&right.excess.abs()))?;
+    let amount = signed(&one.excess, &service.currency, decimals(&service.currency, &one.excess.abs()));
+    Some(Cause {
+        text: format!("Anomaly A-{}, {amount} against what was expected", one.anomaly_id),
+        href: format!("/anomalies/{}", one.anomaly_id),
     })
 }
 

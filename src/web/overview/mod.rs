@@ -17,6 +17,7 @@ use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, drill};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
+use crate::store::anomaly_between;
 use crate::store::anomaly_lists::{self, OpenSum};
 use crate::store::costs::Dimension;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
@@ -129,11 +130,14 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             let first = span.before.start().min(span.days.start());
             let claimed =
                 effects::claimed(&mut snapshot, &scope, ClaimedFilter::default(), first, span.days.end()).await?;
+            let open_anomalies =
+                anomaly_between::list(&mut snapshot, &scope, anomaly_between::Whose::default(), span.days).await?;
             begins = Begins::read(&mut snapshot, &page.bills, span, &ids).await?;
             let cause = |service: &ServiceCost| {
                 let begin = begins.of(service.service_id, &view, &service.slug);
                 let release = || findings::cause(service, &claimed);
-                begin.or_else(release).unwrap_or_else(|| findings::other_cause(service, &view))
+                let unusual = || findings::unusual(service, &open_anomalies);
+                begin.or_else(release).or_else(unusual).unwrap_or_else(|| findings::other_cause(service, &view))
             };
             let setting = Setting { currencies: &names, is_compared: span.is_compared(), view: &view, nobody: &nobody };
             let (movers, movers_total) = movers::table(&costs, &moved, &weekly, setting, cause);
