@@ -7,6 +7,7 @@ pub mod accepted_beside;
 pub mod accounts;
 pub mod analysis_runs;
 pub mod anomalies;
+pub mod anomaly_between;
 pub mod anomaly_lists;
 pub mod anomaly_watch;
 pub mod audit;

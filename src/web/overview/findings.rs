@@ -1,7 +1,9 @@
 //! What releases did to cost, in short: the newest answers, how many there are of each, and what is said behind a mover.
 
+use crate::store::anomaly_between::AnomalyBetween;
 use crate::store::effect_digest::{AnsweredRelease, FindingCounts};
 use crate::store::service_costs::ServiceCost;
+use crate::web::display::{decimals, signed};
 use crate::web::effects::{Answer, Mark};
 use crate::web::parts::Figure;
 use crate::web::query::View;
@@ -60,6 +62,21 @@ pub fn figure(counts: &FindingCounts, days: String) -> Figure {
 pub struct Cause {
     pub text: String,
     pub href: String,
+}
+
+/// The largest open anomaly of a service in these days that moved its cost the way it went: where no release explains it.
+pub fn unusual(service: &ServiceCost, open: &[AnomalyBetween]) -> Option<Cause> {
+    let change = &service.cost - &service.cost_before;
+    let one = open
+        .iter()
+        .filter(|one| one.service_id == service.service_id && one.billing_currency == service.currency)
+        .filter(|one| one.excess.sign() == change.sign())
+        .max_by(|left, right| left.excess.abs().cmp(&right.excess.abs()))?;
+    let amount = signed(&one.excess, &service.currency, decimals(&service.currency, &one.excess.abs()));
+    Some(Cause {
+        text: format!("Anomaly A-{}, {amount} against what was expected", one.anomaly_id),
+        href: format!("/anomalies/{}", one.anomaly_id),
+    })
 }
 
 /// Where no cause is known: what else there is to say.

@@ -70,6 +70,12 @@ impl MainCauses {
         Ok(Self(causes))
     }
 
+    /// That of a service, where releases are it.
+    pub fn release_of(&self, service: &ServiceCost, view: &View) -> Option<Cause> {
+        let is_release = self.0.get(&service.service_id).is_some_and(|cause| cause.deployment_id.is_some());
+        self.of(service, view).filter(|_| is_release)
+    }
+
     /// That of a service, with the way to what it rests on.
     pub fn of(&self, service: &ServiceCost, view: &View) -> Option<Cause> {
         let cause = self.0.get(&service.service_id)?;

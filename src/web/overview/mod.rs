@@ -18,6 +18,7 @@ use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, drill};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
+use crate::store::anomaly_between;
 use crate::store::anomaly_lists::{self, OpenSum};
 use crate::store::costs::Dimension;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
@@ -128,6 +129,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             );
             let by_source =
                 environment_costs::by_source(&mut snapshot, &scope, shown_month.unwrap_or(month), view.basis).await?;
+            let open_anomalies =
+                anomaly_between::list(&mut snapshot, &scope, anomaly_between::Whose::default(), span.days).await?;
             begins = Begins::read(&mut snapshot, &page.bills, span, &ids).await?;
             let explained: Vec<&ServiceCost> =
                 moved.iter().filter(|service| !begins.has(service.service_id)).copied().collect();
@@ -135,8 +138,11 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
                 MainCauses::read(&app, &page.bills, &mut snapshot, &scope, (&filter, span), &explained).await?;
             let cause = |service: &ServiceCost| {
                 let begin = begins.of(service.service_id, &view, &service.slug);
+                let release = || causes.release_of(service, &view);
+                let unusual = || findings::unusual(service, &open_anomalies);
                 let main = || causes.of(service, &view);
-                begin.or_else(main).unwrap_or_else(|| findings::other_cause(service, &view))
+                let other = || findings::other_cause(service, &view);
+                begin.or_else(release).or_else(unusual).or_else(main).unwrap_or_else(other)
             };
             let setting = Setting { currencies: &names, is_compared: span.is_compared(), view: &view, nobody: &nobody };
             let (movers, movers_total) = movers::table(&costs, &moved, &weekly, setting, cause);
