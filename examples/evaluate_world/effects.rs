@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "shares of a day")]
 
-use super::world::{COMPLETE_AGE, World};
+use super::world::{COMPLETE_AGE, SiblingDays, World};
 use chrono::NaiveDate;
 use costwake::analyze::impact::{
     Calibration, Finding, History, Impact, Model, PlaceboPurpose, PriceEvent, PriceEventKind, PricedService,
@@ -35,7 +35,7 @@ pub fn answers<'a>(world: &World, model: &Model, calibration: impl Fn(usize) -> 
         }
         for (asked, age) in QUESTIONS {
             let asked_on = deployment.day + age;
-            let history = history(world, deployment.service, deployment.day, asked_on, model);
+            let history = asked(world, deployment.service, deployment.day, asked_on, model);
             let impact = estimate(&history, world.date(deployment.day), model, calibration(asked_on));
             answers.push(Answer { deployment: deployment.name.clone(), asked, impact });
         }
@@ -80,7 +80,7 @@ pub fn joint_answers<'a>(
             let mut members: Vec<_> = own.iter().filter(|one| places.contains(&one.day)).collect();
             members.sort_by_key(|one| one.day);
             for (asked, age) in QUESTIONS {
-                let history = history(world, service, last, last + age, model);
+                let history = asked(world, service, last, last + age, model);
                 let impact = estimate_joint(&history, &days, model, calibration(last + age));
                 let deployments = members.iter().map(|one| one.name.clone()).collect();
                 answers.push(JointAnswer { deployments, service, last, asked, impact });
@@ -134,7 +134,7 @@ pub fn learnt(world: &World, until: usize, model: &Model, shipped: &Calibration)
             let places = [day, asked_to[0], asked_to[1]].map(|day| world.place_of(day));
             let [Some(at), Some(settled), Some(provisional)] = places else { continue };
             for last in [settled, provisional] {
-                let history = history(world, service, at, last + COMPLETE_AGE, model);
+                let history = asked(world, service, at, last + COMPLETE_AGE, model);
                 placebos.extend(placebo(&history, day, place, model));
             }
             place += 1;
@@ -158,7 +158,17 @@ fn all_known(world: &World, service: usize, asked_on: usize) -> History {
     }
 }
 
-/// What is known of a service in production on a day, as far back as the model looks.
+/// What is known of a service in production when the effect of a day is asked: how the others moved is told around it.
+pub fn asked(world: &World, service: usize, day: usize, asked_on: usize, model: &Model) -> History {
+    let complete = asked_on - COMPLETE_AGE;
+    let first = day.saturating_sub(model.history_days as usize);
+    let told = world.siblings_around((service, "prod"), day, complete);
+    let siblings = told.and_then(|told| siblings(&told, first..=complete, asked_on));
+    History { siblings, ..history(world, service, day, asked_on, model) }
+}
+
+/// What is known of a service in production on a day, as far back as the model looks. How the others moved is told of
+/// its month.
 pub fn history(world: &World, service: usize, day: usize, asked_on: usize, model: &Model) -> History {
     let first = day.saturating_sub(model.history_days as usize);
     let complete = asked_on - COMPLETE_AGE;
@@ -181,13 +191,16 @@ pub fn bare_history(
     let first = day.saturating_sub(model.history_days as usize);
     let complete = asked_on - COMPLETE_AGE;
     let subject = &world.services[service];
-    let traffic = subject.environments.get(environment).and_then(|series| series.traffic.as_ref());
+    let series = subject.environments.get(environment);
+    let traffic = series.and_then(|series| series.traffic.as_ref());
+    let month = BillingPeriod::containing(world.date(day.min(complete)));
+    let of_month = series.and_then(|series| series.siblings.get(&month));
     History {
         first_day: world.date(first),
         cost: subject.visible(environment, first, asked_on),
         complete_to: world.date(complete),
         traffic: traffic.map(|traffic| traffic[first..=asked_on.min(world.days - 1)].to_vec()),
-        siblings: siblings(world, (service, environment), day.min(complete), first..=complete, asked_on),
+        siblings: of_month.and_then(|told| siblings(told, first..=complete, asked_on)),
         replicas: None,
         releases: Vec::new(),
         price_events: Vec::new(),
@@ -218,17 +231,8 @@ fn releases(world: &World, service: usize, first: usize, asked_on: usize) -> Vec
     by_day.into_iter().map(release).collect()
 }
 
-// As the product has it: told of the month of the day that is asked about. Days that are not complete are looked at by
-// nobody.
-fn siblings(
-    world: &World,
-    (service, environment): (usize, &str),
-    day: usize,
-    known: std::ops::RangeInclusive<usize>,
-    asked_on: usize,
-) -> Option<Siblings> {
-    let month = BillingPeriod::containing(world.date(day));
-    let told = world.services[service].environments.get(environment)?.siblings.get(&month)?;
+// Days that are not complete are looked at by nobody.
+fn siblings(told: &SiblingDays, known: std::ops::RangeInclusive<usize>, asked_on: usize) -> Option<Siblings> {
     let (first, last) = (known.start().checked_sub(told.first)?, known.end().checked_sub(told.first)?);
     let part = |index: &[f64]| {
         let mut part = index.get(first..=last)?.to_vec();

@@ -42,13 +42,13 @@ pub struct Service {
 pub struct Series {
     pub cost: Vec<Option<f64>>,
     pub traffic: Option<Vec<Option<f64>>>,
-    /// How the others moved around the releases of each month.
-    pub siblings: BTreeMap<BillingPeriod, MonthSiblings>,
+    /// How the others moved in each month, by levels from before it: for anomalies.
+    pub siblings: BTreeMap<BillingPeriod, SiblingDays>,
 }
 
-/// How the others moved, from a day on; by levels from before the month, so that no day tells of later ones.
+/// How the others moved, from a day on.
 #[derive(Clone)]
-pub struct MonthSiblings {
+pub struct SiblingDays {
     pub first: usize,
     pub cost: Vec<f64>,
     /// Empty where too few others have any.
@@ -189,7 +189,7 @@ impl World {
         let last = BillingPeriod::containing(known.last_day());
         let months = std::iter::successors(Some(BillingPeriod::containing(self.first_day)), |month| Some(month.next()));
         for month in months.take_while(|month| *month <= last) {
-            if let Some(span) = SiblingSpan::of(month, known) {
+            if let Some(span) = SiblingSpan::of_month(month, known) {
                 self.add_siblings_of(month, &span, true);
                 self.add_siblings_of(month, &span, false);
             }
@@ -197,24 +197,50 @@ impl World {
     }
 
     fn add_siblings_of(&mut self, month: BillingPeriod, span: &SiblingSpan, in_production: bool) {
-        let Some(first) = self.place_of(span.days.start()) else { return };
-        let days = first..first + span.days.day_count() as usize;
+        let peers = self.peers(in_production);
+        let all: Vec<usize> = (0..peers.len()).collect();
+        let told = self.siblings_of(span, &peers, &all);
+        for ((service, name), told) in peers.into_iter().zip(told) {
+            let Some((told, series)) = told.zip(self.services[service].environments.get_mut(&name)) else { continue };
+            series.siblings.insert(month, told);
+        }
+    }
+
+    /// How the others moved around a day, as it is known when another is the last complete one: for effects, as the job
+    /// takes it.
+    pub fn siblings_around(
+        &self,
+        (service, environment): (usize, &str),
+        day: usize,
+        complete: usize,
+    ) -> Option<SiblingDays> {
+        let known = DateRange::new(self.first_day, self.date(complete + 1))?;
+        let span = SiblingSpan::around(self.date(day), known)?;
+        let peers = self.peers(environment == "prod");
+        let own = peers.iter().position(|(other, name)| *other == service && name == environment)?;
+        self.siblings_of(&span, &peers, &[own]).pop().flatten()
+    }
+
+    fn peers(&self, in_production: bool) -> Vec<(usize, String)> {
         let named = |(service, subject): (usize, &Service)| {
             let names: Vec<String> = subject.environments.keys().cloned().collect();
             names.into_iter().map(move |name| (service, name))
         };
         let all = self.services.iter().enumerate().flat_map(named);
-        let peers: Vec<(usize, String)> = all.filter(|(_, name)| (name == "prod") == in_production).collect();
+        all.filter(|(_, name)| (name == "prod") == in_production).collect()
+    }
+
+    fn siblings_of(&self, span: &SiblingSpan, peers: &[(usize, String)], wanted: &[usize]) -> Vec<Option<SiblingDays>> {
+        let Some(first) = self.place_of(span.days.start()) else { return vec![None; wanted.len()] };
+        let days = first..first + span.days.day_count() as usize;
         let of_each = |pick: fn(&Series) -> Option<&Vec<Option<f64>>>| {
             let own = |(service, name): &(usize, String)| pick(&self.services[*service].environments[name]);
             let series: Vec<Option<&[Option<f64>]>> = peers.iter().map(|one| own(one)?.get(days.clone())).collect();
-            span.of_each(&series)
+            span.of_each(&series, wanted)
         };
-        let (costs, traffics) = (of_each(cost_of), of_each(traffic_of));
-        for ((service, name), (cost, traffic)) in peers.into_iter().zip(costs.into_iter().zip(traffics)) {
-            let Some((cost, series)) = cost.zip(self.services[service].environments.get_mut(&name)) else { continue };
-            series.siblings.insert(month, MonthSiblings { first, cost, traffic: traffic.unwrap_or_default() });
-        }
+        let told = of_each(cost_of).into_iter().zip(of_each(traffic_of));
+        told.map(|(cost, traffic)| Some(SiblingDays { first, cost: cost?, traffic: traffic.unwrap_or_default() }))
+            .collect()
     }
 
     fn places(&self) -> HashMap<String, usize> {

@@ -2,6 +2,7 @@
 
 use super::error::{ErrorBody, Result};
 use crate::store::catalogue_names;
+use crate::store::forecast_record::{self, Held};
 use crate::store::forecasts::{self, ForecastFilter, ForecastRow};
 use crate::web::query::{Accepts, View};
 use crate::web::{self, ApiPolicy, AppState, Policy, Principal, Routes, forecast_note};
@@ -29,6 +30,19 @@ pub struct Forecasts {
     pub past: Vec<ForecastBody>,
     /// Whether there are more of those than the 1,000 that are told: ask for a service, team, horizon or currency.
     pub is_cut: bool,
+    /// How many intervals held what came, of all services, teams and cost together, by horizon.
+    pub record: Vec<HeldBody>,
+}
+
+/// How many intervals of one horizon held what came: of each period that of the forecast asked nearest to its middle.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct HeldBody {
+    /// month, quarter, year.
+    pub horizon: String,
+    /// Intervals that were held against what came.
+    pub count: i64,
+    /// Those of them that hold it.
+    pub held_count: i64,
 }
 
 /// One forecast of EffectiveCost, tax and credits included. `known` is exact; all else is an estimate.
@@ -36,7 +50,7 @@ pub struct Forecasts {
 pub struct ForecastBody {
     /// service, team, total.
     pub scope: String,
-    /// Slug of the service or team; `null` for all cost.
+    /// Slug of the service or team; `null` for all cost, and for what is allocated to none of them.
     pub name: Option<String>,
     /// FOCUS BillingCurrency.
     pub billing_currency: String,
@@ -48,17 +62,20 @@ pub struct ForecastBody {
     pub last_day: NaiveDate,
     /// The last complete day that it was made from.
     pub bills_complete_to: NaiveDate,
-    /// known + incomplete + rest + fees; `null` where the history is too short.
+    /// known + incomplete + rest + fees; `null` where `no_forecast` says why.
     #[schema(example = "47158.25")]
     pub point: Option<String>,
-    /// Lower end of the 90% interval.
+    /// Lower end of the interval, which is meant to hold what comes in 90 of 100 cases; `record` says how many did.
     pub low: Option<String>,
     /// Upper end of it.
     pub high: Option<String>,
     /// Cost of the complete days, exact.
     pub known: String,
-    /// Days that are still arriving and show nearly all of it.
+    /// Days that are still arriving and show nearly all of it, and those that lack a late bill.
     pub incomplete: String,
+    /// The part of these days that is expected of complete days whose bill is late, beside what other bills show of them.
+    #[schema(example = "0")]
+    pub late: String,
     /// The days after those.
     pub rest: String,
     /// Taxes, credits and fees that the calendar brings.
@@ -67,6 +84,9 @@ pub struct ForecastBody {
     pub no_forecast: String,
     /// seasonal-naive, weekday-profile, weekday-profile-with-trend: what did best on past days.
     pub method: String,
+    /// By how much the interval is wider than errors on past days say, since earlier intervals held less than they were
+    /// meant to; 1 where they did not.
+    pub widening: f64,
     /// Mean error of that on past days, as a share.
     pub past_error: Option<f64>,
     /// Past days that it was tried from.
@@ -96,6 +116,12 @@ pub struct ForecastBody {
     pub publication_id: i64,
 }
 
+impl From<Held> for HeldBody {
+    fn from(Held { horizon, count, held_count }: Held) -> Self {
+        Self { horizon, count, held_count }
+    }
+}
+
 impl From<ForecastRow> for ForecastBody {
     fn from(row: ForecastRow) -> Self {
         let plain = |amount: BigDecimal| amount.normalized().to_plain_string();
@@ -117,6 +143,8 @@ impl From<ForecastRow> for ForecastBody {
             high: row.high.map(plain),
             known: plain(row.known),
             incomplete: plain(row.incomplete),
+            late: plain(row.late),
+            widening: row.widening,
             rest: plain(row.rest),
             fees: plain(row.fees),
             no_forecast: row.no_forecast,
@@ -168,11 +196,13 @@ pub async fn list(
     let scope = principal.scope();
     let standing = forecasts::standing(&mut snapshot, &scope, filter).await?;
     let mut past = forecasts::past(&mut snapshot, &scope, filter, PAST_COUNT_MAX as i64 + 1).await?;
+    let record = forecast_record::held(&mut snapshot).await?;
     let is_cut = past.len() > PAST_COUNT_MAX;
     past.truncate(PAST_COUNT_MAX);
     Ok(Json(Forecasts {
         forecasts: standing.into_iter().map(ForecastBody::from).collect(),
         past: past.into_iter().map(ForecastBody::from).collect(),
         is_cut,
+        record: record.into_iter().map(HeldBody::from).collect(),
     }))
 }

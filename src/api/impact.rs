@@ -1,6 +1,8 @@
 //! `/api/v1/deployments/{id}/impact`: what a deployment did to cost, as its page says it.
 
 use super::error::{ErrorBody, Result};
+use crate::analyze::impact::smallest_claimed;
+use crate::store::effect_runs::StoredCalibration;
 use crate::store::effects::{self, EffectRow, LineDay, ServiceLine};
 use crate::store::impact_series::Environments;
 use crate::store::{deployment_costs, deployment_lists, deployment_notes, effect_runs};
@@ -53,7 +55,7 @@ pub struct Answer {
     pub publication_id: i64,
     /// measuring, provisional, settled, revised.
     pub phase: String,
-    /// increase, decrease, no-material-change, cannot-tell.
+    /// increase, decrease, no-material-change, cannot-tell. While `phase` is measuring nothing is told yet: cannot-tell.
     pub finding: String,
     /// Why: clear-effect, within-a-tenth, too-few-days-after, short-history, no-cost-before, too-uncertain,
     /// likely-not-certain, too-small-to-claim, neighbour-too-near, undoes-a-shift, bill-missing.
@@ -82,8 +84,11 @@ pub struct Answer {
     pub per_30_days_high: Option<String>,
     /// Mean cost a day of the two weeks before.
     pub before_per_day: Option<String>,
-    /// The smallest change that would have been claimed.
+    /// The smallest lasting change that could have been seen in the noise of these days. Of answers from before `impact-16`
+    /// never less than 5% of cost.
     pub smallest_visible: Option<String>,
+    /// 5% of `before_per_day`: a smaller effect is never claimed, however well it could have been seen.
+    pub smallest_claimed: Option<String>,
     /// The probability that the release did anything, 0 to 1.
     pub probability: Option<f64>,
     /// Of a claimed increase or decrease that stands: how many days without a release were claimed at least as strongly, of
@@ -158,6 +163,14 @@ impl Answer {
         let days = own.map(|line| line.days.iter().map(ExpectedDay::from).collect()).unwrap_or_default();
         Self { days, ..Self::from(row) }
     }
+
+    /// The same with how many days without a release were claimed as strongly, by what was learnt in its environments.
+    pub fn ranked(self, learnt: Option<&StoredCalibration>) -> Self {
+        let probability = self.probability.filter(|_| matches!(self.finding.as_str(), "increase" | "decrease"));
+        let placebos_as_strong =
+            learnt.zip(probability).map(|(learnt, probability)| learnt.claimed_as_strongly(probability));
+        Self { placebos_as_strong, ..self }
+    }
 }
 
 /// What a reviewer wrote.
@@ -207,6 +220,7 @@ impl From<&EffectRow> for Answer {
             per_30_days_high: text(&row.per_30_days_high),
             before_per_day: text(&row.before_per_day),
             smallest_visible: text(&row.smallest_visible),
+            smallest_claimed: text(&row.before_per_day.as_ref().map(smallest_claimed)),
             probability: row.probability,
             placebos_as_strong: None,
             per_unit: row.per_unit.clone(),
@@ -243,10 +257,12 @@ pub async fn show(State(app): State<AppState>, principal: Principal, Path(id): P
     let rows = effects::of_deployment(&mut snapshot, &scope, id).await?;
     let standing: Vec<i64> = web::deployment::standing(&rows).iter().map(|row| row.deployment_effect_id).collect();
     let lines = effects::lines(&mut snapshot, &scope, id).await?;
+    let environments = Environments::of_kind(deployment.environment_kind.as_deref());
+    let learnt = effect_runs::calibration(&mut snapshot, environments).await?;
     let (mut answers, mut history) = (Vec::new(), Vec::new());
     for row in &rows {
         if standing.contains(&row.deployment_effect_id) {
-            answers.push(Answer::standing(row, &lines));
+            answers.push(Answer::standing(row, &lines).ranked(learnt.as_ref()));
         } else {
             history.push(Answer::from(row));
         }
@@ -257,15 +273,6 @@ pub async fn show(State(app): State<AppState>, principal: Principal, Path(id): P
         written_by: note.written_by,
         written_at: note.written_at,
     });
-    let environments = Environments::of_kind(deployment.environment_kind.as_deref());
-    let learnt = effect_runs::calibration(&mut snapshot, environments).await?;
-    let rank = |answer: &Answer| {
-        let probability = answer.probability.filter(|_| matches!(answer.finding.as_str(), "increase" | "decrease"));
-        learnt.as_ref().zip(probability).map(|(learnt, probability)| learnt.claimed_as_strongly(probability))
-    };
-    for answer in &mut answers {
-        answer.placebos_as_strong = rank(answer);
-    }
     let placebos = learnt.map(|learnt| Placebos {
         count: learnt.placebo_count,
         claimed: learnt.claimed_count,

@@ -86,7 +86,7 @@ pub struct CauseRow {
     /// With every digit; positive where it made spend rise.
     #[schema(example = "-836.0625")]
     pub amount: String,
-    /// What it rests on.
+    /// What it rests on, with the open anomalies that lie in it.
     pub detail: String,
 }
 
@@ -218,10 +218,10 @@ fn fill(answer: &mut Why, why: why::Why) {
 
 fn change(one: Explained) -> Change {
     let rows = one.rows.into_iter().map(|row| CauseRow {
+        detail: row.detail_with_anomalies(),
         cause: row.cause.key().into(),
         label: row.label,
         amount: row.amount.normalized().to_plain_string(),
-        detail: row.detail,
     });
     Change {
         billing_currency: one.currency,

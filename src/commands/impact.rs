@@ -3,8 +3,10 @@
 use super::database;
 use crate::config::Config;
 use crate::jobs::effects;
-use crate::store::deployment_list::{self, DeploymentFilter};
+use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment, not_live};
+use crate::store::effect_runs::{self, StoredCalibration};
 use crate::store::effects::{EffectBrief, EffectRow, ServiceLine};
+use crate::store::impact_series::Environments;
 use crate::store::{Pools, Scope, deployment_lists};
 use crate::web::deployment::FlagRow;
 use crate::web::effects::{Answer, FINDINGS};
@@ -21,7 +23,8 @@ const LIST_MAX: i64 = 500;
 pub struct Arguments {
     /// The number of a deployment; without it, the newest ones with an answer.
     deployment: Option<i64>,
-    /// Only those with this finding: increase, decrease, no-material-change, cannot-tell, measuring.
+    /// Only those with this finding: increase, decrease, no-material-change, cannot-tell; or measuring: those of which
+    /// nothing is told yet (in JSON "phase":"measuring", with the finding cannot-tell as in the API).
     #[arg(long, conflicts_with = "deployment")]
     finding: Option<String>,
     /// One object of JSON a line.
@@ -53,21 +56,26 @@ async fn show(pools: &Pools, arguments: &Arguments) -> anyhow::Result<ExitCode> 
 
 async fn one(pools: &Pools, id: i64, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut snapshot = pools.snapshot().await?;
-    if deployment_lists::get(&mut snapshot, id).await?.is_none() {
+    let Some(deployment) = deployment_lists::get(&mut snapshot, id).await? else {
         eprintln!("There is no deployment {id}. `costwake impact` lists the newest.");
         return Ok(ExitCode::FAILURE);
-    }
+    };
     let rows = crate::store::effects::of_deployment(&mut snapshot, &Scope::everything(), id).await?;
     let standing = crate::web::deployment::standing(&rows);
     if standing.is_empty() && !as_json {
-        println!(
-            "Nothing is said of deployment {id}: effects are estimated where something new went live in an environment that is known and no preview."
-        );
+        match not_live(&deployment.status) {
+            Some(words) => println!("Deployment {id} {}{words}.", if words.starts_with("not") { "is " } else { "" }),
+            None => println!(
+                "Nothing is said of deployment {id}: effects are estimated where something new went live in an environment that is known and no preview."
+            ),
+        }
     }
     let lines = crate::store::effects::lines(&mut snapshot, &Scope::everything(), id).await?;
+    let environments = Environments::of_kind(deployment.environment_kind.as_deref());
+    let learnt = effect_runs::calibration(&mut snapshot, environments).await?;
     for row in standing {
         if as_json {
-            println!("{}", object(row, &lines));
+            println!("{}", object(row, &lines, learnt.as_ref()));
         } else {
             print(row);
         }
@@ -101,8 +109,8 @@ fn flag_line(flag: &FlagRow) -> String {
     format!("{}: {}{a_day}, {}{others}", flag.name, flag.amount, flag.detail)
 }
 
-fn object(row: &EffectRow, lines: &[ServiceLine]) -> serde_json::Value {
-    let answer = crate::api::impact::Answer::standing(row, lines);
+fn object(row: &EffectRow, lines: &[ServiceLine], learnt: Option<&StoredCalibration>) -> serde_json::Value {
+    let answer = crate::api::impact::Answer::standing(row, lines).ranked(learnt);
     let mut object = serde_json::to_value(answer).unwrap_or_default();
     object["deployment_id"] = json!(row.deployment_id);
     object
@@ -121,7 +129,7 @@ async fn newest(pools: &Pools, arguments: &Arguments) -> anyhow::Result<ExitCode
         let asked = |effect: &&EffectBrief| has_finding(effect, arguments.finding.as_deref());
         for effect in answers.iter().filter(|effect| effect.deployment_id == one.deployment_id).filter(asked) {
             count += 1;
-            line(&one.label(), &one.service_names.join(", "), effect, arguments.json);
+            println!("{}", if arguments.json { listed_object(one, effect).to_string() } else { line(one, effect) });
         }
     }
     if count == 0 && !arguments.json {
@@ -144,31 +152,37 @@ fn has_finding(effect: &EffectBrief, finding: Option<&str>) -> bool {
     if effect.phase == "measuring" { finding == "measuring" } else { finding == effect.finding }
 }
 
-fn line(label: &str, services: &str, effect: &EffectBrief, as_json: bool) {
+fn listed_object(one: &ListedDeployment, effect: &EffectBrief) -> serde_json::Value {
+    let text = |amount: &Option<bigdecimal::BigDecimal>| amount.as_ref().map(|amount| amount.to_plain_string());
+    json!({
+        "deployment_id": effect.deployment_id, "version": one.label(), "services": one.service_names.join(", "),
+        "environment": one.environment_name, "release_date": effect.release_date,
+        "billing_currency": effect.billing_currency, "phase": effect.phase, "finding": effect.finding,
+        "reason": effect.reason, "per_day": text(&effect.per_day), "per_day_low": text(&effect.per_day_low),
+        "per_day_high": text(&effect.per_day_high), "per_30_days": text(&effect.per_30_days),
+        "per_30_days_low": text(&effect.per_30_days_low), "per_30_days_high": text(&effect.per_30_days_high),
+        "shares_answer_with": Answer::from(effect).shared_with,
+    })
+}
+
+// An answer that several share stands at each of them: who adds the column up would count it more than once.
+fn line(one: &ListedDeployment, effect: &EffectBrief) -> String {
     let answer = Answer::from(effect);
-    if as_json {
-        let text = |amount: &Option<bigdecimal::BigDecimal>| amount.as_ref().map(|amount| amount.to_plain_string());
-        let object = json!({
-            "deployment_id": effect.deployment_id, "version": label, "services": services,
-            "release_date": effect.release_date, "billing_currency": effect.billing_currency, "phase": effect.phase,
-            "finding": effect.finding, "reason": effect.reason, "per_day": text(&effect.per_day),
-            "per_day_low": text(&effect.per_day_low), "per_day_high": text(&effect.per_day_high),
-            "per_30_days": text(&effect.per_30_days), "per_30_days_low": text(&effect.per_30_days_low),
-            "per_30_days_high": text(&effect.per_30_days_high),
-            "shares_answer_with": answer.shared_with,
-        });
-        println!("{object}");
-        return;
-    }
-    println!(
-        "{:>8}  {}  {:<18} {:<24} {:>12}  {}",
+    let others: Vec<String> = answer.shared_with.iter().map(i64::to_string).collect();
+    let shared = match others.is_empty() {
+        true => String::new(),
+        false => format!(" (one answer with deployment {}: count it once)", others.join(", ")),
+    };
+    format!(
+        "{:>8}  {}  {:<18} {:<24} {:>12}  {:<12} {}{shared}",
         effect.deployment_id,
         effect.release_date,
         answer.finding_word(),
-        label,
+        one.label(),
         answer.amount().unwrap_or_else(|| "not known".into()),
-        services
-    );
+        one.environment_name.as_deref().unwrap_or("not known"),
+        one.service_names.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -211,6 +225,43 @@ mod tests {
             let expected = usize::from(known != "decrease");
             assert_eq!(listed(Some(known)), expected, "{known}");
         }
+    }
+
+    fn listed() -> ListedDeployment {
+        ListedDeployment {
+            deployment_id: 1,
+            at: chrono::DateTime::UNIX_EPOCH,
+            started_at: None,
+            time_is_received: false,
+            status: "succeeded".into(),
+            status_at: chrono::DateTime::UNIX_EPOCH,
+            kind: "deploy".into(),
+            is_noop: false,
+            commits: Vec::new(),
+            version: Some("v2026.10.4".into()),
+            sha: None,
+            title: None,
+            actor: None,
+            repo: None,
+            environment_id: 2,
+            environment_slug: Some("staging".into()),
+            environment_name: Some("Staging".into()),
+            environment_kind: Some("staging".into()),
+            service_slugs: vec!["search".into()],
+            service_names: vec!["search".into()],
+        }
+    }
+
+    #[test]
+    fn a_line_names_the_environment_and_who_shares_the_answer() {
+        let own = effect("settled", "increase");
+        let plain = line(&listed(), &own);
+        assert!(plain.contains(" Staging ") && plain.ends_with(" search"), "{plain}");
+        let shared = EffectBrief { joint: Some(json!({ "deployment_ids": [73] })), ..own };
+        let told = line(&listed(), &shared);
+        assert!(told.ends_with(" search (one answer with deployment 73: count it once)"), "{told}");
+        let object = listed_object(&listed(), &shared);
+        assert_eq!((&object["environment"], &object["shares_answer_with"]), (&json!("Staging"), &json!([73])));
     }
 
     #[test]

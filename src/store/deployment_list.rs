@@ -94,7 +94,21 @@ impl ListedDeployment {
 
     /// Whether it went live at all.
     pub fn went_live(&self) -> bool {
-        matches!(self.status.as_str(), "succeeded" | "superseded")
+        not_live(&self.status).is_none()
+    }
+
+    /// Why it has no effect, where it did not go live.
+    pub fn not_live(&self) -> Option<&'static str> {
+        not_live(&self.status)
+    }
+}
+
+/// Why a deployment with this state has no effect: said alike wherever one would stand. Nothing of what went live.
+pub fn not_live(status: &str) -> Option<&'static str> {
+    match status {
+        "succeeded" | "superseded" => None,
+        "pending" | "in_progress" => Some("not live yet"),
+        _ => Some("did not go live: nothing to compare"),
     }
 }
 

@@ -349,7 +349,9 @@ pub struct ClaimedRelease {
     pub version: Option<String>,
     /// The service.
     pub service_id: i64,
-    /// Where, unless it was production.
+    /// Where.
+    pub environment_id: i64,
+    /// Its name, unless it was production.
     pub elsewhere: Option<String>,
     /// FOCUS BillingCurrency.
     pub billing_currency: String,
@@ -398,6 +400,7 @@ pub async fn claimed(
         ClaimedRelease,
         r#"SELECT DISTINCT ON (e.service_id, e.environment_id, e.billing_currency, e.effect_date)
                   e.deployment_id AS "deployment_id!", d.version, e.service_id AS "service_id!",
+                  e.environment_id AS "environment_id!",
                   CASE WHEN v.kind <> 'production' THEN v.name END AS elsewhere,
                   e.billing_currency AS "billing_currency!", e.effect_date AS "effect_date!",
                   coalesce(jsonb_array_length(e.joint -> 'days') - 1, 0)::bigint AS "other_day_count!",

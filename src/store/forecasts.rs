@@ -30,6 +30,7 @@ pub struct NewForecast {
     pub is_hindcast: bool,
     pub rests_on: String,
     pub known: BigDecimal,
+    pub late: BigDecimal,
     pub incomplete: BigDecimal,
     pub rest: BigDecimal,
     pub fees: BigDecimal,
@@ -39,6 +40,7 @@ pub struct NewForecast {
     pub no_forecast: String,
     pub candidate: &'static str,
     pub past_error: Option<f64>,
+    pub widening: f64,
     pub origin_count: i32,
     pub restart_count: i32,
     pub provisional_count: i32,
@@ -52,22 +54,25 @@ pub async fn write(conn: &mut PgConnection, forecasts: &[NewForecast], now: Date
     for batch in forecasts.chunks(BATCH) {
         let rows = serde_json::to_value(batch).map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query!(
-            "INSERT INTO forecast (scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on,
+            "INSERT INTO forecast (late, widening, scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on,
                 publication_id, computed_at, is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast,
                 candidate, past_error, origin_count, restart_count, provisional_count, provisional_up_per_day,
                 provisional_down_per_day, rests_on)
-             SELECT scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on, publication_id, $2,
+             SELECT late, widening, scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on,
+                publication_id, $2,
                 is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast, candidate, past_error,
                 origin_count, restart_count, provisional_count, provisional_up_per_day, provisional_down_per_day,
                 rests_on
-             FROM jsonb_to_recordset($1) AS r (scope text, scope_id bigint, billing_currency text, horizon text,
+             FROM jsonb_to_recordset($1) AS r (late numeric, widening double precision, scope text, scope_id bigint,
+                billing_currency text, horizon text,
                 first_day date, last_day date, asked_on date, publication_id bigint, is_hindcast boolean, known numeric,
                 incomplete numeric, rest numeric, fees numeric, point numeric, low numeric, high numeric,
                 no_forecast text, candidate text, past_error double precision, origin_count integer,
                 restart_count integer, provisional_count integer, provisional_up_per_day numeric,
                 provisional_down_per_day numeric, rests_on text)
              ON CONFLICT (scope, scope_id, billing_currency, horizon, first_day, asked_on) DO UPDATE SET
-                publication_id = excluded.publication_id, computed_at = excluded.computed_at,
+                late = excluded.late, widening = excluded.widening, publication_id = excluded.publication_id,
+                computed_at = excluded.computed_at,
                 is_hindcast = excluded.is_hindcast, known = excluded.known, incomplete = excluded.incomplete,
                 rest = excluded.rest, fees = excluded.fees, point = excluded.point, low = excluded.low,
                 high = excluded.high, no_forecast = excluded.no_forecast, candidate = excluded.candidate,
@@ -173,8 +178,8 @@ pub async fn hold_against(
          ), scoped AS (
              SELECT 'service' AS scope, service_id AS scope_id, billing_currency, first_day, last_day, cost FROM cost
              UNION ALL
-             SELECT 'team', s.team_id, c.billing_currency, c.first_day, c.last_day, sum(c.cost)
-             FROM cost c JOIN service s USING (service_id) WHERE s.team_id IS NOT NULL GROUP BY 2, 3, 4, 5
+             SELECT 'team', coalesce(s.team_id, 0), c.billing_currency, c.first_day, c.last_day, sum(c.cost)
+             FROM cost c LEFT JOIN service s USING (service_id) GROUP BY 2, 3, 4, 5
              UNION ALL
              SELECT 'total', 0, billing_currency, first_day, last_day, sum(cost) FROM cost GROUP BY 3, 4, 5
          ), lacking AS (
@@ -297,6 +302,7 @@ pub struct ForecastRow {
     pub computed_at: DateTime<Utc>,
     pub is_hindcast: bool,
     pub known: BigDecimal,
+    pub late: BigDecimal,
     pub incomplete: BigDecimal,
     pub rest: BigDecimal,
     pub fees: BigDecimal,
@@ -306,6 +312,7 @@ pub struct ForecastRow {
     pub no_forecast: String,
     pub candidate: String,
     pub past_error: Option<f64>,
+    pub widening: f64,
     pub origin_count: i32,
     pub restart_count: i32,
     pub provisional_count: i32,
@@ -361,8 +368,8 @@ pub async fn standing(
            )
            SELECT f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
                   f.billing_currency, f.horizon, f.first_day, f.last_day, f.asked_on, f.publication_id, f.computed_at,
-                  f.is_hindcast, f.known, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
-                  f.candidate, f.past_error, f.origin_count, f.restart_count, f.provisional_count,
+                  f.is_hindcast, f.known, f.late, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
+                  f.candidate, f.past_error, f.widening, f.origin_count, f.restart_count, f.provisional_count,
                   f.provisional_up_per_day, f.provisional_down_per_day, f.actual
            FROM forecast f
            LEFT JOIN currency c ON c.billing_currency = f.billing_currency
@@ -404,8 +411,8 @@ pub async fn past(
              SELECT DISTINCT ON (f.scope, f.scope_id, f.billing_currency, f.horizon, f.first_day)
                     f.scope, f.scope_id, coalesce(s.slug, t.slug) AS slug, coalesce(s.name, t.name) AS name,
                     f.billing_currency, f.horizon, f.first_day, f.last_day, f.asked_on, f.publication_id, f.computed_at,
-                    f.is_hindcast, f.known, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
-                    f.candidate, f.past_error, f.origin_count, f.restart_count, f.provisional_count,
+                    f.is_hindcast, f.known, f.late, f.incomplete, f.rest, f.fees, f.point, f.low, f.high, f.no_forecast,
+                    f.candidate, f.past_error, f.widening, f.origin_count, f.restart_count, f.provisional_count,
                     f.provisional_up_per_day, f.provisional_down_per_day, f.actual
              FROM forecast f
              LEFT JOIN service s ON f.scope = 'service' AND s.service_id = f.scope_id

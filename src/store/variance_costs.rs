@@ -8,12 +8,15 @@ use super::statements::MonthView;
 use super::variance_dimension;
 use super::variance_known::Known;
 use super::{Scope, limits};
-use crate::focus::DateRange;
+use crate::focus::{CostBasis, DateRange};
 use bigdecimal::BigDecimal;
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 
 /// Lines that are read at most: kinds of what is bought, not lines of bills.
 const LINE_COUNT_MAX: i64 = 200_000;
+/// Services in environments with traffic that are read at most.
+const TRAFFIC_COUNT_MAX: i64 = 100_000;
 
 /// What is compared.
 #[derive(Debug, Clone, Copy)]
@@ -30,18 +33,29 @@ pub struct Question<'a> {
 }
 
 impl Question<'_> {
+    /// Whether it is about EffectiveCost of every provider and category: verdicts and anomalies are about no other.
+    pub fn is_of_whole_usage(&self) -> bool {
+        let filter = self.filter;
+        filter.basis == CostBasis::Amortized && filter.provider_name.is_none() && filter.charge_category.is_none()
+    }
+
     pub(super) fn is_by_bill(&self) -> bool {
         self.view == MonthView::BillingPeriod
     }
 }
 
-/// One SKU of one service in one region under one pricing, as it is given to services on the last compared day.
+/// One SKU of one service in one environment and region under one pricing, as it is given to services on the last compared
+/// day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VarianceLine {
     /// 0 is what no rule maps.
     pub service_id: i64,
     /// What people call it.
     pub service_name: Option<String>,
+    /// 0 is what has none.
+    pub environment_id: i64,
+    /// What people call it.
+    pub environment_name: Option<String>,
     /// FOCUS ChargeCategory.
     pub charge_category: String,
     /// FOCUS ChargeClass.
@@ -50,7 +64,7 @@ pub struct VarianceLine {
     pub pricing_category: String,
     /// FOCUS CommitmentDiscountStatus.
     pub commitment_discount_status: String,
-    /// Which service of which provider it is of, in its currency: the same number for the same.
+    /// Which service of which provider it is of, in its place and currency: the same number for the same.
     pub product_place: i64,
     /// Which SKU in which region, by the bill that lacks days; 0 without a SKU.
     pub sku_place: i64,
@@ -82,12 +96,14 @@ pub struct VarianceLine {
     pub quantity_before: BigDecimal,
 }
 
-/// What tells one state of the catalogue from another as far as lines and sums show it: names of services, their teams and
-/// cost centers. They change without a publication.
+/// What tells one state of the catalogue from another as far as lines and sums show it: names of services and
+/// environments, teams and their cost centers. They change without a publication.
 pub async fn owners_mark(conn: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar!(
-        r#"SELECT coalesce(md5(string_agg(format('%s %s %L %L', s.service_id, s.team_id, s.name, team.cost_center), ','
-               ORDER BY s.service_id)), '') AS "mark!"
+        r#"SELECT md5(coalesce(string_agg(format('%s %s %L %L', s.service_id, s.team_id, s.name, team.cost_center), ','
+               ORDER BY s.service_id), '')
+               || coalesce((SELECT string_agg(format('%s %L', e.environment_id, e.name), ',' ORDER BY e.environment_id)
+                            FROM environment e), '')) AS "mark!"
            FROM service s LEFT JOIN team ON team.team_id = s.team_id"#
     )
     .fetch_one(conn)
@@ -108,13 +124,15 @@ pub async fn lines(
         scope,
         filter,
         [r#"
-        SELECT service_id AS "service_id!", max(service_name) AS service_name, charge_category AS "charge_category!",
+        SELECT service_id AS "service_id!", max(service_name) AS service_name, environment_id AS "environment_id!",
+            max(environment_name) AS environment_name, charge_category AS "charge_category!",
             charge_class AS "charge_class!", pricing_category AS "pricing_category!",
             commitment_discount_status AS "commitment_discount_status!", currency AS "currency!",
             lacking AS "lacking?",
-            dense_rank() OVER (ORDER BY service_id, currency, provider_name, bought) AS "product_place!",
+            dense_rank() OVER (ORDER BY service_id, environment_id, currency, provider_name, bought) AS "product_place!",
             CASE WHEN sku_id IS NULL THEN 0 ELSE
-                dense_rank() OVER (ORDER BY service_id, currency, provider_name, bought, sku_id, region_id, lacking)
+                dense_rank() OVER (ORDER BY service_id, environment_id, currency, provider_name, bought, sku_id, region_id,
+                    lacking)
             END AS "sku_place!",
             coalesce(min(charge_date) FILTER (WHERE is_now) = max(charge_date) FILTER (WHERE is_now)
                 AND min(charge_date) FILTER (WHERE NOT is_now) = max(charge_date) FILTER (WHERE NOT is_now)
@@ -131,7 +149,8 @@ pub async fn lines(
             coalesce(sum(contracted_cost) FILTER (WHERE NOT is_now), 0) AS "contracted_cost_before!",
             coalesce(sum(pricing_quantity) FILTER (WHERE NOT is_now), 0) AS "quantity_before!"
         FROM (
-            SELECT m.service_id, service.name AS service_name, coalesce(k.charge_category, '') AS charge_category,
+            SELECT m.service_id, service.name AS service_name, m.environment_id,
+                environment.name AS environment_name, coalesce(k.charge_category, '') AS charge_category,
                 coalesce(k.charge_class, '') AS charge_class, coalesce(k.pricing_category, '') AS pricing_category,
                 coalesce(k.commitment_discount_status, '') AS commitment_discount_status,
                 d.billing_currency AS currency, bill.place AS lacking, k.provider_name, k.service_name AS bought,
@@ -147,6 +166,7 @@ pub async fn lines(
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = m.service_id
             LEFT JOIN team ON team.team_id = service.team_id
+            LEFT JOIN environment ON environment.environment_id = m.environment_id
             LEFT JOIN lacking_bills($17, $18, $19, $20) bill ON bill.generation_id = g.generation_id
             WHERE d.charge_date < least($16::date, bill.since) AND m.first_day <= $14 AND m.end_day > $14
               AND ($13 OR (d.charge_date >= least($9::date, $11::date) AND d.charge_date < greatest($10::date, $12::date)
@@ -156,9 +176,10 @@ pub async fn lines(
         [r#"
               AND ($21::text IS NULL OR coalesce(dimension_value(m.dimensions, $21::text, team.cost_center), '') = $22::text)
         ) lines
-        GROUP BY service_id, charge_category, charge_class, pricing_category, commitment_discount_status, currency,
-            provider_name, bought, sku_id, region_id, lacking
-        ORDER BY service_id, currency, provider_name, bought, sku_id, region_id, pricing_category, lacking
+        GROUP BY service_id, environment_id, charge_category, charge_class, pricing_category,
+            commitment_discount_status, currency, provider_name, bought, sku_id, region_id, lacking
+        ORDER BY service_id, environment_id, currency, provider_name, bought, sku_id, region_id, pricing_category, lacking,
+            charge_category, charge_class, commitment_discount_status
         LIMIT $15
         "#],
         filter.days.start(),
@@ -263,11 +284,13 @@ pub async fn sums(
     .await
 }
 
-/// Average traffic of a service a day.
+/// Average traffic of a service in an environment a day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Traffic {
     /// The service.
     pub service_id: i64,
+    /// The environment; 0 is cost that has none.
+    pub environment_id: i64,
     /// What it is counted in: `requests`, `orders`.
     pub unit: String,
     /// Average of the days of the period that have a value. Not money.
@@ -276,53 +299,70 @@ pub struct Traffic {
     pub before: f64,
 }
 
-/// Traffic of the services, by the metric that tells their volume, that have values on at least half of the complete days
-/// of both periods. Environments that are told apart are added up; a day without them counts as a whole.
+/// Services in environments, as the lists that queries of their traffic take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlaceLists {
+    /// Of each the service.
+    pub service_ids: Vec<i64>,
+    /// Of each the environment, 0 for none.
+    pub environment_ids: Vec<i64>,
+}
+
+impl PlaceLists {
+    /// Where the lines of usage lie.
+    pub fn of(lines: &[VarianceLine]) -> Self {
+        let usage = lines.iter().filter(|line| line.charge_category == "Usage");
+        let places: BTreeSet<(i64, i64)> = usage.map(|line| (line.service_id, line.environment_id)).collect();
+        let (service_ids, environment_ids) = places.into_iter().unzip();
+        Self { service_ids, environment_ids }
+    }
+}
+
+/// Traffic where services have cost, by the metric that tells their volume, with values on at least half of the complete
+/// days of both periods. A value without an environment counts in each of them, and cost without one follows all of its
+/// service. The places are those of lines that the scope may see. Means are of exact sums, so that the same days are the
+/// same figure beside others as by themselves.
 pub async fn traffic(
     conn: &mut PgConnection,
-    scope: &Scope,
     question: Question<'_>,
     known: &Known,
+    places: &PlaceLists,
 ) -> sqlx::Result<Vec<Traffic>> {
-    let filter = question.filter;
-    let Some((now, compared)) = known.complete(filter.days).zip(known.complete(question.compared)) else {
-        return Ok(Vec::new());
-    };
-    sqlx::query_as!(
+    let days = known.complete(question.filter.days).zip(known.complete(question.compared));
+    let Some((now, compared)) = days else { return Ok(Vec::new()) };
+    let rows = sqlx::query_as!(
         Traffic,
         r#"
         WITH daily AS (
-            SELECT p.service_id, told.unit, p.charge_date, p.charge_date >= $1 AND p.charge_date < $2 AS is_now,
-                sum(p.value)::double precision AS value
-            FROM service_measure told
+            SELECT place.service_id, place.environment_id, told.unit, p.charge_date,
+                p.charge_date >= $1 AND p.charge_date < $2 AS is_now, sum(p.value) AS value
+            FROM unnest($6::bigint[], $7::bigint[]) AS place(service_id, environment_id)
+            JOIN service_measure told ON told.service_id = place.service_id
             JOIN metric_value p ON p.service_id = told.service_id AND p.metric = told.metric
-            JOIN service ON service.service_id = p.service_id
+                AND (place.environment_id = 0 OR p.environment_id IN (place.environment_id, 0))
             WHERE told.measure = $5
               AND ((p.charge_date >= $1 AND p.charge_date < $2) OR (p.charge_date >= $3 AND p.charge_date < $4))
-              AND ($6::bigint[] IS NULL OR service.team_id = ANY($6))
-              AND ($7::bigint IS NULL OR told.service_id = $7)
-              AND ($8::bigint IS NULL OR p.environment_id IN ($8, 0))
-              AND ($9::bigint IS NULL OR coalesce(service.team_id, 0) = $9)
-            GROUP BY p.service_id, told.unit, p.charge_date
+            GROUP BY place.service_id, place.environment_id, told.unit, p.charge_date
         )
-        SELECT service_id AS "service_id!", unit AS "unit!", avg(value) FILTER (WHERE is_now) AS "now!",
-            avg(value) FILTER (WHERE NOT is_now) AS "before!"
-        FROM daily GROUP BY service_id, unit
+        SELECT service_id AS "service_id!", environment_id AS "environment_id!", unit AS "unit!",
+            (avg(value) FILTER (WHERE is_now))::double precision AS "now!",
+            (avg(value) FILTER (WHERE NOT is_now))::double precision AS "before!"
+        FROM daily GROUP BY service_id, environment_id, unit
         HAVING 2 * count(*) FILTER (WHERE is_now) >= $2::date - $1::date
            AND 2 * count(*) FILTER (WHERE NOT is_now) >= $4::date - $3::date
            AND avg(value) FILTER (WHERE is_now) > 0 AND avg(value) FILTER (WHERE NOT is_now) > 0
-        ORDER BY service_id LIMIT 100000
+        ORDER BY service_id, environment_id LIMIT $8
         "#,
         now.start(),
         now.end(),
         compared.start(),
         compared.end(),
         Measure::Volume.key(),
-        scope.team_ids(),
-        filter.service_id,
-        filter.environment_id,
-        filter.team_id,
+        &places.service_ids,
+        &places.environment_ids,
+        TRAFFIC_COUNT_MAX + 1,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, TRAFFIC_COUNT_MAX, "services with traffic")
 }

@@ -89,7 +89,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 }
 
 /// One row a deployment, and one for each answer about it where the reader may see its money: amounts a day and over
-/// 30 days in the currency of the answer.
+/// 30 days in the currency of the answer. What is still measured has the finding `cannot-tell` and the phase `measuring`,
+/// as in the API.
 const COLUMNS: [&str; 26] = [
     "Id",
     "ReleasedAt",
@@ -192,7 +193,7 @@ fn deployment_cells(row: &ListedDeployment) -> Vec<Cell<'_>> {
 fn answer_cells_of(answer: &EffectBrief) -> Vec<Cell<'_>> {
     let shared: Vec<String> = effects::shared_with(answer.joint.as_ref()).iter().map(i64::to_string).collect();
     vec![
-        if answer.phase == "measuring" { "measuring".into() } else { answer.finding.as_str().into() },
+        answer.finding.as_str().into(),
         answer.phase.as_str().into(),
         answer.reason.as_str().into(),
         i64::from(answer.days_after).into(),

@@ -4,6 +4,7 @@ use super::csv::{Cell, Table};
 use super::display::{decimals, money, percent_change};
 use super::drill;
 use super::forecast_note;
+use super::forecast_record::{self, LateSource};
 use super::parts::{Switch, switches};
 use super::query::{Accepts, View};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
@@ -20,6 +21,8 @@ const ACCEPTS: Accepts = Accepts { texts: &[], by: &["month", "quarter", "year"]
 /// Periods that are over and shown with what came.
 const PAST_COUNT_MAX: i64 = 12;
 const PAST_ROW_COUNT_MAX: usize = 4;
+/// By so much an interval is widened at least where that is told.
+const WIDENING_TOLD: f64 = 1.05;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -82,6 +85,8 @@ pub struct ForecastSection {
     is_compact: bool,
     /// What the running month is expected to come to, in a sentence a currency.
     sentence: String,
+    /// How many earlier intervals held.
+    record: String,
 }
 
 impl askama::filters::HtmlSafe for ForecastSection {}
@@ -171,6 +176,7 @@ fn name(row: &ForecastRow) -> String {
     match (row.scope.as_str(), &row.name) {
         ("total", _) => "All cost".into(),
         (_, Some(name)) => name.clone(),
+        _ if row.scope_id == 0 => "Not allocated".into(),
         _ => "No longer in the catalogue".into(),
     }
 }
@@ -200,9 +206,11 @@ fn known_href(row: &ForecastRow) -> String {
 }
 
 fn made_of(row: &ForecastRow, digits: i64) -> String {
+    let arriving = &row.incomplete - &row.late;
     let parts = [
         (&row.known, "known"),
-        (&row.incomplete, "days still arriving"),
+        (&arriving, "days still arriving"),
+        (&row.late, "expected of days whose bill is late"),
         (&row.rest, "expected of the days ahead"),
         (&row.fees, "taxes, credits and fees by the calendar"),
     ];
@@ -226,9 +234,13 @@ fn method(row: &ForecastRow) -> String {
         1 => "; starts anew at 1 release whose effect has settled".into(),
         count => format!("; starts anew at {count} releases whose effects have settled"),
     };
+    let widened = match row.widening {
+        widening if widening < WIDENING_TOLD => String::new(),
+        widening => format!("; interval {widening:.1} times as wide as that says, since earlier ones held too seldom"),
+    };
     match row.past_error {
         Some(error) => format!(
-            "{how}{restarts}; did best from {} past days, {:.1}% off on average",
+            "{how}{restarts}; did best from {} past days, {:.1}% off on average{widened}",
             row.origin_count,
             percent(error)
         ),
@@ -264,6 +276,7 @@ impl ForecastSection {
             rows: standing.iter().map(PeriodRow::new).collect(),
             past: past.iter().filter_map(PastRow::new).take(PAST_ROW_COUNT_MAX).collect(),
             is_compact: false,
+            record: forecast_record::read(conn).await?,
         })
     }
 
@@ -314,6 +327,7 @@ impl ForecastSection {
             note: String::new(),
             rows: standing.iter().map(named).collect(),
             past: past.iter().filter_map(PastRow::new).collect(),
+            record: forecast_record::read(conn).await?,
             ..Self::default()
         })
     }
@@ -351,6 +365,12 @@ struct ForecastPage {
     teams: Vec<PeriodRow>,
     services: Vec<PeriodRow>,
     past: Vec<PastRow>,
+    /// Sources without whose last days these are made.
+    late: Vec<LateSource>,
+    /// How many earlier intervals held.
+    record: String,
+    /// What all cost, teams and services differ by.
+    sums: String,
     csv_href: String,
 }
 
@@ -367,10 +387,11 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let of_total = ForecastFilter { scope: Some("total"), ..filter };
     let past = forecasts::past(&mut snapshot, &scope, of_total, PAST_COUNT_MAX).await?;
     let of = |kind: &str| -> Vec<PeriodRow> {
-        rows.iter()
-            .filter(|row| row.scope == kind && (row.scope == "total" || row.name.is_some()))
-            .map(PeriodRow::new)
-            .collect()
+        let mut shown: Vec<&ForecastRow> =
+            rows.iter().filter(|row| row.scope == kind && forecast_record::is_shown(row)).collect();
+        // What is not allocated comes last.
+        shown.sort_by_key(|row| row.scope_id == 0);
+        shown.into_iter().map(PeriodRow::new).collect()
     };
     let (total, teams, services) = (of("total"), of("team"), of("service"));
     Ok(ForecastPage {
@@ -380,6 +401,9 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         csv_href: view.link("/finance/forecast.csv", &[]),
         switches: switches(&view, "/finance/forecast", &[("month", "Month"), ("quarter", "Quarter"), ("year", "Year")]),
         past: past.iter().filter_map(PastRow::new).collect(),
+        late: forecast_record::late_sources(&page.bills),
+        record: forecast_record::read(&mut snapshot).await?,
+        sums: forecast_record::sums(&rows),
         total,
         teams,
         services,
@@ -433,6 +457,8 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
         "MeasuredReleases",
         "CouldRise",
         "CouldFall",
+        "LateBills",
+        "Widening",
     ]);
     for row in &rows {
         table.row(&[
@@ -456,6 +482,8 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
             Cell::Count(row.provisional_count.into()),
             Cell::Amount(&row.could_rise()),
             Cell::Amount(&row.could_fall()),
+            Cell::Amount(&row.late),
+            format!("{:.3}", row.widening).into(),
         ]);
     }
     Ok(table.into_response("forecast.csv"))

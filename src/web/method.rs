@@ -2,6 +2,7 @@
 //! method is wrong here.
 
 use super::display::percent;
+use super::forecast_record;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::store::effect_runs::{self, Run, StoredCalibration};
 use crate::store::impact_series::Environments;
@@ -22,6 +23,8 @@ struct MethodPage {
     run: Option<Run>,
     /// Of production, then of all other environments, as far as they were measured.
     placebos: Vec<Placebos>,
+    /// How many intervals of forecasts held.
+    forecast_record: String,
 }
 
 struct Placebos {
@@ -42,7 +45,8 @@ async fn show(State(app): State<AppState>, principal: Principal) -> Result<Metho
         placebos
             .extend(learnt.filter(|learnt| learnt.placebo_count > 0).map(|learnt| of_placebos(environments, learnt)));
     }
-    Ok(MethodPage { run: effect_runs::last(&mut snapshot).await?, placebos, page })
+    let forecast_record = forecast_record::read(&mut snapshot).await?;
+    Ok(MethodPage { run: effect_runs::last(&mut snapshot).await?, placebos, forecast_record, page })
 }
 
 fn of_placebos(environments: Environments, learnt: StoredCalibration) -> Placebos {

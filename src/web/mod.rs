@@ -54,6 +54,7 @@ pub mod export;
 pub mod filters;
 pub mod forecast;
 pub mod forecast_note;
+pub mod forecast_record;
 mod headers;
 pub mod health;
 mod history;

@@ -133,15 +133,18 @@ async fn what_did_nothing_says_so_or_why_nobody_can_tell(db: PgPool) {
 
     let about = answer(&world, quiet).await;
     assert_eq!(said(&about), ("settled", "no-material-change", "within-a-tenth"), "{about}");
-    // Nothing below a twentieth of cost is ever claimed; with noise of 2 % no more than a seventh is needed.
+    // With noise of 2 % no more than a seventh is needed to be seen; nothing below a twentieth of cost is ever claimed.
     let smallest = amount(&about, "smallest_visible");
-    assert!((5.0..15.0).contains(&smallest), "{smallest}");
+    assert!((0.5..15.0).contains(&smallest), "{smallest}");
+    let (claimed, before) = (amount(&about, "smallest_claimed"), amount(&about, "before_per_day"));
+    assert!((claimed - 0.05 * before).abs() < 0.001, "{claimed} of {before}");
     let [low, high] = ["per_day_low", "per_day_high"].map(|key| amount(&about, key));
     assert!((-10.5..=0.0).contains(&low) && (0.0..10.5).contains(&high), "{low} to {high}");
     let finance = world.finance().await;
     let page = finance.get(&format!("/deployments/{quiet}")).await;
     assert!(page.body.contains("No material change: what this deployment added"), "{}", page.body);
     assert!(page.body.contains("The smallest change that could have been seen is $"), "{}", page.body);
+    assert!(page.body.contains(&format!("; none below ${claimed:.2} (5% of cost) is ever claimed")), "{}", page.body);
 
     let about = answer(&world, noisy).await;
     let (phase, finding, reason) = said(&about);

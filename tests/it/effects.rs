@@ -179,15 +179,34 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
         column(&without, "Cause").into_iter().zip(column(&without, "Amount")).find(|row| row.0 == "releases-up");
     assert!(raised.is_none_or(|row| row.1.parse() == Ok(0.0)), "{without}");
     sqlx::query(noop).bind(step).bind(false).execute(&db).await.unwrap();
+    // As much as it did by its verdict decides whether it is the main cause: a price moved by forty a day here as well.
+    let did = "UPDATE deployment_effect SET lasting_per_day = $2, amounts_after = array_fill($2::numeric, ARRAY[14])
+               WHERE deployment_id = $1";
+    sqlx::query(did).bind(step).bind(60).execute(&db).await.unwrap();
     let overview = finance.get("/").await;
     assert!(overview.body.contains("Latest findings") && overview.body.contains("3 of 4"), "{}", overview.body);
     assert!(overview.body.contains("Latest deployments"), "those that nothing is said of yet are there too");
     let cause = format!("<a href=\"/deployments/{step}\">Release v1, +$");
     assert!(overview.body.contains(&cause), "a claimed release is the main cause of what moved: {}", overview.body);
+    // What did little is not what the change is mostly made of: the largest cause of `/why` is, in its words.
+    sqlx::query(did).bind(step).bind(1).execute(&db).await.unwrap();
+    let overview = finance.get("/").await.body;
+    assert!(!overview.contains(&cause), "{overview}");
+    let why = texts(&finance.get("/why?service=checkout").await.body, ".lede").join(" ");
+    let (label, amount) = why.split_once("the largest part: ").unwrap().1.split_once(" (").unwrap();
+    let told = format!("{label}, {}", amount.split_once(')').unwrap().0);
+    let causes = texts(&overview, "td.break a");
+    assert!(causes.iter().any(|cause| cause.to_lowercase() == told.to_lowercase()), "{told}: {causes:?}");
+    sqlx::query(flat).bind(step).execute(&db).await.unwrap();
     let method = finance.get("/docs/method").await;
     assert!(method.body.contains("Claimed to be an increase or a decrease"), "{}", method.body);
-    for words in ["is a known step, no release", "reserved instance or committed use that begins", "by its own minutes"]
-    {
+    for words in [
+        "no release that does not share the answer",
+        "is claimed of all of them together",
+        "is a known step, no release",
+        "reserved instance or committed use that begins",
+        "by its own minutes",
+    ] {
         assert!(method.body.contains(words), "{words}: {}", method.body);
     }
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
@@ -246,6 +265,16 @@ async fn another_release_with_a_finding_stands_beside_an_estimate(db: PgPool) {
     assert!(!page.contains("Nothing else is known to have moved"), "{page}");
     let told = format!("<a href=\"/deployments/{step}\">v1</a></span></th>");
     assert!(page.contains("Another release<span class=\"sub\">") && page.contains(&told), "{page}");
+    // What failed has no effect, which its row says.
+    let failed = deploy(&db, "3", "mail", "production", "2026-11-10T12:00:00Z").await;
+    sqlx::query("UPDATE deployment SET status = 'failed' WHERE deployment_id = $1")
+        .bind(failed)
+        .execute(&db)
+        .await
+        .unwrap();
+    let rows = texts(&world.finance().await.get("/deployments").await.body, "tbody tr");
+    let row = rows.iter().find(|row| row.contains("v3")).unwrap_or_else(|| panic!("{rows:?}"));
+    assert!(row.contains("did not go live: nothing to compare"), "{row}");
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -372,6 +401,12 @@ async fn releases_a_day_apart_share_one_answer(db: PgPool) {
         .collect();
     let raised: f64 = raised.first().unwrap_or_else(|| panic!("{causes}")).parse().unwrap();
     assert!((raised - 20.0 * amount).abs() < 0.5 * amount, "{raised} for {amount} a day: counted once");
+    // Of all that the overview could name it names both, since the days do not tell one from the other.
+    let more = "UPDATE deployment_effect SET lasting_per_day = 60, amounts_after = array_fill(60, ARRAY[14])";
+    sqlx::query(more).execute(&db).await.unwrap();
+    let together = format!("<a href=\"/deployments/{second}\">Releases v1 and v2 together, +$");
+    let overview = finance.get("/").await.body;
+    assert!(overview.contains(&together), "{overview}");
 
     // A third one of the day after joins them, and the answer says what became different.
     let third = deploy(&db, "3", "checkout", "production", "2026-10-30T06:00:00Z").await;

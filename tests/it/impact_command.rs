@@ -1,7 +1,7 @@
 //! `costwake impact` as somebody runs it beside a database: what it prints, as text and as JSON, and how it ends.
 
 use crate::effects::{deploy, filled};
-use crate::finance::{World, decimal};
+use crate::finance::{World, column, decimal};
 use crate::support::said;
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
@@ -55,6 +55,8 @@ async fn it_says_of_a_deployment_what_the_api_says(pool: PgPool) {
         assert!(own[key].is_string() && own[key] == api[key], "{key}: {own} {api}");
     }
     assert_eq!(own["days"].as_array().map(Vec::len), api["days"].as_array().map(Vec::len));
+    let strong = &own["placebos_as_strong"];
+    assert!(strong.is_number() && *strong == api["placebos_as_strong"], "{own} {api}");
 
     let text = printed(&pool, &[&id]).await;
     let head = format!("checkout in {}, released 2026-10-28", api["environment"].as_str().unwrap());
@@ -94,6 +96,14 @@ async fn it_lists_the_newest_answers_and_those_of_a_finding(pool: PgPool) {
     }
     let measuring = objects(&pool, &["--finding", "measuring"]).await;
     assert_eq!((measuring.len(), &measuring[0]["per_30_days"]), (1, &Value::Null), "{measuring:?}");
+    // One word for it in the command, the API and the file: the phase says that nothing is told yet.
+    let told = told_by_api(&world, newest).await;
+    let csv = world.finance().await.get("/deployments.csv?finding=measuring").await.body;
+    for (key, name, word) in [("phase", "Phase", "measuring"), ("finding", "Finding", "cannot-tell")] {
+        assert_eq!((&measuring[0][key], &told[key]), (&word.into(), &word.into()), "{measuring:?} {told}");
+        assert_eq!(column(&csv, name), [word], "{csv}");
+    }
+    assert_eq!(measuring[0]["environment"], told["environment"], "{measuring:?}");
     let none = printed(&pool, &["--finding", "decrease"]).await;
     assert_eq!(none, "No deployment has an answer with the finding decrease.\n");
 
@@ -102,6 +112,9 @@ async fn it_lists_the_newest_answers_and_those_of_a_finding(pool: PgPool) {
     let nothing = printed(&pool, &[&id]).await;
     assert!(nothing.starts_with(&format!("Nothing is said of deployment {id}: ")), "{nothing}");
     assert_eq!(printed(&pool, &[&id, "--json"]).await, "");
+    let fail = "UPDATE deployment SET status = 'failed' WHERE deployment_id = $1";
+    sqlx::query(fail).bind(of_nothing).execute(&pool).await.unwrap();
+    assert_eq!(printed(&pool, &[&id]).await, format!("Deployment {id} did not go live: nothing to compare.\n"));
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

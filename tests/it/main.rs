@@ -46,6 +46,7 @@ mod focus_conformance;
 mod focus_validator;
 mod forecast_restarts;
 mod forecasts;
+mod forecasts_late;
 mod format_speed;
 mod full_wal;
 mod fuzz_corpus;

@@ -198,9 +198,15 @@ async fn the_first_sentence_answers(pool: PgPool) {
     assert!(listed.contains("not yet: 1 of 3 complete days"), "the same in the list of a service: {listed}");
     let failed = app.get("/deployments/3").await;
     assert!(failed.body.contains("It did not go live"), "{}", lede(&failed));
+    assert!(lede(&failed).ends_with("did not go live: nothing to compare."), "{}", lede(&failed));
+    for waits in ["complete days that a comparison needs", "Resources are compared once", "Days compared"] {
+        assert!(!failed.body.contains(waits), "nothing is waited for: {waits}");
+    }
+    assert!(app.get("/services/checkout-api").await.body.contains("did not go live: nothing to compare"));
     sqlx::query("UPDATE deployment SET status = 'in_progress' WHERE deployment_id = 3").execute(&pool).await.unwrap();
     let open = app.get("/deployments/3").await;
     assert!(open.body.contains("It is not live yet"), "{}", lede(&open));
+    assert!(!open.body.contains("complete days that a comparison needs"), "{}", lede(&open));
     let list = app.get("/services/checkout-api").await.body;
     assert!(list.contains("not live yet") && !list.contains("did not go live"), "{list}");
 }

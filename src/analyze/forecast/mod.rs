@@ -1,5 +1,5 @@
-//! What a month, quarter or year will cost: known days, what incomplete days will still gain, and a forecast of the
-//! rest, with an interval on the sum.
+//! What a month, quarter or year will cost: known days, what incomplete days will still gain and days without their bill
+//! cost, and a forecast of the rest, with an interval on the sum.
 //!
 //! Pure. Amounts are estimates in binary floating point; they are never added to amounts of bills. `docs/method.md`
 //! says how it works.
@@ -9,7 +9,7 @@ mod interval;
 mod rolling;
 
 pub use candidate::Candidate;
-pub use interval::Adaptive;
+pub use interval::{Adaptive, RECORD_MIN, widening};
 
 use chrono::NaiveDate;
 
@@ -47,25 +47,34 @@ pub struct Part {
     pub cost: Vec<Option<f64>>,
     /// Days on which a release changed the cost, as far as findings say: the level starts anew where the change lasts.
     pub restarts: Vec<NaiveDate>,
+    /// The first day whose bill is late: that day and those after it are not known.
+    pub late_from: Option<NaiveDate>,
+    /// What other bills show of the complete days asked from then on, in units of the currency.
+    pub shown: f64,
 }
 
 /// A forecast of the cost of the days asked, in units of the currency.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
-    /// The sum: `known + incomplete + rest + fees`.
+    /// The sum: `known + incomplete + late + rest + fees`.
     pub point: f64,
-    /// Lower end of the 90 % interval; `None` where too few past days could be forecast to know.
+    /// Lower end of the interval, which is meant to hold what comes in 90 of 100 cases; `None` where too few past days could
+    /// be forecast to know.
     pub low: Option<f64>,
-    /// Upper end of the 90 % interval.
+    /// Upper end of it.
     pub high: Option<f64>,
     /// Cost of the complete days asked.
     pub known: f64,
     /// Cost of the incomplete days asked that show nearly all of it, scaled up.
     pub incomplete: f64,
+    /// What is expected of days asked before those whose bill is late, beside what other bills show of them.
+    pub late: f64,
     /// Forecast of the days asked after those.
     pub rest: f64,
     /// Calendar fees.
     pub fees: f64,
+    /// By how much the interval was widened because earlier ones held less than they were meant to.
+    pub widening: f64,
     /// How the rest was forecast: what did best on the past.
     pub candidate: Candidate,
     /// Mean error of that on the past, as a share of what was forecast; `None` where none could be tried.
@@ -98,17 +107,19 @@ pub fn forecast(questions: &[Question], adaptive: &Adaptive) -> Vec<Result<Forec
 
 #[expect(clippy::float_arithmetic, reason = "an estimate, not an amount of a bill")]
 fn answered(question: &Question, tried: &rolling::Tried, pool: &interval::Pool) -> Forecast {
-    let point = tried.known + tried.incomplete + tried.rest + question.fees;
+    let point = tried.known + tried.incomplete + tried.late + tried.rest + question.fees;
     let half_width = pool.half_width(tried);
     Forecast {
         point,
         // What is known cannot get less.
-        low: half_width.map(|half| point - half.min(tried.rest.max(0.0))),
+        low: half_width.map(|half| point - half.min((tried.late + tried.rest).max(0.0))),
         high: half_width.map(|half| point + half),
         known: tried.known,
         incomplete: tried.incomplete,
+        late: tried.late,
         rest: tried.rest,
         fees: question.fees,
+        widening: pool.widening,
         candidate: tried.candidate,
         past_error: tried.past_error(),
         origins: tried.errors.len(),

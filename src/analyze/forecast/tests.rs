@@ -13,7 +13,7 @@ fn day(index: u64) -> NaiveDate {
 fn question(parts: Vec<Vec<Option<f64>>>) -> Question {
     Question {
         first_day: day(0),
-        parts: parts.into_iter().map(|cost| Part { cost, restarts: Vec::new() }).collect(),
+        parts: parts.into_iter().map(|cost| Part { cost, ..Part::default() }).collect(),
         complete_to: day(97),
         visible_shares: vec![0.98, 0.7, 0.3],
         from: day(90),
@@ -114,6 +114,69 @@ fn intervals_widen_where_they_missed() {
     assert!(width(missed) >= width(plain));
 }
 
+/// One part of a hundred a day and one of ten that lacks its last days: as zero they would be missing from the month.
+#[test]
+fn days_without_their_bill_are_expected_to_cost_what_they_usually_do() {
+    let level = |usual: f64| -> Vec<Option<f64>> {
+        (0..98).map(|index| Some(usual * (1.0 + (index * 37 % 11) as f64 / 400.0))).collect()
+    };
+    let both = |late_from: Option<NaiveDate>, shown: f64| {
+        let mut asked = Question { visible_shares: Vec::new(), ..question(vec![level(100.0), level(10.0)]) };
+        asked.parts[1].late_from = late_from;
+        asked.parts[1].shown = shown;
+        // Days without a bill have no figure.
+        let known = late_from.map_or(98, |from| usize::try_from((from - day(0)).num_days()).unwrap());
+        asked.parts[1].cost[known..].fill(None);
+        forecast(&[asked], &Adaptive::default())[0].clone().unwrap()
+    };
+    let (all, late) = (both(None, 0.0), both(Some(day(93)), 0.0));
+    assert_eq!(all.late, 0.0);
+    assert!((late.late / 50.0 - 1.0).abs() < 0.05, "five days of ten: {late:?}");
+    assert!((late.point - all.point).abs() < 2.0, "{late:?} {all:?}");
+    assert!(late.low.unwrap() < all.point && all.point < late.high.unwrap(), "{late:?} {all:?}");
+    let partly = both(Some(day(93)), 20.0);
+    assert!((partly.late - late.late + 20.0).abs() < 1e-9, "what is shown is known: {partly:?}");
+    assert_eq!(both(Some(day(93)), 500.0).late, 0.0, "what is known takes nothing off other days");
+    // It has been late since before the month: those days are not asked.
+    let before = both(Some(day(85)), 0.0);
+    assert!((before.late / 80.0 - 1.0).abs() < 0.05, "the eight of the month: {before:?}");
+}
+
+/// Late days are as uncertain as the days ahead of the part that lacks them.
+#[test]
+fn an_interval_is_wider_where_a_bill_is_late() {
+    let noisy = |index: usize| 100.0 * (1.0 + (index * 37 % 11) as f64 / 20.0);
+    let width = |late_from: Option<NaiveDate>| {
+        let cost: Vec<Option<f64>> = (0..98).map(|index| Some(noisy(index))).collect();
+        let mut asked = Question { visible_shares: Vec::new(), to: day(100), ..question(vec![cost]) };
+        asked.parts[0].late_from = late_from;
+        let forecast = forecast(&[asked], &Adaptive::default())[0].clone().unwrap();
+        forecast.high.unwrap() - forecast.point
+    };
+    assert!(width(Some(day(91))) > width(None), "{} {}", width(Some(day(91))), width(None));
+}
+
+#[test]
+fn intervals_are_widened_by_what_the_record_says() {
+    let scores = |held: usize, missed: usize, score: f64| [vec![0.5; held], vec![score; missed]].concat();
+    assert_eq!(widening(&scores(3, 3, 9.0)), 1.0, "too few to tell");
+    assert_eq!(widening(&scores(95, 5, 9.0)), 1.0, "enough held");
+    let factor = widening(&scores(56, 44, 3.0));
+    assert!((2.5..3.0).contains(&factor), "{factor}");
+    assert!(widening(&scores(5, 7, 3.0)) < factor, "fewer say less");
+    assert_eq!(widening(&scores(56, 44, 1e9)), 8.0);
+    let cost: Vec<Option<f64>> =
+        (0..98).map(|index| Some(weekly(index) * (1.0 + (index * 37 % 11) as f64 / 400.0))).collect();
+    let of = |adaptive: Adaptive| forecast(&[question(vec![cost.clone()])], &adaptive)[0].clone().unwrap();
+    let (plain, wide) = (of(Adaptive::default()), of(Adaptive::default().widened(3.0)));
+    let half = |forecast: &Forecast| forecast.high.unwrap() - forecast.point;
+    assert!((half(&wide) / half(&plain) - 3.0).abs() < 1e-9);
+    assert_eq!((plain.widening, wide.widening), (1.0, 3.0));
+    // It is no part of what is kept.
+    let kept = serde_json::to_value(Adaptive::default().widened(3.0)).unwrap();
+    assert_eq!(serde_json::from_value::<Adaptive>(kept).unwrap(), Adaptive::default());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -132,7 +195,7 @@ proptest! {
             if let (Some(low), Some(high)) = (forecast.low, forecast.high) {
                 prop_assert!(low <= forecast.point && forecast.point <= high, "{forecast:?}");
             }
-            let sum = forecast.known + forecast.incomplete + forecast.rest + forecast.fees;
+            let sum = forecast.known + forecast.incomplete + forecast.late + forecast.rest + forecast.fees;
             prop_assert!((sum - forecast.point).abs() <= 1e-9 * sum.abs().max(1.0));
         }
     }

@@ -27,9 +27,9 @@ pub struct Impact {
     pub over_30_days: Option<super::ThirtyDays>,
     /// How it lies over the days after the release. `None` where there is no effect, or none to spread.
     pub course: Option<super::EffectCourse>,
-    /// The smallest lasting change of cost that would have been claimed here, in units of the currency a day, by how
-    /// precisely the days tell its size and the least share that is ever claimed. `None` where there is no effect, and
-    /// where the days tell so little that no change of a usual size would have been seen.
+    /// The smallest lasting change of cost that could have been seen here, in units of the currency a day, by how precisely
+    /// the days tell its size. It may be less than [`super::smallest_claimed`]. `None` where there is no effect, and where
+    /// the days tell so little that no change of a usual size would have been seen.
     pub smallest_visible_per_day: Option<f64>,
     /// The line that the cost would have followed without this release, a day each over the days before and after that
     /// the answer rests on, in order. Empty where there is no effect.
@@ -80,9 +80,9 @@ pub enum Reason {
     /// It is likelier that there is no effect, and the interval reaches beyond a tenth of cost. It may leave out zero: it
     /// always holds the estimate, however unlikely an effect is.
     TooUncertain,
-    /// An effect is likely, and no more than that.
+    /// An effect is likelier than none, and not as likely as a claim needs.
     LikelyNotCertain,
-    /// An effect is likely, and smaller than what is ever claimed (5 % of cost).
+    /// An effect is likely, and its estimate smaller than what is ever claimed (5 % of cost).
     TooSmallToClaim,
     /// Another release within a day, or one that was on its way then, may have moved the cost.
     NeighbourTooNear,
@@ -284,7 +284,7 @@ const SMALLEST_VISIBLE_MOST: f64 = std::f64::consts::LN_10;
 #[expect(clippy::float_arithmetic, reason = "an estimate in units of the currency")]
 fn smallest_visible(fit: &super::fit::Fit, model: &super::Model, before_per_day: f64, phase: Phase) -> Option<f64> {
     let size = super::finding::smallest_visible(fit.posterior.information?, model.sizes[1].0, phase);
-    (size <= SMALLEST_VISIBLE_MOST).then(|| (size.exp() - 1.0) * before_per_day)
+    (size <= SMALLEST_VISIBLE_MOST).then(|| size.exp_m1() * before_per_day)
 }
 
 /// The effect for each unit of traffic, where traffic is known on every day asked and on the 14 days before.

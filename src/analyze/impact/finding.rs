@@ -3,13 +3,14 @@
 #![expect(clippy::float_arithmetic, reason = "shares of cost")]
 
 use super::{Effect, Finding, Phase, Raw, Reason};
+use bigdecimal::BigDecimal;
 
 /// The least probability of an effect with which a settled answer claims one.
 const CLAIM_PROBABILITY: f64 = 0.85;
 /// The same of a provisional answer: with few days more of what is as likely as that turns out to be something else.
 const CLAIM_PROBABILITY_PROVISIONAL: f64 = 0.9;
 /// The least share of cost that is claimed.
-pub(super) const CLAIM_SHARE: f64 = 0.05;
+const CLAIM_SHARE: f64 = 0.05;
 /// Days to the nearest other release, from rollout to rollout, below which nothing is claimed.
 const CLAIM_DISTANCE: i32 = 2;
 /// The share of cost within which the interval must lie for "no material change".
@@ -20,6 +21,11 @@ const QUIET_PROBABILITY: f64 = 0.5;
 /// The least probability of an effect with which an answer claims one.
 pub fn claim_probability(phase: Phase) -> f64 {
     if phase == Phase::Settled { CLAIM_PROBABILITY } else { CLAIM_PROBABILITY_PROVISIONAL }
+}
+
+/// The smallest effect that is ever claimed of what cost `before_per_day`, however well the days tell it.
+pub fn smallest_claimed(before_per_day: &BigDecimal) -> BigDecimal {
+    before_per_day * BigDecimal::new(5.into(), 2)
 }
 
 /// What is said, and why. A claim's interval may reach zero: about one claim in eight is something else's doing, and an
@@ -46,15 +52,15 @@ pub(super) fn finding(raw: &Raw, effect: &Effect, phase: Phase) -> (Finding, Rea
     (Finding::CannotTell, reason)
 }
 
-/// The smallest size, in log cost, that would have been claimed, given how precisely the days tell a size: the one whose
-/// Bayes factor makes even odds of an effect a claim's.
+/// The smallest size, in log cost, that could have been seen, given how precisely the days tell a size: the one whose Bayes
+/// factor makes even odds of an effect a claim's. In quiet days it is less than the least share that is ever claimed.
 pub(super) fn smallest_visible(information: f64, effect_sd: f64, phase: Phase) -> f64 {
     let information = information.max(1e-6);
     let probability = claim_probability(phase);
     let odds = (probability / (1.0 - probability)).ln();
     let spread = 1.0 + effect_sd * effect_sd * information;
     let deviations = ((odds + 0.5 * spread.ln()) * 2.0 * spread / (spread - 1.0).max(1e-9)).sqrt();
-    (deviations / information.sqrt()).max(CLAIM_SHARE)
+    deviations / information.sqrt()
 }
 
 #[cfg(test)]
@@ -95,6 +101,15 @@ mod tests {
         let [provisional, settled] =
             [Phase::Provisional, Phase::Settled].map(|phase| smallest_visible(400.0, 0.12, phase));
         assert!(provisional > settled && settled > CLAIM_SHARE, "{provisional} {settled}");
+    }
+
+    /// Both bounds are told: what the noise lets see, and what is claimed of it.
+    #[test]
+    fn quiet_days_let_see_less_than_is_ever_claimed() {
+        let quiet = smallest_visible(40_000.0, 0.12, Phase::Settled);
+        assert!(quiet > 0.0 && quiet < CLAIM_SHARE, "{quiet}");
+        let claimed = smallest_claimed(&BigDecimal::from(100));
+        assert!((claimed.to_string().parse::<f64>().unwrap() - 100.0 * CLAIM_SHARE).abs() < 1e-9, "{claimed}");
     }
 
     #[test]

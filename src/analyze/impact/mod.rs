@@ -43,7 +43,7 @@ mod window;
 pub use answer::{Effect, ExpectedDay, Finding, Flag, FlagKind, Impact, Phase, Reason, UnitEffect, without_bill};
 pub use calibration::Calibration;
 pub use course::EffectCourse;
-pub use finding::claim_probability;
+pub use finding::{claim_probability, smallest_claimed};
 pub use history::{History, KnownSize, Note, NoteKind, PriceEvent, PriceEventKind, ReleaseDay, Siblings};
 pub use hours::{DayHours, usual_hours, usual_share_before};
 pub use joint::{estimate_joint, groups};

@@ -1,11 +1,12 @@
-//! How the other services moved, for each of many at once, around the releases of one month.
+//! How the other services moved, for each of many at once, around a day that is asked about, or around a month.
 
 #![expect(clippy::float_arithmetic, reason = "logarithms of cost, for estimates")]
 
 use super::window::median;
+use super::{HISTORY_DAYS, SETTLED_DAYS};
 use crate::focus::{BillingPeriod, DateRange};
-use chrono::Days;
-use std::collections::HashMap;
+use chrono::{Days, NaiveDate};
+use std::ops::Range;
 
 /// Others that must have a figure on a day.
 const OTHERS_MIN: usize = 2;
@@ -13,73 +14,97 @@ const OTHERS_MIN: usize = 2;
 const TRIMMED: usize = 6;
 /// Days of next to nothing count as this share of the median.
 const SHARE_MIN: f64 = 1e-4;
-/// Days before a month, whose median is the level of each service in it, and on which its index begins.
+/// Days before the one that is asked about, or before a month, on which the index begins: more than an estimate looks at.
 const DAYS_BEFORE: u64 = 120;
-/// Days from the first of a month on that its index has: releases of its last day look two weeks further.
-const DAYS_AFTER: u64 = 50;
+/// Days after the one that is asked about that its index has: one more than a settled answer looks at.
+const DAYS_AFTER: u64 = SETTLED_DAYS as u64 + 1;
+/// Days from the first of a month on that its index has.
+const DAYS_OF_MONTH: u64 = 50;
 
-/// The days around one month on which it is told how the others moved. Levels are medians of the days before the month:
-/// a day that comes later changes nothing of what was said, so that settled answers need not be worked out again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The days on which it is told how the others moved, each about a level of its own: a median of some of these days.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiblingSpan {
     /// The days.
     pub days: DateRange,
-    /// How many of them lie before the month.
-    before: usize,
+    /// The places of those that levels are taken from.
+    level: Range<usize>,
 }
 
 impl SiblingSpan {
-    /// The days of a month, of those that there are.
-    pub fn of(month: BillingPeriod, known: DateRange) -> Option<Self> {
+    /// The days around one that is asked about, of those that there are. Levels are those of the days that a settled answer
+    /// looks at, as far as they are known: a day that comes later changes nothing of what was said, so that settled
+    /// answers need not be worked out again.
+    pub fn around(day: NaiveDate, known: DateRange) -> Option<Self> {
+        let start = known.start().max(day - Days::new(DAYS_BEFORE));
+        let days = DateRange::new(start, known.end().min(day + Days::new(DAYS_AFTER + 1)))?;
+        let place = |day: NaiveDate| usize::try_from((day - start).num_days()).unwrap_or_default();
+        let first = place(day - Days::new(u64::from(HISTORY_DAYS)));
+        let end = place(days.end().min(day + Days::new(u64::from(SETTLED_DAYS) + 1)));
+        Some(Self { days, level: first.min(end)..end })
+    }
+
+    /// The days of a month, of those that there are, and those before it. Levels are those of the days before the month, so
+    /// that no day of it is told about by those behind it.
+    pub fn of_month(month: BillingPeriod, known: DateRange) -> Option<Self> {
         let first = month.first_day();
         let start = known.start().max(first - Days::new(DAYS_BEFORE));
-        let days = DateRange::new(start, known.end().min(first + Days::new(DAYS_AFTER)))?;
+        let days = DateRange::new(start, known.end().min(first + Days::new(DAYS_OF_MONTH)))?;
         let before = if first < days.end() { (first - start).num_days() } else { 0 };
-        Some(Self { days, before: usize::try_from(before).unwrap_or(0) })
+        Some(Self { days, level: 0..usize::try_from(before).unwrap_or(0) })
     }
 
-    /// For each of these series how the others moved: the trimmed mean of the logarithm of each about its level, an
-    /// entry a day. A series has an entry for each of the days; it is `None` where nothing is known of it, and its
-    /// index where too few others are.
-    pub fn of_each(&self, series: &[Option<&[Option<f64>]>]) -> Vec<Option<Vec<f64>>> {
+    /// For each of those series of which the places are given, how the others moved: the trimmed mean of the logarithm of
+    /// each about its level, an entry a day. A series has an entry for each of the days; it is `None` where nothing is
+    /// known of it, and its index where too few others are.
+    pub fn of_each(&self, series: &[Option<&[Option<f64>]>], wanted: &[usize]) -> Vec<Option<Vec<f64>>> {
         let logs: Vec<Option<Vec<Option<f64>>>> = series.iter().map(|days| self.logs((*days)?)).collect();
-        without_each(&logs, self.days.day_count() as usize)
+        without_each(&logs, wanted, self.days.day_count() as usize)
     }
 
-    // About the level before the month; of what began in it, about its own.
+    // About the level of its days; of what is known on none of them, of all days.
     fn logs(&self, days: &[Option<f64>]) -> Option<Vec<Option<f64>>> {
         let level = |days: &[Option<f64>]| {
             let known: Vec<f64> = days.iter().flatten().copied().collect();
             Some(median(&known)).filter(|level| *level > 0.0)
         };
-        let level = level(&days[..self.before.min(days.len())]).or_else(|| level(days))?;
+        let level = days.get(self.level.clone()).and_then(level).or_else(|| level(days))?;
         Some(days.iter().map(|day| day.map(|value| (value / level).max(SHARE_MIN).ln())).collect())
     }
 }
 
-// For each series the trimmed mean of the others, day by day. Sorted once a day: leaving one out is arithmetic.
-fn without_each(series: &[Option<Vec<Option<f64>>>], days: usize) -> Vec<Option<Vec<f64>>> {
+// For each series that is wanted the trimmed mean of the others, day by day. Sorted once a day: leaving one out is
+// arithmetic.
+fn without_each(series: &[Option<Vec<Option<f64>>>], wanted: &[usize], days: usize) -> Vec<Option<Vec<f64>>> {
     let with_figures = series.iter().flatten().count();
-    let mut out: Vec<Option<Vec<f64>>> = series
+    let has_own = |place: usize| series.get(place).is_some_and(Option::is_some);
+    let mut out: Vec<Option<Vec<f64>>> = wanted
         .iter()
-        .map(|own| (with_figures - usize::from(own.is_some()) >= OTHERS_MIN).then(|| vec![0.0; days]))
+        .map(|own| (with_figures - usize::from(has_own(*own)) >= OTHERS_MIN).then(|| vec![0.0; days]))
         .collect();
+    let mut values: Vec<(f64, usize)> = Vec::with_capacity(series.len());
+    let mut sums: Vec<f64> = Vec::with_capacity(series.len() + 1);
+    let mut ranks: Vec<Option<usize>> = vec![None; series.len()];
     for day in 0..days {
-        let mut values: Vec<(f64, usize)> = series
-            .iter()
-            .enumerate()
-            .filter_map(|(index, days)| Some((days.as_ref()?.get(day).copied().flatten()?, index)))
-            .collect();
-        values.sort_by(|left, right| left.0.total_cmp(&right.0));
-        let mut sums = vec![0.0; values.len() + 1];
-        for (place, (value, _)) in values.iter().enumerate() {
-            sums[place + 1] = sums[place] + value;
+        values.clear();
+        values.extend(
+            series
+                .iter()
+                .enumerate()
+                .filter_map(|(place, days)| Some((days.as_ref()?.get(day).copied().flatten()?, place))),
+        );
+        values.sort_unstable_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
+        sums.clear();
+        sums.push(0.0);
+        ranks.fill(None);
+        let mut sum = 0.0;
+        for (rank, (value, place)) in values.iter().enumerate() {
+            sum += value;
+            sums.push(sum);
+            ranks[*place] = Some(rank);
         }
-        let places: HashMap<usize, usize> =
-            values.iter().enumerate().map(|(place, (_, index))| (*index, place)).collect();
-        for (index, out) in out.iter_mut().enumerate() {
+        for (own, out) in wanted.iter().zip(&mut out) {
             if let Some(out) = out {
-                out[day] = trimmed_mean(&values, &sums, places.get(&index).copied()).unwrap_or_default();
+                out[day] = trimmed_mean(&values, &sums, ranks.get(*own).copied().flatten()).unwrap_or_default();
             }
         }
     }
@@ -110,7 +135,8 @@ mod tests {
     fn each_is_told_of_the_others_only() {
         let series: Vec<Option<Vec<Option<f64>>>> =
             (0..25).map(|index| Some(vec![Some(f64::from(index * index % 17))])).chain([None]).collect();
-        let told = without_each(&series, 1);
+        let wanted: Vec<usize> = (0..series.len()).collect();
+        let told = without_each(&series, &wanted, 1);
         for (own, told) in told.iter().enumerate() {
             let mut others: Vec<f64> = series
                 .iter()
@@ -129,7 +155,30 @@ mod tests {
     #[test]
     fn two_others_are_needed() {
         let one = || Some(vec![Some(1.0)]);
-        assert_eq!(without_each(&[one(), one()], 1), [None, None]);
-        assert_eq!(without_each(&[one(), None, one()], 1), [None, Some(vec![1.0]), None]);
+        assert_eq!(without_each(&[one(), one()], &[0, 1], 1), [None, None]);
+        assert_eq!(without_each(&[one(), None, one()], &[0, 1, 2], 1), [None, Some(vec![1.0]), None]);
+        assert_eq!(without_each(&[one(), None, one()], &[1], 1), [Some(vec![1.0])], "what is not wanted is not told");
+    }
+
+    #[test]
+    fn no_day_after_a_settled_answer_moves_what_it_was_told() {
+        let first: NaiveDate = "2026-01-01".parse().unwrap();
+        let asked = first + Days::new(100);
+        let figures = |place: usize, days: usize| -> Vec<Option<f64>> {
+            (0..days).map(|day| Some(10.0 + ((day * (place + 3)) % 11) as f64)).collect()
+        };
+        let told = |days: usize| {
+            let known = DateRange::new(first, first + Days::new(days as u64)).unwrap();
+            let span = SiblingSpan::around(asked, known).unwrap();
+            let all: Vec<Vec<Option<f64>>> = (0..5).map(|place| figures(place, days)).collect();
+            let from = (span.days.start() - first).num_days() as usize;
+            let cut: Vec<Option<&[Option<f64>]>> =
+                all.iter().map(|days| days.get(from..from + span.days.day_count() as usize)).collect();
+            span.of_each(&cut, &[0]).remove(0).unwrap()
+        };
+        let settled = told(115);
+        assert_eq!(settled.len(), 115, "from the first day that there is to two weeks after it");
+        assert_eq!(told(200)[..115], settled[..]);
+        assert_ne!(told(110)[..110], settled[..110], "a provisional answer has other levels");
     }
 }

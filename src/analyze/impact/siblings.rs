@@ -7,8 +7,9 @@ use super::{KnownSize, window::median};
 /// How the other services moved over some days: the trimmed mean of the logarithm of each about its own median, an
 /// entry a day. A sixth is left out at each end. Days on which none has a figure are 0.
 ///
-/// `others` holds a series for each of the other services, all over the same days. The first measurements took it so;
-/// answers rest on [`SiblingSpan`](super::SiblingSpan), whose levels do not move with later days.
+/// `others` holds a series for each of the other services, all over the same days.
+/// [`SiblingSpan::around`](super::SiblingSpan::around) is the same for many services at once, about levels that do not move
+/// with days after a settled answer.
 pub fn sibling_index(others: &[&[Option<f64>]]) -> Vec<f64> {
     let days = others.iter().map(|series| series.len()).max().unwrap_or(0);
     let mut movements: Vec<Vec<f64>> = vec![Vec::with_capacity(others.len()); days];

@@ -79,7 +79,7 @@ fn nothing_is_said_to_have_changed_where_nothing_did() {
     let impact = ask(&history(1.0, 14));
     assert_eq!((impact.finding, impact.reason), (Finding::NoMaterialChange, Reason::WithinATenth));
     let smallest = impact.smallest_visible_per_day.unwrap();
-    assert!(smallest > 5.0 && smallest < 40.0, "{smallest}");
+    assert!(smallest > 0.5 && smallest < 40.0, "{smallest}");
 }
 
 /// What comes in equal parts over two weeks is less on the first of them than what lasts.
@@ -125,7 +125,7 @@ fn a_pulse_leaves_what_could_have_been_seen() {
             let impact = ask(&pulse);
             let before = impact.effect.unwrap().before_per_day;
             let smallest = impact.smallest_visible_per_day;
-            let is_usual = smallest.is_some_and(|smallest| smallest > 5.0 && smallest < 3.0 * before);
+            let is_usual = smallest.is_some_and(|smallest| smallest > 0.5 && smallest < 3.0 * before);
             assert!(is_usual, "{factor} on {days} days: {smallest:?} of {before}");
         }
     }

@@ -12,7 +12,7 @@ mod regression;
 mod tests;
 
 pub use goal::{Goal, Measure, Verdict, verdict};
-pub use regression::{CannotTell, FixedVariable, split, variable_share};
+pub use regression::{CannotTell, FixedVariable, VariableShare, split, variable_share};
 
 use super::unit_cost::UnitCost;
 use crate::focus::DateRange;

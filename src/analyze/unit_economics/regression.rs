@@ -110,17 +110,29 @@ impl Line {
         let fixed = Figure::around(fixed, fixed_error, count - 2.0);
         Ok(Self { usage, cost, variable, fixed, off })
     }
+
+    /// The share of the mean cost that is left beside so large a fixed part. What arithmetic leaves of a cost that never
+    /// moves, or moves in proportion, is no share.
+    fn share_beside(&self, fixed: f64) -> f64 {
+        ((1.0 - fixed / self.cost) * SHARE_STEPS).round() / SHARE_STEPS
+    }
+
+    /// Whether a day without usage would cost less than nothing, by more than noise.
+    fn starts_below_zero(&self) -> bool {
+        self.fixed.high < 0.0 && (self.cost <= 0.0 || self.share_beside(self.fixed.high) > 1.0)
+    }
 }
 
 /// The parts of the cost of these days.
 pub fn split(days: &[KnownDay]) -> Result<FixedVariable, CannotTell> {
-    let Line { usage, cost, variable, fixed, off } = Line::of(days)?;
-    if variable.low <= 0.0 {
+    let line = Line::of(days)?;
+    if line.variable.low <= 0.0 {
         return Err(CannotTell::DoesNotFollow);
     }
-    if fixed.high < 0.0 {
+    if line.starts_below_zero() {
         return Err(CannotTell::NoLine);
     }
+    let Line { usage, cost, variable, fixed, off } = line;
     let total: f64 = days.iter().map(|day| (day.cost - cost).powi(2)).sum();
     let left: f64 = off.iter().map(|off| off * off).sum();
     let r_squared = if total > 0.0 { 1.0 - left / total } else { 0.0 };
@@ -145,13 +157,36 @@ pub fn split(days: &[KnownDay]) -> Result<FixedVariable, CannotTell> {
     })
 }
 
-/// The share of the cost of these days that follows usage, 0 to 1. A cost that surely follows less than in proportion
-/// has one too, though it may be none: `None` only where the days tell neither that some of it follows nor that some
-/// does not.
-pub fn variable_share(days: &[KnownDay]) -> Option<f64> {
-    let line = Line::of(days).ok().filter(|line| line.cost > 0.0)?;
-    let share = |slope: f64| slope * line.usage / line.cost;
-    let is_told = share(line.variable.low) > 0.0 || share(line.variable.high) < 1.0;
-    // What arithmetic leaves of a cost that never moves is no share.
-    is_told.then(|| (share(line.variable.value).clamp(0.0, 1.0) * SHARE_STEPS).round() / SHARE_STEPS)
+/// The share of the cost of a day that follows usage, 0 to 1, and what is plausible of its 90 % interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VariableShare {
+    /// The likeliest.
+    pub value: f64,
+    /// Not below none.
+    pub low: f64,
+    /// Not above all.
+    pub high: f64,
+}
+
+/// The share of the cost of these days that follows usage. A cost that surely follows less than in proportion has one
+/// too, though it may be none: it is not told where the days tell neither that some of it follows nor that some does not,
+/// and where it moves by more than in proportion, as if more than all of it followed.
+pub fn variable_share(days: &[KnownDay]) -> Result<VariableShare, CannotTell> {
+    let line = Line::of(days)?;
+    if line.cost <= 0.0 {
+        return Err(CannotTell::DoesNotFollow);
+    }
+    if line.starts_below_zero() {
+        return Err(CannotTell::NoLine);
+    }
+    let (low, high) = (line.share_beside(line.fixed.high), line.share_beside(line.fixed.low));
+    if low <= 0.0 && high >= 1.0 {
+        return Err(CannotTell::DoesNotFollow);
+    }
+    let plausible = |share: f64| share.clamp(0.0, 1.0);
+    Ok(VariableShare {
+        value: plausible(line.share_beside(line.fixed.value)),
+        low: plausible(low),
+        high: plausible(high),
+    })
 }

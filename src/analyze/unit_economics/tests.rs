@@ -52,17 +52,37 @@ fn what_the_days_cannot_tell_is_said() {
 fn the_share_that_follows_volume_is_told_where_none_follows_too() {
     let usage = days(28, 0.0, 1.0, 0.0, 1);
     let fixed: Vec<KnownDay> = usage.iter().map(|day| KnownDay { cost: 100.0, usage: day.usage }).collect();
-    assert_eq!(variable_share(&fixed), Some(0.0));
-    assert!((variable_share(&usage).unwrap() - 1.0).abs() < 1e-9);
+    assert_eq!(variable_share(&fixed), Ok(VariableShare { value: 0.0, low: 0.0, high: 0.0 }));
+    assert!((variable_share(&usage).unwrap().value - 1.0).abs() < 1e-9);
     // 60 of some 120 a day.
     let half = variable_share(&days(28, 60.0, 0.05, 1.0, 2)).unwrap();
-    assert!((half - 0.5).abs() < 0.1, "{half}");
+    assert!((half.value - 0.5).abs() < 0.1 && half.low < half.value && half.value < half.high, "{half:?}");
+    assert!(half.low > 0.0 && half.high < 1.0, "{half:?}");
     // Days that swing by more than that hide whether it follows.
     let swing = |day: usize| if day.is_multiple_of(2) { 90.0 } else { -90.0 };
     let of_day = |day: usize| if day % 4 < 2 { (90.0, 1000.0) } else { (110.0, 1500.0) };
     let hidden = (0..28).map(|day| KnownDay { cost: of_day(day).0 + swing(day), usage: of_day(day).1 });
-    assert_eq!(variable_share(&hidden.collect::<Vec<_>>()), None);
-    assert_eq!(variable_share(&usage[..13]), None);
+    assert_eq!(variable_share(&hidden.collect::<Vec<_>>()), Err(CannotTell::DoesNotFollow));
+    assert_eq!(variable_share(&usage[..13]), Err(CannotTell::TooFewDays));
+}
+
+/// More than all of it cannot follow: what moves by more than in proportion has no share, as it has no parts. By no more
+/// than noise it is all of it at most, with what is as plausible.
+#[test]
+fn no_share_is_told_where_cost_moves_by_more_than_in_proportion() {
+    let steep = days(28, -30.0, 0.1, 0.1, 1);
+    assert_eq!(variable_share(&steep), Err(CannotTell::NoLine));
+    assert_eq!(split(&steep), Err(CannotTell::NoLine));
+    let nearly = (0..50)
+        .map(|seed| days(28, -0.4, 0.05, 1.5, seed))
+        .filter_map(|days| Some((split(&days).ok().filter(|parts| parts.is_through_zero)?, days)));
+    let mut count = 0;
+    for (parts, days) in nearly {
+        let share = variable_share(&days).unwrap();
+        assert!(share.value == 1.0 && share.high == 1.0 && share.low < 1.0, "{share:?} {parts:?}");
+        count += 1;
+    }
+    assert!(count > 5, "{count}");
 }
 
 #[test]
@@ -135,6 +155,9 @@ proptest! {
         }
         if let Some(figure) = per_unit(&days) {
             prop_assert!(figure.low <= figure.value && figure.value <= figure.high);
+        }
+        if let Ok(share) = variable_share(&days) {
+            prop_assert!(0.0 <= share.low && share.low <= share.value && share.value <= share.high && share.high <= 1.0);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::lmdi::Factor;
 use super::service::{float, is_above_zero};
-use super::{Line, Side};
+use super::{Line, Place, Side};
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,14 +90,14 @@ type Part<'a> = (&'a Side, bool);
 
 /// In which of both periods each SKU of a service is charged for, covered or not: the part of it that a commitment covers
 /// begins and ends with the commitment, and lacks no bill by that.
-pub(super) struct Charged(BTreeMap<(i64, Sku), (bool, bool)>);
+pub(super) struct Charged(BTreeMap<(Place, Sku), (bool, bool)>);
 
 impl Charged {
     pub fn of(lines: &[Line]) -> Self {
-        let mut skus: BTreeMap<(i64, Sku), (bool, bool)> = BTreeMap::new();
+        let mut skus: BTreeMap<(Place, Sku), (bool, bool)> = BTreeMap::new();
         for line in lines.iter().filter(|line| line.proven_cause().is_none()) {
             let Some(sku) = known_sku(line) else { continue };
-            let periods = skus.entry((line.service_id, sku)).or_default();
+            let periods = skus.entry((line.place, sku)).or_default();
             periods.0 |= line.is_charged(&line.now);
             periods.1 |= line.is_charged(&line.before);
         }
@@ -106,7 +106,7 @@ impl Charged {
 
     /// Now and before: the SKU of the line, or the line by itself.
     pub fn in_periods(&self, line: &Line) -> (bool, bool) {
-        let of_sku = known_sku(line).and_then(|sku| self.0.get(&(line.service_id, sku))).copied();
+        let of_sku = known_sku(line).and_then(|sku| self.0.get(&(line.place, sku))).copied();
         of_sku.unwrap_or_else(|| (line.is_charged(&line.now), line.is_charged(&line.before)))
     }
 }

@@ -40,9 +40,9 @@ pub enum Cause {
     /// Purchases, of commitments and of others (keys of cost do not tell them apart); what commitments left unused, and
     /// what they took off the price: by how much of the usage they cover, and by their discount.
     Commitments,
-    /// Services without usage before.
+    /// Services without usage before, in an environment or at all.
     NewServices,
-    /// Services without usage now.
+    /// Services without usage now, in an environment or at all.
     EndedServices,
     /// More or fewer days.
     CalendarDays,
@@ -123,6 +123,16 @@ impl Cause {
     }
 }
 
+/// A service in an environment: what usage is divided for, since each follows the traffic of its own. The causes of a
+/// service are the sum of those of its environments.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// 0 is what no rule maps.
+    pub service_id: i64,
+    /// 0 is what has none.
+    pub environment_id: i64,
+}
+
 /// One side of a line: sums over a period. Zero stands for "not given" in all but the cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Side {
@@ -138,12 +148,12 @@ pub struct Side {
     pub quantity: BigDecimal,
 }
 
-/// What is bought and how it is priced: one SKU of one service in one region under one pricing, in both periods, under
-/// one and the same mapping of owners.
+/// What is bought and how it is priced: one SKU of one service in one environment and region under one pricing, in both
+/// periods, under one and the same mapping of owners.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
-    /// 0 is what no rule maps.
-    pub service_id: i64,
+    /// Whose it is.
+    pub place: Place,
     /// FOCUS ChargeCategory.
     pub charge_category: String,
     /// FOCUS ChargeClass.
@@ -152,7 +162,7 @@ pub struct Line {
     pub pricing_category: String,
     /// FOCUS CommitmentDiscountStatus.
     pub commitment_discount_status: String,
-    /// What it is of: lines of a service with the same number are of one service of one provider, in one currency.
+    /// What it is of: lines of a place with the same number are of one service of one provider, in one currency.
     pub product: i64,
     /// Of it the SKU in a region: lines with the same number are the same thing, under whatever pricing. 0 without a SKU.
     pub sku: i64,
@@ -217,7 +227,7 @@ impl Line {
     }
 }
 
-/// What is known of a service beside its lines.
+/// What is known of a service in an environment beside its lines.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServiceFacts {
     /// Average traffic a day, now and before; both above zero. `None` where it is not known in both periods.
@@ -246,8 +256,8 @@ pub struct Input {
     pub is_before_commitments: bool,
     /// Amounts that the ledger states as they are: moved by rules, moved by splits, restated.
     pub stated: Vec<(Cause, BigDecimal)>,
-    /// By service.
-    pub facts: BTreeMap<i64, ServiceFacts>,
+    /// By service and environment.
+    pub facts: BTreeMap<Place, ServiceFacts>,
 }
 
 impl Input {
@@ -286,22 +296,22 @@ pub fn explain(input: &Input) -> Vec<Row> {
     for (cause, amount) in &input.stated {
         amounts.add(*cause, amount);
     }
-    let mut usage: BTreeMap<i64, Vec<&Line>> = BTreeMap::new();
+    let mut usage: BTreeMap<Place, Vec<&Line>> = BTreeMap::new();
     let charged = coverage::Charged::of(&input.lines);
     for line in &input.lines {
         let unknown = || line.unknown_cause(input.complete_days(), charged.in_periods(line));
         match line.proven_cause().or_else(unknown) {
             Some(cause) => amounts.add(cause, &line.change()),
-            None => usage.entry(line.service_id).or_default().push(line),
+            None => usage.entry(line.place).or_default().push(line),
         }
     }
     let nothing = ServiceFacts::default();
     let days = Days { all: (input.days, input.days_before), complete: input.complete_days() };
-    for (service_id, lines) in &usage {
-        let facts = input.facts.get(service_id).unwrap_or(&nothing);
+    for (place, lines) in &usage {
+        let facts = input.facts.get(place).unwrap_or(&nothing);
         service::explain(lines, facts, &days, input.is_before_commitments, &mut amounts);
     }
-    // A release of a service without usage in these periods changes nothing here, so that nothing is taken out twice.
+    // A release where a service has no usage in these periods changes nothing here, so that nothing is taken out twice.
     let told: BigDecimal = amounts.0.values().sum();
     amounts.add(Cause::NotExplained, &(&input.change - told));
     amounts.rows()

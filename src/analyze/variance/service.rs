@@ -1,4 +1,4 @@
-//! The usage of one service: days, prices, discounts, commitments, traffic, mix, efficiency, and its releases.
+//! The usage of one service in one environment: days, prices, discounts, commitments, traffic, mix, efficiency, and its releases.
 
 #![expect(
     clippy::float_arithmetic,
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Significant digits of a part that is not exact by itself.
 pub(super) const PART_DIGITS: u64 = 15;
 
-/// Adds the causes of the service's usage to `amounts`.
+/// Adds the causes of its usage to `amounts`.
 pub(super) fn explain(
     lines: &[&Line],
     facts: &ServiceFacts,

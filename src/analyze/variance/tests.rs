@@ -12,9 +12,20 @@ fn side(cost: &str, list: &str, quantity: &str) -> Side {
     Side { effective_cost: cost.clone(), cost, list_cost: list.clone(), contracted_cost: list, quantity }
 }
 
+fn place_of(service_id: i64) -> Place {
+    Place { service_id, environment_id: 0 }
+}
+
 fn usage(service_id: i64, now: Side, before: Side) -> Line {
     let pricing_category = "Standard".into();
-    Line { service_id, charge_category: "Usage".into(), pricing_category, now, before, ..Line::default() }
+    Line {
+        place: place_of(service_id),
+        charge_category: "Usage".into(),
+        pricing_category,
+        now,
+        before,
+        ..Line::default()
+    }
 }
 
 fn input(lines: Vec<Line>) -> Input {
@@ -66,7 +77,7 @@ fn a_longer_period_is_days_and_traffic_is_told_from_efficiency() {
     let mut busier = input(vec![usage(1, side("132", "132", "132"), side("100", "100", "100"))]);
     let facts =
         ServiceFacts { traffic: Some((1100.0, 1000.0)), releases: vec![number("15")], ..ServiceFacts::default() };
-    busier.facts.insert(1, facts);
+    busier.facts.insert(place_of(1), facts);
     let rows = explain(&busier);
     // 10 % more traffic, 20 % more for the same traffic, of which a release is 15.
     let mean = 32.0 / 1.32f64.ln();
@@ -82,7 +93,7 @@ fn fixed_cost_is_no_efficiency() {
     let of = |now: &str, variable_share| {
         let mut busier = input(vec![usage(1, side(now, now, now), side("3000", "3000", "3000"))]);
         let facts = ServiceFacts { traffic: Some((1500.0, 1000.0)), variable_share, ..ServiceFacts::default() };
-        busier.facts.insert(1, facts);
+        busier.facts.insert(place_of(1), facts);
         explain(&busier)
     };
     // Nothing is known of what is fixed: all of it counts as following.
@@ -100,6 +111,26 @@ fn fixed_cost_is_no_efficiency() {
     let better = of("3600", Some(0.5));
     let mean = 600.0 / 1.2f64.ln();
     assert!((amount(&better, Cause::Efficiency) - mean * (1.2f64 / 1.25).ln()).abs() < 1e-6, "{better:?}");
+}
+
+/// Environments that nobody's traffic moves stay out of it: each follows the traffic of its own.
+#[test]
+fn each_environment_follows_its_own_traffic() {
+    let of = |environment_id, now: &str, before: &str| Line {
+        place: Place { service_id: 1, environment_id },
+        ..usage(1, side(now, now, now), side(before, before, before))
+    };
+    let mut both = input(vec![of(1, "1500", "1000"), of(2, "400", "400")]);
+    let facts =
+        |variable_share| ServiceFacts { traffic: Some((1500.0, 1000.0)), variable_share, ..ServiceFacts::default() };
+    both.facts.insert(Place { service_id: 1, environment_id: 1 }, facts(Some(1.0)));
+    both.facts.insert(Place { service_id: 1, environment_id: 2 }, facts(Some(0.0)));
+    let rows = explain(&both);
+    assert!((amount(&rows, Cause::Volume) - 500.0).abs() < 1e-6, "{rows:?}");
+    assert_eq!(amount(&rows, Cause::Efficiency), 0.0, "{rows:?}");
+    // One that begins where the service was before is new there.
+    let begun = explain(&input(vec![of(1, "1000", "1000"), of(2, "400", "0")]));
+    assert_eq!(amount(&begun, Cause::NewServices), 400.0, "{begun:?}");
 }
 
 // The part of a release without a course of its own, by the days of both periods after it.
@@ -167,7 +198,7 @@ fn a_pulse_is_over_when_it_is_over() {
     let mut over = input(vec![usage(1, side("3000", "3000", "3000"), side("3561", "3561", "3561"))]);
     let releases = vec![course_part(pulse, false)];
     let facts = ServiceFacts { traffic: Some((1000.0, 1000.0)), releases, ..ServiceFacts::default() };
-    over.facts.insert(1, facts);
+    over.facts.insert(place_of(1), facts);
     let rows = explain(&over);
     assert_eq!(amount(&rows, Cause::ReleasesDown), -561.0, "{rows:?}");
     assert!(amount(&rows, Cause::Efficiency).abs() < 1e-6 && amount(&rows, Cause::ReleasesUp) == 0.0, "{rows:?}");
@@ -194,7 +225,7 @@ fn a_ramp_goes_on_at_its_height() {
 fn days_to_come_are_no_saving() {
     let mut open = input(vec![usage(1, side("150", "150", "150"), side("310", "310", "310"))]);
     (open.days, open.days_before, open.days_to_come) = (30, 31, (15, 0));
-    open.facts.insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), ..ServiceFacts::default() });
+    open.facts.insert(place_of(1), ServiceFacts { traffic: Some((1000.0, 1000.0)), ..ServiceFacts::default() });
     let rows = explain(&open);
     let mean = 160.0 / (310.0f64 / 150.0).ln();
     assert!((amount(&rows, Cause::CalendarDays) - mean * (30.0f64 / 31.0).ln()).abs() < 1e-9, "{rows:?}");
@@ -231,7 +262,7 @@ fn a_bill_that_is_missing_is_no_saving() {
     late.lacking_days = (3, 0);
     let mut input = input(vec![late, usage(1, side("24", "24", "24"), side("24", "24", "24"))]);
     (input.days, input.days_before) = (12, 12);
-    input.facts.insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), ..ServiceFacts::default() });
+    input.facts.insert(place_of(1), ServiceFacts { traffic: Some((1000.0, 1000.0)), ..ServiceFacts::default() });
     let rows = explain(&input);
     assert!((amount(&rows, Cause::BillMissing) + 30.0).abs() < 1e-9, "{rows:?}");
     assert!(rows.iter().all(|row| row.cause == Cause::BillMissing || row.amount.is_zero()), "{rows:?}");
@@ -246,7 +277,7 @@ fn a_bill_that_is_missing_is_no_saving() {
 #[test]
 fn what_a_line_says_of_itself_comes_first() {
     let of = |category: &str, class: &str, status: &str, change: &str| Line {
-        service_id: 1,
+        place: place_of(1),
         charge_category: category.into(),
         charge_class: class.into(),
         commitment_discount_status: status.into(),
@@ -327,10 +358,17 @@ fn any_line() -> impl Strategy<Value = Line> {
     let status = prop::sample::select(vec!["", "Used", "Unused"]);
     let pricing = prop::sample::select(vec!["", "Standard", "Committed", "Dynamic"]);
     let is_there = prop::sample::select(vec![(true, true), (true, true), (true, false), (false, true)]);
-    let place = (0i64..4, 0i64..2, 0i64..3);
+    let place = ((0i64..4, 0i64..3), 0i64..2, 0i64..3);
     (place, category, class, (status, pricing), (any_side(), any_side()), is_there).prop_map(
-        |((service_id, product, sku), category, class, (status, pricing), (now, before), is_there)| Line {
-            service_id,
+        |(
+            ((service_id, environment_id), product, sku),
+            category,
+            class,
+            (status, pricing),
+            (now, before),
+            is_there,
+        )| Line {
+            place: Place { service_id, environment_id },
             product,
             sku,
             charge_category: category.into(),
@@ -367,7 +405,7 @@ proptest! {
         input.change += BigDecimal::new(unknown.into(), 9);
         input.stated.push((Cause::SharedCost, BigDecimal::new(moved.into(), 3)));
         let releases = releases.into_iter().map(|units| BigDecimal::new(units.into(), 4)).collect();
-        input.facts.insert(1, ServiceFacts { traffic, variable_share, releases });
+        input.facts.insert(place_of(1), ServiceFacts { traffic, variable_share, releases });
         let rows = explain(&input);
         prop_assert_eq!(sum(&rows), input.change.clone());
         prop_assert!(rows.windows(2).all(|pair| pair[0].cause < pair[1].cause));
@@ -375,5 +413,34 @@ proptest! {
         // Another order of the lines tells the same story.
         input.lines.reverse();
         prop_assert_eq!(sum(&explain(&input)), input.change.clone());
+    }
+    /// Asked of each environment by itself, the rows are those of all of them, cause by cause and to the last digit.
+    #[test]
+    fn the_causes_of_environments_add_up_to_those_of_all(
+        lines in prop::collection::vec(any_line(), 0..30),
+        days in (1u32..400, 1u32..400),
+        facts in prop::collection::vec(
+            (prop::option::of((0.1f64..1e9, 0.1f64..1e9)), prop::option::of(0.0f64..=1.0), -1_000_000i64..1_000_000),
+            12,
+        ),
+    ) {
+        let mut all = input(lines);
+        (all.days, all.days_before) = days;
+        for (number, (traffic, variable_share, release)) in (0i64..).zip(facts) {
+            let place = Place { service_id: number / 3, environment_id: number % 3 };
+            let releases = vec![BigDecimal::new(release.into(), 4)];
+            all.facts.insert(place, ServiceFacts { traffic, variable_share, releases });
+        }
+        let mut sums: BTreeMap<Cause, BigDecimal> = BTreeMap::new();
+        for environment_id in 0..3 {
+            let own = all.lines.iter().filter(|line| line.place.environment_id == environment_id).cloned().collect();
+            let one = Input { days: all.days, days_before: all.days_before, facts: all.facts.clone(), ..input(own) };
+            for row in explain(&one) {
+                *sums.entry(row.cause).or_default() += row.amount;
+            }
+        }
+        sums.retain(|cause, amount| *cause == Cause::NotExplained || !amount.is_zero());
+        let rows: BTreeMap<Cause, BigDecimal> = explain(&all).into_iter().map(|row| (row.cause, row.amount)).collect();
+        prop_assert_eq!(rows, sums);
     }
 }

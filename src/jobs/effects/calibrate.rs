@@ -3,13 +3,12 @@
 //! Pure.
 
 use super::histories::{Series, window};
+use super::placebo_sample::sampled;
 use super::{METHOD, in_parallel};
 use crate::analyze::impact::{self, Calibration, Finding, Model, Placebo, PlaceboPurpose};
 use crate::store::effect_runs::StoredCalibration;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-/// Placebos that are asked at most: the rate is then known to about two points.
-const PLACEBO_COUNT_MAX: usize = 600;
 /// Answered placebos below which nothing is learnt from them.
 const PLACEBO_COUNT_MIN: usize = 50;
 /// How long what was learnt stands.
@@ -41,16 +40,6 @@ pub(super) fn calibration(stored: Option<&StoredCalibration>, series: &[Series],
         return Calibration::default();
     }
     Calibration::default().learnt(&placebos, questions)
-}
-
-/// Days without a release near, at most so many as are asked, spread over all series.
-fn sampled(series: &[Series], purpose: PlaceboPurpose) -> Vec<(&Series, NaiveDate)> {
-    let all: Vec<(&Series, NaiveDate)> = series
-        .iter()
-        .flat_map(|series| impact::placebo_days(&series.history, purpose).into_iter().map(move |day| (series, day)))
-        .collect();
-    let step = all.len().div_ceil(PLACEBO_COUNT_MAX).max(1);
-    all.into_iter().step_by(step).collect()
 }
 
 /// How often placebos are claimed, anew where it is old, or of another method or calibration. `None` where what is stored stands.

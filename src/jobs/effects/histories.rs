@@ -5,10 +5,11 @@
 use super::commitments::Steps;
 use super::hours::{HourlyStart, Hours};
 use super::inputs::Inputs;
-use super::siblings::{self, Monthly};
+use super::placebo_sample::sampled;
+use super::siblings::{self, Around};
 use crate::analyze::impact::{
-    self, Calibration, HISTORY_DAYS, History, Impact, KnownSize, Model, Note, NoteKind, PriceEvent, PriceEventKind,
-    ReleaseDay, SETTLED_DAYS, Siblings,
+    self, Calibration, HISTORY_DAYS, History, Impact, KnownSize, Model, Note, NoteKind, PlaceboPurpose, PriceEvent,
+    PriceEventKind, ReleaseDay, SETTLED_DAYS, SiblingSpan, Siblings,
 };
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::impact_series::{LiveRelease, MetricDay, RuleStep};
@@ -43,8 +44,9 @@ pub(in crate::jobs) struct Series {
     pub rollbacks: BTreeMap<i64, Vec<i64>>,
     /// Days on which hours of the bill say how much of the cost lay before the release.
     pub starts: BTreeMap<NaiveDate, HourlyStart>,
-    /// How the others moved around the releases of each month, and around placebos.
-    siblings: BTreeMap<BillingPeriod, Monthly>,
+    /// How the others moved around each day with a release, and around placebos that are asked; where other days are looked
+    /// at, by the first of each month. Asked about a day, the last entry up to it counts.
+    siblings: BTreeMap<NaiveDate, Around>,
 }
 
 impl Series {
@@ -69,28 +71,59 @@ impl Series {
 
 /// The history of every service and environment that has releases and cost, a currency each.
 pub(super) fn build(inputs: &Inputs) -> Vec<Series> {
-    histories(inputs, false)
+    let Some(range) = inputs.range else { return Vec::new() };
+    let (costs, traffic) = (costs(inputs, range), by_place(&inputs.traffic, range));
+    let mut series = histories(inputs, range, (&costs, &traffic), false);
+    let asked = asked(&series);
+    let told = siblings::of(&costs, &traffic, range, &asked, |day| SiblingSpan::around(day, range));
+    add(&mut series, told);
+    series
 }
 
 /// The history of every service and environment that has cost, a currency each.
 pub(in crate::jobs) fn build_all(inputs: &Inputs) -> Vec<Series> {
-    histories(inputs, true)
+    let Some(range) = inputs.range else { return Vec::new() };
+    let (costs, traffic) = (costs(inputs, range), by_place(&inputs.traffic, range));
+    let mut series = histories(inputs, range, (&costs, &traffic), true);
+    // Any of their days may be looked at, each as of itself: they are not told apart within a month.
+    let months = std::iter::successors(Some(BillingPeriod::containing(range.start())), |month| Some(month.next()));
+    let months = months.take_while(|month| month.first_day() < range.end());
+    let asked = months.map(|month| (month.first_day(), costs.keys().cloned().collect())).collect();
+    let span = |first| SiblingSpan::of_month(BillingPeriod::containing(first), range);
+    add(&mut series, siblings::of(&costs, &traffic, range, &asked, span));
+    series
 }
 
-fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
-    let Some(range) = inputs.range else { return Vec::new() };
-    let costs = costs(inputs, range);
-    let traffic = by_place(&inputs.traffic, range);
+fn add(series: &mut [Series], mut told: HashMap<Key, BTreeMap<NaiveDate, Around>>) {
+    for one in series {
+        one.siblings = told.remove(&one.key).unwrap_or_default();
+    }
+}
+
+// Whose effects, or whose placebos, are asked on which day.
+fn asked(series: &[Series]) -> BTreeMap<NaiveDate, Vec<Key>> {
+    let mut asked: BTreeMap<NaiveDate, Vec<Key>> = BTreeMap::new();
+    let released = series.iter().flat_map(|one| one.history.releases.iter().map(move |release| (one, release.day)));
+    let placebos =
+        [PlaceboPurpose::Learn, PlaceboPurpose::Tell].into_iter().flat_map(|purpose| sampled(series, purpose));
+    for (one, day) in released.chain(placebos) {
+        asked.entry(day).or_default().push(one.key.clone());
+    }
+    asked
+}
+
+fn histories(
+    inputs: &Inputs,
+    range: DateRange,
+    (costs, traffic): (&Costs, &ByPlace),
+    without_releases_too: bool,
+) -> Vec<Series> {
     let replicas = by_place(&inputs.replicas, range);
     let releases = releases(inputs, range);
-    let last = BillingPeriod::containing(range.last_day());
-    let months = std::iter::successors(Some(BillingPeriod::containing(range.start())), |month| Some(month.next()));
-    let months = months.take_while(|month| *month <= last);
-    let mut siblings = siblings::of(&costs, &traffic, range, months);
-    let steps = Steps::of(inputs, &costs, &traffic, range);
+    let steps = Steps::of(inputs, costs, traffic, range);
     let hours = Hours::of(inputs);
     let mut series = Vec::new();
-    for (key, (usage, other)) in &costs {
+    for (key, (usage, other)) in costs {
         let (mut days, rollbacks) = match releases.get(&(key.service_id, key.environment_id)) {
             Some(released) => released.clone(),
             None if without_releases_too => Released::default(),
@@ -102,8 +135,8 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
                 first_day: range.start(),
                 complete_to: inputs.complete_to_of(key.service_id),
                 cost: usage.clone(),
-                traffic: of_place(&traffic, key).cloned(),
-                // Those of a month are added where a day of it is asked about.
+                traffic: of_place(traffic, key).cloned(),
+                // Those around a day are told where it is asked about.
                 siblings: None,
                 replicas: of_place(&replicas, key).cloned(),
                 releases: days,
@@ -114,7 +147,7 @@ fn histories(inputs: &Inputs, without_releases_too: bool) -> Vec<Series> {
             volume_unit: inputs.volume_units.get(&key.service_id).cloned(),
             rollbacks,
             starts,
-            siblings: siblings.iter_mut().filter_map(|(month, all)| Some((*month, all.remove(key)?))).collect(),
+            siblings: BTreeMap::new(),
         });
     }
     series
@@ -317,10 +350,10 @@ pub(super) fn estimated(window: &History, days: &[NaiveDate], model: &Model, cal
 }
 
 fn siblings_of(series: &Series, day: NaiveDate, first: NaiveDate, length: usize) -> Option<Siblings> {
-    let monthly = series.siblings.get(&BillingPeriod::containing(day))?;
-    let start = usize::try_from((first - monthly.first_day).num_days()).ok()?;
+    let (_, around) = series.siblings.range(..=day).next_back()?;
+    let start = usize::try_from((first - around.first_day).num_days()).ok()?;
     let part = |days: &[f64]| days.get(start..start + length).map(<[f64]>::to_vec);
-    Some(Siblings { cost: part(&monthly.cost)?, traffic: part(&monthly.traffic).unwrap_or_default() })
+    Some(Siblings { cost: part(&around.cost)?, traffic: part(&around.traffic).unwrap_or_default() })
 }
 
 #[cfg(test)]

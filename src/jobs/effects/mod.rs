@@ -10,6 +10,7 @@ pub(super) mod histories;
 mod hours;
 pub(super) mod inputs;
 pub(super) mod parts;
+mod placebo_sample;
 mod rollbacks;
 mod siblings;
 pub(super) mod verdict;
@@ -28,7 +29,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-15";
+pub const METHOD: &str = "impact-16";
 
 /// Ends the fingerprint of the answer about a rollback.
 const WENT_BACK: &str = "-back";

@@ -1,16 +1,18 @@
-//! How the other services moved, by month: what [`SiblingSpan`] gives, for all of them at once. Pure.
+//! How the other services moved: what [`SiblingSpan`] gives around each day that is asked about, for all that are asked
+//! about it at once. Pure.
 
 #![expect(clippy::float_arithmetic, reason = "a median of estimates")]
 
 use super::histories::{ByPlace, Costs, Key, index, of_place};
+use super::in_parallel;
 use crate::analyze::impact::SiblingSpan;
-use crate::focus::{BillingPeriod, DateRange};
+use crate::focus::DateRange;
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, HashMap};
 
-/// How the others moved around the releases of one month.
+/// How the others moved around a day, or around those of a month.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Monthly {
+pub(super) struct Around {
     /// The day of the first entry.
     pub first_day: NaiveDate,
     /// Of cost.
@@ -19,34 +21,74 @@ pub(super) struct Monthly {
     pub traffic: Vec<f64>,
 }
 
-/// By month and key, for the months in which something was released.
+/// The services that are each other's others: of one currency.
+struct Peers<'a> {
+    places: HashMap<&'a Key, usize>,
+    cost: Vec<Option<&'a [Option<f64>]>>,
+    traffic: Vec<Option<&'a [Option<f64>]>>,
+}
+
+/// By key and day, for those that are asked about on each of these days, with the span that it has. A key has no entry of
+/// a day on which too few others are known.
 pub(super) fn of(
     costs: &Costs,
     traffic: &ByPlace,
     range: DateRange,
-    months: impl Iterator<Item = BillingPeriod>,
-) -> BTreeMap<BillingPeriod, HashMap<Key, Monthly>> {
-    months.map(|month| (month, of_month(costs, traffic, range, month))).collect()
+    asked: &BTreeMap<NaiveDate, Vec<Key>>,
+    span: impl Fn(NaiveDate) -> Option<SiblingSpan>,
+) -> HashMap<Key, BTreeMap<NaiveDate, Around>> {
+    let currencies = peers(costs, traffic);
+    let spans: Vec<(NaiveDate, SiblingSpan, &Vec<Key>)> =
+        asked.iter().filter_map(|(day, keys)| Some((*day, span(*day)?, keys))).collect();
+    let told = in_parallel(&spans, |(_, span, keys)| within(&currencies, range, span, keys));
+    let mut all: HashMap<Key, BTreeMap<NaiveDate, Around>> = HashMap::new();
+    for ((day, ..), told) in spans.iter().zip(told) {
+        for (key, around) in told {
+            all.entry(key.clone()).or_default().insert(*day, around);
+        }
+    }
+    all
 }
 
-fn of_month(costs: &Costs, traffic: &ByPlace, range: DateRange, month: BillingPeriod) -> HashMap<Key, Monthly> {
-    let Some(span) = SiblingSpan::of(month, range) else { return HashMap::new() };
+fn peers<'a>(costs: &'a Costs, traffic: &'a ByPlace) -> HashMap<&'a str, Peers<'a>> {
+    let mut currencies: HashMap<&str, Peers<'_>> = HashMap::new();
+    for (key, (usage, _)) in costs {
+        let peers = currencies.entry(&key.billing_currency).or_insert_with(|| Peers {
+            places: HashMap::new(),
+            cost: Vec::new(),
+            traffic: Vec::new(),
+        });
+        peers.places.insert(key, peers.cost.len());
+        peers.cost.push(Some(usage));
+        peers.traffic.push(of_place(traffic, key).map(Vec::as_slice));
+    }
+    currencies
+}
+
+fn within<'a>(
+    currencies: &HashMap<&str, Peers<'_>>,
+    range: DateRange,
+    span: &SiblingSpan,
+    keys: &'a [Key],
+) -> Vec<(&'a Key, Around)> {
     let from = index(range, span.days.start()).unwrap_or_default();
     let days = from..from + span.days.day_count() as usize;
-    let mut currencies: HashMap<&str, Vec<&Key>> = HashMap::new();
-    for key in costs.keys() {
-        currencies.entry(&key.billing_currency).or_default().push(key);
-    }
-    let mut all = HashMap::new();
-    for keys in currencies.values() {
-        let cost: Vec<Option<&[Option<f64>]>> = keys.iter().map(|key| costs[*key].0.get(days.clone())).collect();
-        let moved: Vec<Option<&[Option<f64>]>> =
-            keys.iter().map(|key| of_place(traffic, key)?.get(days.clone())).collect();
-        let (cost, moved) = (span.of_each(&cost), span.of_each(&moved));
-        for ((key, cost), moved) in keys.iter().zip(cost).zip(moved) {
+    let mut all = Vec::new();
+    for (currency, peers) in currencies {
+        let own = keys.iter().filter(|key| key.billing_currency == *currency);
+        let (wanted, keys): (Vec<usize>, Vec<&Key>) =
+            own.filter_map(|key| Some((peers.places.get(key).copied()?, key))).unzip();
+        if wanted.is_empty() {
+            continue;
+        }
+        let of_each = |series: &[Option<&[Option<f64>]>]| {
+            let cut: Vec<_> = series.iter().map(|whole| (*whole)?.get(days.clone())).collect();
+            span.of_each(&cut, &wanted)
+        };
+        let (cost, traffic) = (of_each(&peers.cost), of_each(&peers.traffic));
+        for ((key, cost), traffic) in keys.into_iter().zip(cost).zip(traffic) {
             if let Some(cost) = cost {
-                let traffic = moved.unwrap_or_default();
-                all.insert((*key).clone(), Monthly { first_day: span.days.start(), cost, traffic });
+                all.push((key, Around { first_day: span.days.start(), cost, traffic: traffic.unwrap_or_default() }));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod hindcasts;
 mod questions;
+mod withheld;
 
 use crate::analyze::forecast::{Adaptive, Candidate, Forecast, Question};
 use crate::focus::DateRange;
@@ -93,15 +94,14 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
     snapshot.commit().await?;
 
     let publication_id = mark.publication_id;
-    let missing = bills.missing_since();
+    let withheld = withheld::reasons(&bills);
     let work = move || {
         let mut all = Vec::new();
         for (one, known) in asked.iter().zip(&known) {
             series.know(known);
             all.extend(answers(&series, one, &levels, publication_id));
         }
-        // While a bill is missing that makes much of a service, what is known of its last days says nothing.
-        all.retain(|one| one.scope != "service" || !missing.contains_key(&one.scope_id));
+        all.iter_mut().for_each(|one| withheld::withhold(one, &withheld));
         (all, without_bill(&series, &followed))
     };
     let (all, without_bill) = tokio::task::spawn_blocking(work).await.context("the forecasts")?;
@@ -123,7 +123,9 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
 fn without_bill(series: &Series, periods: &[DateRange]) -> Vec<WithoutBill> {
     let subjects: Vec<Subject> = SCOPES.into_iter().flat_map(|scope| series.subjects(scope)).collect();
     let of_period = |period: &DateRange| {
-        let lacking = subjects.iter().filter(|subject| series.gap(subject, *period).is_some());
+        let is_lacking =
+            |subject: &&Subject| series.gap(subject, *period).is_some() || series.is_late(subject, *period);
+        let lacking = subjects.iter().filter(is_lacking);
         let told = lacking.map(|subject| WithoutBill {
             scope: subject.scope,
             scope_id: subject.scope_id,
@@ -143,12 +145,18 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
         let questions: Vec<Question> = subjects.iter().map(|subject| series.question(subject, asked)).collect();
         let level =
             levels.iter().find(|level| (level.scope.as_str(), level.horizon.as_str()) == (scope, asked.horizon.key()));
-        let adaptive = level.and_then(|level| serde_json::from_value(level.level.clone()).ok()).unwrap_or_default();
+        let adaptive: Adaptive =
+            level.and_then(|level| serde_json::from_value(level.level.clone()).ok()).unwrap_or_default();
+        let adaptive = adaptive.widened(series.widening(scope, asked));
         let answers = crate::analyze::forecast::forecast(&questions, &adaptive);
         for (subject, answer) in subjects.iter().zip(answers) {
             // What ended before the period is no question any more.
             let known = series.known(subject);
             if known == BigDecimal::default() && series.is_over(subject, asked) {
+                continue;
+            }
+            // What is not allocated is told to hold all cost against its parts now, and is nothing that anybody runs.
+            if asked.is_hindcast && scope != "total" && subject.scope_id == 0 {
                 continue;
             }
             let days = asked.known_days();
@@ -200,6 +208,7 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
         is_hindcast: false,
         rests_on: String::new(),
         known,
+        late: zero(),
         incomplete: zero(),
         rest: zero(),
         fees: zero(),
@@ -209,6 +218,7 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
         no_forecast: String::new(),
         candidate: "",
         past_error: None,
+        widening: 1.0,
         origin_count: 0,
         restart_count: 0,
         provisional_count: 0,
@@ -217,7 +227,8 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
     };
     match answer {
         Ok(forecast) => {
-            row.incomplete = estimate(forecast.incomplete);
+            row.late = estimate(forecast.late);
+            row.incomplete = estimate(forecast.incomplete) + &row.late;
             row.rest = estimate(forecast.rest);
             row.fees = estimate(forecast.fees);
             let point = &row.known + &row.incomplete + &row.rest + &row.fees;
@@ -230,6 +241,7 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
                 Candidate::ProfileWithTrend => "weekday-profile-with-trend",
             };
             row.past_error = forecast.past_error;
+            row.widening = forecast.widening;
             row.origin_count = i32::try_from(forecast.origins).unwrap_or(i32::MAX);
         }
         Err(none) => row.no_forecast = none,

@@ -3,12 +3,14 @@
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
 mod bills;
+mod late;
 mod releases;
 
 use crate::analyze::forecast::{Part, Question};
 use crate::focus::DateRange;
 use crate::jobs::effects::histories::{filled, index};
 use crate::store::anomaly_watch;
+use crate::store::forecast_record::{self, Score};
 use crate::store::forecast_series::{self, ClaimedChange, KnownCost, ServiceDayFigure, VisibleShare};
 use crate::store::known_days::KnownDays;
 use bigdecimal::BigDecimal;
@@ -104,8 +106,11 @@ pub(super) struct Series {
     other: HashMap<Key, Vec<OtherDay>>,
     known: HashMap<Key, BigDecimal>,
     known_days: Arc<KnownDays>,
+    /// Usage as bills show it, of services of which a late one makes a part.
+    shown: HashMap<Key, Vec<Option<f64>>>,
     teams: HashMap<i64, i64>,
     changes: Vec<ClaimedChange>,
+    record: Vec<Score>,
     shares: Vec<VisibleShare>,
     newest_bill: Option<NaiveDate>,
 }
@@ -126,8 +131,10 @@ impl Series {
             other: HashMap::new(),
             known: HashMap::new(),
             known_days,
+            shown: HashMap::new(),
             teams: anomaly_watch::teams(&mut *conn).await?,
             changes: forecast_series::claimed_changes(&mut *conn, start).await?,
+            record: forecast_record::scores(&mut *conn).await?,
             shares: Vec::new(),
             newest_bill: None,
         };
@@ -144,8 +151,12 @@ impl Series {
                 series.other.entry(key).or_default().push(OtherDay { charge_date, charge_category, cost });
             }
         }
-        for ((service_id, _), days) in &mut series.usage {
+        for (key, days) in &mut series.usage {
+            let service_id = &key.0;
             *days = filled(std::mem::take(days));
+            if series.known_days.missing_since(*service_id).is_some() {
+                series.shown.insert(key.clone(), days.clone());
+            }
             series.known_days.blank(*service_id, range.start(), days);
         }
         Ok(series)
@@ -168,8 +179,10 @@ impl Series {
         for (service_id, currency) in self.usage.keys() {
             let scope_id = match scope {
                 "total" => Some(0),
-                "team" => self.teams.get(service_id).copied(),
-                _ => Some(*service_id).filter(|id| *id != 0),
+                // What no team or service has is not allocated: it has a forecast of its own, to be held against all cost.
+                "team" if self.teams.is_empty() => None,
+                "team" => Some(self.teams.get(service_id).copied().unwrap_or_default()),
+                _ => Some(*service_id),
             };
             if let Some(scope_id) = scope_id {
                 subjects.entry((scope_id, currency.clone())).or_default().push(*service_id);
@@ -190,7 +203,9 @@ impl Series {
         let end = self.place(asked.complete_to) + 1;
         self.keys(subject).all(|key| {
             let days = &self.usage[&key];
-            days[end.saturating_sub(28).min(days.len())..end.min(days.len())].iter().flatten().all(|cost| *cost == 0.0)
+            let last = &days[end.saturating_sub(28).min(days.len())..end.min(days.len())];
+            // What is late is not over.
+            self.late_from(&key, asked).is_none() && last.iter().flatten().all(|cost| *cost == 0.0)
         })
     }
 
@@ -204,7 +219,12 @@ impl Series {
         let until = self.place(asked.complete_to) + 1 + visible_shares.len();
         let part = |key: Key| {
             let days = &self.usage[&key];
-            Part { cost: days[..until.min(days.len())].to_vec(), restarts: self.restarts(&key, asked) }
+            Part {
+                cost: days[..until.min(days.len())].to_vec(),
+                restarts: self.restarts(&key, asked),
+                late_from: self.late_from(&key, asked),
+                shown: self.shown(&key, asked),
+            }
         };
         Question {
             first_day: self.range.start(),
@@ -215,17 +235,6 @@ impl Series {
             to: asked.last_day,
             fees: self.fees(subject, asked),
         }
-    }
-
-    // Days after the last complete one that bills show in part; nothing where a source does not know how it arrives.
-    fn visible_shares(&self, complete_to: NaiveDate) -> Vec<f64> {
-        let Some(newest) = self.newest_bill else { return Vec::new() };
-        let days = (complete_to + Days::new(1)).iter_days().take_while(|day| *day < self.range.end());
-        let share = |day: NaiveDate| {
-            let age = (newest - day).num_days();
-            self.shares.iter().find(|one| i64::from(one.age_days) == age).map(|one| one.share)
-        };
-        days.map_while(share).map(|share| share.clamp(0.0, 1.0)).collect()
     }
 
     /// Taxes, credits and other fees that the days after the last complete one bring, as they came in the last months: those
@@ -335,8 +344,10 @@ mod tests {
             other: [(key, other)].into(),
             known: HashMap::new(),
             known_days: Arc::default(),
+            shown: HashMap::new(),
             teams: HashMap::new(),
             changes: Vec::new(),
+            record: Vec::new(),
             shares: Vec::new(),
             newest_bill: None,
         }

@@ -272,7 +272,12 @@ fn figures(answer: &Answer, main: &EffectRow) -> Figures {
     all.push(Figure::plain(
         "Smallest change to be seen",
         answer.smallest().unwrap_or_else(not_known),
-        "a day, in this service and these days",
+        match answer.smallest_claimed() {
+            Some(claimed) => {
+                format!("a day, in the noise of these days; none below {claimed} (5% of cost) is ever claimed")
+            }
+            None => "a day, in the noise of these days".into(),
+        },
     ));
     Figures(all)
 }

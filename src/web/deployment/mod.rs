@@ -8,19 +8,21 @@ mod effect;
 mod export;
 mod failure;
 mod figure_changes;
+mod figures;
 pub(crate) mod matching;
 mod others;
 mod resources;
+mod state;
 mod units;
 
 use super::charts::Buckets;
-use super::comparison::{Around, Averages, FOUR_WEEKS, WEEK, days_needed, earlier_start, rollout_from};
+use super::comparison::{Around, FOUR_WEEKS, WEEK, earlier_start, rollout_from};
 use super::context_events::{ContextEvents, ContextRow, Whose};
 use super::csv;
-use super::display::{Delta, Direction, Line, change_shown, decimals, money};
+use super::display::Line;
 use super::drill;
 use super::matched::MatchSection;
-use super::parts::{Figure, Figures};
+use super::parts::Figures;
 use super::query::{Accepts, View, range_label};
 use super::unit_costs::UnitSection;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
@@ -28,7 +30,7 @@ use crate::events;
 use crate::focus::CostBasis;
 use crate::store::change_failures;
 use crate::store::changes::{self, ChangeList, DeployedCommit};
-use crate::store::deployment_costs::{self, ServedService, ServiceDayCost, Sides};
+use crate::store::deployment_costs::{self, ServedService, Sides};
 use crate::store::deployment_list::label_of;
 use crate::store::deployment_lists::{self, Row};
 use crate::store::deployment_notes::{self, DeploymentNote};
@@ -41,7 +43,6 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use bigdecimal::BigDecimal;
 use causes::Causes;
 use change_set::ChangeSet;
 use chart::BeforeAfter;
@@ -51,8 +52,10 @@ use export::export;
 use failure::FailureSection;
 pub use failure::sentence as failure_sentence;
 use figure_changes::FigureChangeRow;
+use figures::figures;
 use others::Others;
 use resources::ResourceTable;
+use state::{answer, no_effect, state};
 pub use units::unit_costs;
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
@@ -220,9 +223,9 @@ async fn show(
             lines: if view.basis == CostBasis::Amortized { &lines } else { &[] },
         };
         // As the figures above: days that are not there yet are no days without cost.
-        let has_after = around.after.is_some() && (state.is_none() || around.before.is_none());
+        let has_after = went_live(&row) && around.after.is_some() && (state.is_none() || around.before.is_none());
         cost = Some(CostView {
-            figures: figures(&days, &around, state.is_none()),
+            figures: figures(&row, &days, &around, state.is_none()),
             charts: chart::charts(&days, &chart),
             by_service: if has_after { resources::by_service(&days, &open, &around) } else { Vec::new() },
             resources: resources::tables(&resources, &days, &around, &lines_href),
@@ -314,187 +317,4 @@ pub fn went_live(row: &Row) -> bool {
 /// An address that a browser may be sent to; senders can write anything.
 pub fn safe_url(url: Option<&str>) -> Option<&str> {
     url.filter(|url| url.starts_with("https://") || url.starts_with("http://"))
-}
-
-fn state(
-    row: &Row,
-    (services, is_pinned): (&[ServedService], bool),
-    open: &[ServedService],
-    around: &Around,
-    has_bills: bool,
-    days: &[ServiceDayCost],
-) -> Option<(&'static str, String)> {
-    if services.is_empty() && is_pinned {
-        return Some((
-            "No service",
-            "It is pinned to no service, so there is no cost to compare, and rules do not move it.".into(),
-        ));
-    }
-    if services.is_empty() {
-        return Some((
-            "No service",
-            "No rule maps this deployment to a service, so there is no cost to compare.".into(),
-        ));
-    }
-    if open.is_empty() {
-        return Some((
-            "Cost is open to the owners",
-            "You can see this deployment, not the cost of its services: that is open to their team and to finance."
-                .into(),
-        ));
-    }
-    if matches!(row.status.as_str(), "pending" | "in_progress") {
-        return Some((
-            "It is not live yet",
-            format!("Its state is {}. Cost is compared once it is live.", row.status.replace('_', " ")),
-        ));
-    }
-    if !went_live(row) {
-        return Some((
-            "It did not go live",
-            format!("Its state is {}. What did not go live has nothing to compare.", row.status.replace('_', " ")),
-        ));
-    }
-    if !has_bills {
-        return Some(("No billing data yet", "Import a FOCUS file to see cost around this deployment.".into()));
-    }
-    if days.is_empty() {
-        return Some((
-            "No cost in these days",
-            format!("The bills hold no cost of its services in this environment from {}.", range_label(around.whole())),
-        ));
-    }
-    if around.before.is_none() {
-        return Some((
-            "Nothing to compare with",
-            format!("No bill tells of the days before {}.", around.began.format("%-d %B %Y")),
-        ));
-    }
-    let after = around.days_after();
-    let needed = needed(row, around);
-    let then = match needed < WEEK {
-        true => format!(
-            "The estimate follows then. Before and after are compared once {WEEK} are complete: they have the same weekdays."
-        ),
-        false => format!(
-            "Once {} more are complete, before and after have the same weekdays and can be compared.",
-            needed.saturating_sub(after)
-        ),
-    };
-    (after < WEEK).then(|| ("Still measuring", format!("{after} of {needed} complete days so far. {then}")))
-}
-
-fn needed(row: &Row, around: &Around) -> u32 {
-    days_needed(row.environment_kind.as_deref(), change_set::is_noop(row), around.days_after())
-}
-
-// What is not estimated says why: nothing is left to be guessed.
-fn no_effect(row: &Row, is_there: bool) -> String {
-    match row.environment_kind.as_deref() {
-        _ if is_there || !went_live(row) => String::new(),
-        None => "Effects are estimated where the environment is known.".into(),
-        Some("preview") => "Effects are not estimated for previews: they end before there is enough to compare.".into(),
-        Some(_) => "The estimate follows once bills and this deployment are worked in; a deployment of the version that was live before has none.".into(),
-    }
-}
-
-fn averages(days: &[ServiceDayCost], around: &Around) -> Averages {
-    Averages::over(around, days.iter().map(|day| (day.charge_date, day.currency.as_str(), &day.cost)))
-}
-
-fn answer(
-    row: &Row,
-    open: &[ServedService],
-    days: &[ServiceDayCost],
-    around: &Around,
-    state: Option<&(&'static str, String)>,
-) -> String {
-    if let Some((title, _)) = state {
-        let environment =
-            row.environment_name.as_deref().or(row.environment_raw.as_deref()).unwrap_or("an environment not known");
-        return match *title {
-            "Still measuring" => format!(
-                "Not yet known: {} of {} complete days since this deployment to {environment}.",
-                around.days_after(),
-                needed(row, around)
-            ),
-            _ => format!("{title}: this deployment to {environment} has no cost comparison."),
-        };
-    }
-    let names: Vec<&str> = open.iter().map(|service| service.name.as_str()).collect();
-    let who = if names.len() > 3 { format!("{} services", names.len()) } else { names.join(" and ") };
-    let parts: Vec<String> = averages(days, around)
-        .rows()
-        .iter()
-        .map(|average| {
-            let digits = decimals(&average.currency, &average.before.abs().max(average.after.abs()));
-            let delta = Delta::between(&average.after, &average.before, &average.currency, digits);
-            let now = money(&average.after, &average.currency, digits);
-            if delta.direction == Direction::Flat {
-                return format!("{now} a day, the same");
-            }
-            let change = money(&change_shown(&average.after, &average.before, digits).abs(), &average.currency, digits);
-            format!("{now} a day, {change} {} {}", delta.relative, delta.word()).replace("  ", " ")
-        })
-        .collect();
-    format!(
-        "In the {} complete days after, {who} cost {}, compared with the {} days before.",
-        around.days_after(),
-        parts.join(", and "),
-        around.days_before()
-    )
-}
-
-fn figures(days: &[ServiceDayCost], around: &Around, is_comparable: bool) -> Figures {
-    let rows = averages(days, around).rows();
-    let digits = |average: &super::comparison::Average| {
-        decimals(&average.currency, &average.before.abs().max(average.after.abs()))
-    };
-    let side = |pick: fn(&super::comparison::Average) -> &BigDecimal| -> Vec<String> {
-        rows.iter().map(|row| money(pick(row), &row.currency, digits(row))).collect()
-    };
-    let figure = |label: &str, values: Vec<String>, note: String| Figure {
-        label: label.into(),
-        values,
-        deltas: Vec::new(),
-        note,
-        href: String::new(),
-    };
-    let mut all = vec![match around.before {
-        Some(before) => figure("Before, a day", side(|row| &row.before), range_label(before)),
-        None => Figure::plain("Before, a day", "not known", "no bill tells of days before"),
-    }];
-    match around.after {
-        Some(after) if is_comparable => {
-            all.push(figure("After, a day", side(|row| &row.after), range_label(after)));
-            let deltas: Vec<Delta> =
-                rows.iter().map(|row| Delta::between(&row.after, &row.before, &row.currency, digits(row))).collect();
-            let values = deltas.iter().map(|delta| delta.amount.clone()).collect();
-            let notes: Vec<String> =
-                deltas.iter().map(|delta| format!("{} {}", delta.relative, delta.word()).trim().to_owned()).collect();
-            all.push(figure("Difference, a day", values, notes.join(", ")));
-        }
-        Some(after) if around.before.is_none() => {
-            all.push(figure("After, a day", side(|row| &row.after), range_label(after)));
-        }
-        _ => all.push(Figure::plain(
-            "After, a day",
-            "not yet",
-            format!("{} of the {WEEK} complete days that a comparison needs", around.days_after()),
-        )),
-    }
-    let left_out = match around.has_rollout() {
-        true => "the days from its start to its finish are on neither side",
-        false => "the day itself is on neither side",
-    };
-    all.push(Figure::plain(
-        "Days compared",
-        format!("{} and {}", around.days_before(), around.days_after()),
-        if around.days_before() < around.wanted {
-            format!("{}: bills tell of no more; {left_out}", around.days_label())
-        } else {
-            left_out.to_owned()
-        },
-    ));
-    Figures(all)
 }

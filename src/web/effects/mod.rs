@@ -10,6 +10,7 @@ pub use whisker::{Estimate, Whisker};
 
 use super::charts::{Shape, position};
 use super::display::{decimals, money, percent_change, signed};
+use crate::analyze::impact::smallest_claimed;
 use crate::store::effects::{self, EffectBrief, EffectRow};
 use askama::Template;
 use bigdecimal::{BigDecimal, Zero};
@@ -188,10 +189,16 @@ impl Answer {
         Some(money(before, &self.currency, decimals(&self.currency, &before.abs())))
     }
 
-    /// `$27` a day: the smallest change that would have been claimed.
+    /// `$27` a day: the smallest change that could have been seen in the noise of these days.
     pub fn smallest(&self) -> Option<String> {
         let smallest = self.smallest.as_ref()?;
         Some(money(smallest, &self.currency, decimals(&self.currency, &smallest.abs())))
+    }
+
+    /// `$50` a day: below this no change is ever claimed, however well it could have been seen.
+    pub fn smallest_claimed(&self) -> Option<String> {
+        let smallest = smallest_claimed(self.before.as_ref()?);
+        Some(money(&smallest, &self.currency, decimals(&self.currency, &smallest.abs())))
     }
 
     /// "shared with 2 other deployments", or nothing.
@@ -262,10 +269,10 @@ impl Answer {
     }
 
     fn visible(&self) -> String {
-        match self.smallest() {
-            Some(smallest) => format!(" The smallest change that could have been seen is {smallest} a day."),
-            None => String::new(),
-        }
+        let Some(smallest) = self.smallest() else { return String::new() };
+        let claimed = self.smallest_claimed();
+        let claimed = claimed.map(|claimed| format!("; none below {claimed} (5% of cost) is ever claimed"));
+        format!(" The smallest change that could have been seen is {smallest} a day{}.", claimed.unwrap_or_default())
     }
 
     /// Why the finding is what it is.
@@ -279,8 +286,13 @@ impl Answer {
             "too-uncertain" => {
                 "It is likelier that there is no effect, and the interval is too wide to say that nothing material changed."
             }
-            "likely-not-certain" => "An effect is likely, and no more than that.",
-            "too-small-to-claim" => "An effect is likely, and smaller than what is ever claimed (5% of cost).",
+            "likely-not-certain" if self.phase == "provisional" => {
+                "An effect is likelier than none, but not above the 90% that a claim needs before 14 days are complete."
+            }
+            "likely-not-certain" => "An effect is likelier than none, but not above the 85% that a claim needs.",
+            "too-small-to-claim" => {
+                "An effect is likely, but the estimate of it is no more than 5% of cost, and no smaller one is ever claimed, however far the interval reaches."
+            }
             "neighbour-too-near" => {
                 "Another release within a day, or one that was on its way then, may have moved the cost."
             }
@@ -339,6 +351,7 @@ fn flag_words(kind: &str) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analyze::impact::{Phase, claim_probability};
 
     #[test]
     fn a_sentence_about_an_uncertain_answer_holds_whether_or_not_its_interval_holds_zero() {
@@ -380,7 +393,7 @@ mod tests {
             smallest: Some(amount("12.5")),
             shared_with: Vec::new(),
         };
-        let seen = " The smallest change that could have been seen is $12.50 a day.";
+        let seen = " The smallest change that could have been seen is $12.50 a day; none below $10.00 (5% of cost) is ever claimed.";
         for (finding, reason) in [("no-material-change", "within-a-tenth"), ("cannot-tell", "too-uncertain")] {
             let sentence = answer(finding, reason).sentence("checkout");
             assert!(sentence.ends_with(seen), "{finding}: {sentence}");
@@ -388,5 +401,33 @@ mod tests {
         assert!(!answer("increase", "clear-effect").sentence("checkout").contains("smallest change"));
         let early = Answer { phase: "measuring".into(), ..answer("no-material-change", "too-few-days-after") };
         assert!(!early.sentence("checkout").contains("smallest change"));
+    }
+
+    /// What keeps an answer from a claim is the probability that a claim of its phase needs, or the size of its estimate.
+    #[test]
+    fn a_likely_effect_says_what_a_claim_lacks() {
+        let answer = |phase: &str, reason: &str| Answer {
+            currency: "USD".into(),
+            phase: phase.into(),
+            finding: "cannot-tell".into(),
+            reason: reason.into(),
+            days_after: 14,
+            per_day: None,
+            interval: None,
+            over_30_days: None,
+            before: None,
+            smallest: None,
+            shared_with: Vec::new(),
+        };
+        for (phase, needed) in [("settled", "85%"), ("revised", "85%"), ("provisional", "90%")] {
+            let said = answer(phase, "likely-not-certain").sentence("checkout");
+            assert!(said.contains(&format!("not above the {needed} that a claim needs")), "{phase}: {said}");
+        }
+        assert_eq!(
+            [Phase::Settled, Phase::Provisional].map(|phase| claim_probability(phase).to_string()),
+            ["0.85", "0.9"]
+        );
+        let said = answer("settled", "too-small-to-claim").sentence("checkout");
+        assert!(said.contains("the estimate of it is no more than 5% of cost"), "{said}");
     }
 }

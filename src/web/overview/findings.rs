@@ -1,7 +1,7 @@
-//! What releases did to cost, in short: the newest answers, how many there are of each, and the one behind a mover.
+//! What releases did to cost, in short: the newest answers, how many there are of each, and what is said behind a mover.
 
+use crate::store::anomaly_between::AnomalyBetween;
 use crate::store::effect_digest::{AnsweredRelease, FindingCounts};
-use crate::store::effects::ClaimedRelease;
 use crate::store::service_costs::ServiceCost;
 use crate::web::display::{decimals, signed};
 use crate::web::effects::{Answer, Mark};
@@ -58,31 +58,30 @@ pub fn figure(counts: &FindingCounts, days: String) -> Figure {
     Figure::plain(format!("Releases measured, {days}"), value, said.join(", "))
 }
 
-/// The release behind a service's change.
+/// What is behind a service's change.
 pub struct Cause {
     pub text: String,
     pub href: String,
 }
 
-/// The largest claimed release of a service that moved its cost the way it went. Releases of the days before belong to
-/// `claimed` as well, since what they did lasts on more of the days shown.
-pub fn cause(service: &ServiceCost, claimed: &[ClaimedRelease]) -> Option<Cause> {
+/// The largest open anomaly of a service in these days that moved its cost the way it went: where no release explains it.
+pub fn unusual(service: &ServiceCost, open: &[AnomalyBetween]) -> Option<Cause> {
     let change = &service.cost - &service.cost_before;
-    let release = claimed
+    let one = open
         .iter()
         .filter(|one| one.service_id == service.service_id && one.billing_currency == service.currency)
-        .filter(|one| one.per_day.sign() == change.sign())
-        .max_by(|left, right| left.per_day.abs().cmp(&right.per_day.abs()))?;
-    let amount = signed(&release.per_day, &service.currency, decimals(&service.currency, &release.per_day.abs()));
+        .filter(|one| one.excess.sign() == change.sign())
+        .max_by(|left, right| left.excess.abs().cmp(&right.excess.abs()))?;
+    let amount = signed(&one.excess, &service.currency, decimals(&service.currency, &one.excess.abs()));
     Some(Cause {
-        text: format!("Release {}, {amount} a day", release.name()),
-        href: format!("/deployments/{}", release.deployment_id),
+        text: format!("Anomaly A-{}, {amount} against what was expected", one.anomaly_id),
+        href: format!("/anomalies/{}", one.anomaly_id),
     })
 }
 
-/// Where no release is claimed: what else there is to say.
+/// Where no cause is known: what else there is to say.
 pub fn other_cause(service: &ServiceCost, view: &View) -> Cause {
-    let text = if service.cost_before.is_zero() { "New in these days" } else { "No single release; see why" };
+    let text = if service.cost_before.is_zero() { "New in these days" } else { "See why" };
     Cause { text: text.into(), href: view.link("/why", &[("service", &service.slug)]) }
 }
 

@@ -4,6 +4,7 @@ mod begins;
 mod completeness;
 mod few;
 mod findings;
+mod main_cause;
 mod movers;
 
 use super::anomalies;
@@ -17,12 +18,12 @@ use super::service::change_sentences;
 use super::services::currencies;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, drill};
 use crate::focus::{BillingPeriod, CostBasis, DateRange};
+use crate::store::anomaly_between;
 use crate::store::anomaly_lists::{self, OpenSum};
 use crate::store::costs::Dimension;
 use crate::store::deployment_list::{self, DeploymentFilter, ListedDeployment};
 use crate::store::deployment_marks::{self, Whose};
 use crate::store::effect_digest::{self, FindingCounts};
-use crate::store::effects::{self, ClaimedFilter};
 use crate::store::environment_costs::{self, OpenItems};
 use crate::store::freshness::SourceState;
 use crate::store::history::RestatedOf;
@@ -37,6 +38,8 @@ use chrono::{DateTime, Utc};
 use completeness::Completeness;
 use few::Few;
 use findings::Finding;
+pub use main_cause::MainCause;
+use main_cause::MainCauses;
 use movers::{Mover, Setting};
 
 const ACCEPTS: Accepts = Accepts { texts: &[], by: &[], sort: &[] };
@@ -126,14 +129,20 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
             );
             let by_source =
                 environment_costs::by_source(&mut snapshot, &scope, shown_month.unwrap_or(month), view.basis).await?;
-            let first = span.before.start().min(span.days.start());
-            let claimed =
-                effects::claimed(&mut snapshot, &scope, ClaimedFilter::default(), first, span.days.end()).await?;
+            let open_anomalies =
+                anomaly_between::list(&mut snapshot, &scope, anomaly_between::Whose::default(), span.days).await?;
             begins = Begins::read(&mut snapshot, &page.bills, span, &ids).await?;
+            let explained: Vec<&ServiceCost> =
+                moved.iter().filter(|service| !begins.has(service.service_id)).copied().collect();
+            let causes =
+                MainCauses::read(&app, &page.bills, &mut snapshot, &scope, (&filter, span), &explained).await?;
             let cause = |service: &ServiceCost| {
                 let begin = begins.of(service.service_id, &view, &service.slug);
-                let release = || findings::cause(service, &claimed);
-                begin.or_else(release).unwrap_or_else(|| findings::other_cause(service, &view))
+                let release = || causes.release_of(service, &view);
+                let unusual = || findings::unusual(service, &open_anomalies);
+                let main = || causes.of(service, &view);
+                let other = || findings::other_cause(service, &view);
+                begin.or_else(release).or_else(unusual).or_else(main).unwrap_or_else(other)
             };
             let setting = Setting { currencies: &names, is_compared: span.is_compared(), view: &view, nobody: &nobody };
             let (movers, movers_total) = movers::table(&costs, &moved, &weekly, setting, cause);

@@ -10,6 +10,7 @@ use crate::store::moved_by_rules::MovedByRule;
 use crate::store::savings::PlaceCostRow;
 use crate::store::service_costs::{Bought, ServiceDay};
 use crate::store::variance_costs::{Sums, VarianceLine};
+use crate::web::overview::MainCause;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +20,8 @@ const ENTRY_COUNT_MAX: usize = 64;
 const READING_COUNT_MAX: usize = 32;
 /// Counts of what is unmapped that are kept at once: one for each last day and kind of reader.
 const UNMAPPED_COUNT_MAX: usize = 8;
+/// Main causes of what moved that are kept at once: of seven services for each period, basis and kind of reader.
+const MAIN_CAUSE_COUNT_MAX: usize = 256;
 /// Longer ones are read anew: with this, all that is kept stays below 64 MiB.
 const ROW_COUNT_MAX: usize = 3_000;
 
@@ -46,6 +49,8 @@ pub struct KeptCosts {
     /// All that a service's page is read from, by what a view of the database saw
     /// ([`crate::store::freshness::Freshness::seen`]).
     pub readings: Kept<String, Readings, READING_COUNT_MAX>,
+    /// What the change of a service is mostly made of, by what a view of the database saw.
+    pub main_causes: Kept<String, MainCause, MAIN_CAUSE_COUNT_MAX>,
 }
 
 /// Rows of one kind, by the last publication.

@@ -86,9 +86,8 @@ fn note(answer: &Answer) -> String {
 }
 
 fn compare(deployment: &ListedDeployment, span: &Span, days: &Loaded) -> (Vec<Delta>, String) {
-    if !deployment.went_live() {
-        let is_open = matches!(deployment.status.as_str(), "pending" | "in_progress");
-        return (Vec::new(), if is_open { "not live yet" } else { "did not go live" }.into());
+    if let Some(words) = deployment.not_live() {
+        return (Vec::new(), words.into());
     }
     let day = deployment.at.date_naive();
     let (bills_from, bills_to) = span.billed_around(day);

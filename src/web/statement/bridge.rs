@@ -33,6 +33,8 @@ pub struct Step {
     pub to: String,
     /// The lines of the bills behind it; may be empty.
     pub lines: Vec<LinesLink>,
+    /// Unusual cost in it; may be empty.
+    pub unusual: Vec<UnusualLink>,
 }
 
 /// A way down to lines of the bills.
@@ -44,6 +46,26 @@ pub struct LinesLink {
     pub text: String,
     /// What tells it apart for those who hear it: "Credits of October 2026".
     pub name: String,
+}
+
+/// Unusual cost that lies in a step: "of which", the link, and what is said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusualLink {
+    /// How it lies in the step.
+    pub before: String,
+    /// Its page.
+    pub href: String,
+    /// "A-117".
+    pub text: String,
+    /// Whose it is, and its amount.
+    pub after: String,
+}
+
+impl UnusualLink {
+    /// As text, for files.
+    pub fn sentence(&self) -> String {
+        format!("{} {} {}", self.before, self.text, self.after)
+    }
 }
 
 /// A bar of a whole month: first and last row.
@@ -101,6 +123,8 @@ pub struct Move {
     pub detail: String,
     /// The lines of the bills behind it; may be empty.
     pub lines: Vec<LinesLink>,
+    /// Unusual cost in it; may be empty.
+    pub unusual: Vec<UnusualLink>,
 }
 
 /// A bridge in the order of its moves, which must add up to the difference of both ends.
@@ -108,7 +132,7 @@ pub fn walk(start: &BigDecimal, now: &BigDecimal, moves: Vec<Move>, currency: &s
     let axis = Axis::new(start, moves.iter().map(|one| &one.change));
     let mut running = start.clone();
     let mut steps = Vec::new();
-    for Move { change, name, href, detail, lines } in moves {
+    for Move { change, name, href, detail, lines, unusual } in moves {
         let next = &running + &change;
         let (left, right) = (axis.at(running.clone().min(next.clone())), axis.at(running.clone().max(next.clone())));
         let delta = Delta::amount(&change, currency, decimals);
@@ -124,6 +148,7 @@ pub fn walk(start: &BigDecimal, now: &BigDecimal, moves: Vec<Move>, currency: &s
             from: percent(axis.at(running.clone())),
             to: percent(axis.at(next.clone())),
             lines,
+            unusual,
         });
         running = next;
     }
@@ -158,7 +183,8 @@ fn moves(table: &Breakdown) -> Vec<Move> {
         // What rounding leaves is nobody's: it goes with them and is not counted.
         let count = others.iter().filter(|row| !row.is_rounding).count();
         let name = display::others(count);
-        out.push(Move { change, name, href: None, detail: String::new(), lines: Vec::new() });
+        let (lines, unusual) = (Vec::new(), Vec::new());
+        out.push(Move { change, name, href: None, detail: String::new(), lines, unusual });
     }
     out
 }
@@ -170,6 +196,7 @@ fn step(row: &Row) -> Move {
         href: row.node.href.clone(),
         detail: format!("from {} to {}", row.before_text, row.now_text),
         lines: Vec::new(),
+        unusual: Vec::new(),
     }
 }
 

@@ -16,7 +16,7 @@ mod why;
 mod year;
 
 pub use breakdown::{Breakdown, By, Node, breakdown, nodes};
-pub use bridge::{Bridge, LinesLink, Move, walk};
+pub use bridge::{Bridge, LinesLink, Move, UnusualLink, walk};
 pub use state::MonthState;
 pub use why::{MonthWhy, month_why};
 pub use year::{Span, Year, year};

@@ -27,7 +27,8 @@ fn add(table: &mut Table, one: &Explained, is_reported: bool, has_reporting: boo
         if has_reporting {
             cells.push(if is_reported { currency() } else { Cell::Empty });
         }
-        cells.extend([row.cause.key().into(), (&row.label).into(), (&row.amount).into(), (&row.detail).into()]);
+        cells.extend([row.cause.key().into(), (&row.label).into(), (&row.amount).into()]);
+        cells.push(row.detail_with_anomalies().into());
         table.row(&cells);
     }
 }

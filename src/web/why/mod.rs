@@ -5,6 +5,8 @@ mod converted;
 mod csv;
 mod lines;
 mod page;
+mod traffic;
+mod unusual;
 mod volume;
 mod words;
 
@@ -15,23 +17,24 @@ pub use page::{ACCEPTS, routes, span};
 
 use super::AppState;
 use super::display;
-use super::statement::{Bridge, Move, walk};
+use super::statement::{Bridge, Move, UnusualLink, walk};
 use crate::analyze::impact::SETTLED_DAYS;
-use crate::analyze::variance::{self, Cause, Input, Line, ReleaseCourse, ServiceFacts, Side};
+use crate::analyze::variance::{self, Cause, Input, Line, Place, ReleaseCourse, ServiceFacts, Side};
 use crate::focus::{CostBasis, DateRange};
 use crate::store::effects::{self, ClaimedFilter, ClaimedRelease};
 use crate::store::freshness::Freshness;
 use crate::store::statements::MonthView;
-use crate::store::variance_costs::{self, Question, Sums, Traffic, VarianceLine};
+use crate::store::variance_costs::{self, PlaceLists, Question, Sums, Traffic, VarianceLine};
 use crate::store::variance_dimension;
 use crate::store::variance_known::Known;
 use crate::store::{Scope, Snapshot};
 use askama::Template;
+use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, Zero};
 use chrono::Days;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use volume::VariableShares;
+use volume::{VariableShares, place_of};
 
 /// The change of one currency with its causes.
 #[derive(Debug, Clone)]
@@ -55,10 +58,12 @@ impl Explained {
         display::shown(&amounts, &change, decimals)
     }
 
-    /// The largest cause, with the amount that its row shows.
-    fn largest(&self, decimals: i64) -> Option<(&ExplainedRow, BigDecimal)> {
+    /// The largest cause of those that moved the cost the way it went, with the amount that its row shows. What moved it the
+    /// other way is no cause of the change, however large it is.
+    pub fn largest(&self, decimals: i64) -> Option<(&ExplainedRow, BigDecimal)> {
+        let way = (&self.now - &self.before).sign();
         let rows = self.rows.iter().zip(self.shown(decimals));
-        rows.max_by(|left, right| left.0.amount.abs().cmp(&right.0.amount.abs()))
+        rows.max_by_key(|(row, _)| (way == Sign::NoSign || row.amount.sign() == way, row.amount.abs()))
     }
 }
 
@@ -75,6 +80,37 @@ pub struct ExplainedRow {
     pub detail: String,
     /// Where to look further.
     pub href: Option<String>,
+    /// Of releases: the one that did most of it.
+    pub leading: Option<LeadingRelease>,
+    /// Open anomalies in it.
+    pub unusual: Vec<UnusualLink>,
+}
+
+impl ExplainedRow {
+    /// What it rests on, with the anomalies in it: for files.
+    pub fn detail_with_anomalies(&self) -> String {
+        let unusual = self.unusual.iter().map(UnusualLink::sentence);
+        std::iter::once(self.detail.clone())
+            .filter(|text| !text.is_empty())
+            .chain(unusual)
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+}
+
+/// The release that did most of what a cause is, or several that share an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeadingRelease {
+    /// One of its deployments, of the last day.
+    pub deployment_id: i64,
+    /// Of which service.
+    pub service_id: i64,
+    /// Where, unless it was production.
+    pub elsewhere: Option<String>,
+    /// Releases with answers of their own that did less of it.
+    pub other_count: usize,
+    /// Whether there is only less of what it did than before: no release of that sign made the change.
+    pub is_less_of_it: bool,
 }
 
 /// The change of every currency, and of all of them in the reporting currency.
@@ -120,15 +156,13 @@ pub async fn read(
     let reading = variance_costs::sums(conn, scope, question, &known);
     let sums = app.kept_costs.variance_sums.get_or_read(publication_id, asked, reading).await?;
     // Traffic and verdicts come without a publication.
-    let mut traffic = variance_costs::traffic(conn, scope, question, &known).await?;
-    if question.dimension.is_some() {
-        // Metrics know no dimensions: what other services are used for says nothing here.
-        traffic.retain(|one| lines.iter().any(|line| line.service_id == one.service_id));
-    }
+    let traffic = variance_costs::traffic(conn, question, &known, &PlaceLists::of(&lines)).await?;
     let shares = VariableShares::read(conn, scope, question, &known, &traffic).await?;
     let claimed = claimed(conn, scope, question).await?;
     let facts = Facts { question, lines: &lines, traffic: &traffic, shares: &shares, claimed: &claimed, known: &known };
-    let changes = explained(&sums, &facts, stated);
+    let mut changes = explained(&sums, &facts, stated);
+    let anomalies = unusual::read(conn, scope, question).await?;
+    changes.iter_mut().for_each(|one| unusual::put(one, &anomalies, &facts));
     let reported = converted::read(conn, scope, stated, &changes, &facts).await?;
     Ok(Why { changes, reported })
 }
@@ -136,7 +170,7 @@ pub async fn read(
 // Verdicts are about EffectiveCost: in another basis they say nothing.
 async fn claimed(conn: &mut Snapshot, scope: &Scope, question: Question<'_>) -> sqlx::Result<Vec<ClaimedRelease>> {
     let Question { filter, compared, .. } = question;
-    if filter.basis != CostBasis::Amortized || filter.provider_name.is_some() || filter.charge_category.is_some() {
+    if !question.is_of_whole_usage() {
         return Ok(Vec::new());
     }
     let (first, end) = (compared.start().min(filter.days.start()), compared.end().max(filter.days.end()));
@@ -255,7 +289,7 @@ fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
         &row.quantity_before,
     ];
     Line {
-        service_id: row.service_id,
+        place: Place { service_id: row.service_id, environment_id: row.environment_id },
         charge_category: row.charge_category.clone(),
         charge_class: row.charge_class.clone(),
         pricing_category: row.pricing_category.clone(),
@@ -269,20 +303,21 @@ fn line(row: &VarianceLine, facts: &Facts<'_>) -> Line {
     }
 }
 
-fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<i64, ServiceFacts> {
-    let mut by_service: BTreeMap<i64, ServiceFacts> = BTreeMap::new();
+fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<Place, ServiceFacts> {
+    let mut by_place: BTreeMap<Place, ServiceFacts> = BTreeMap::new();
     for one in facts.traffic {
-        let known = by_service.entry(one.service_id).or_default();
+        let known = by_place.entry(place_of(one)).or_default();
         known.traffic = Some((one.now, one.before));
-        known.variable_share = facts.shares.of(one.service_id, currency);
+        known.variable_share = facts.shares.of(place_of(one), currency).ok().map(|share| share.value);
     }
     for release in facts.claimed.iter().filter(|release| release.billing_currency == currency) {
         let amount = contribution(release, facts);
         if !amount.is_zero() {
-            by_service.entry(release.service_id).or_default().releases.push(amount);
+            let place = Place { service_id: release.service_id, environment_id: release.environment_id };
+            by_place.entry(place).or_default().releases.push(amount);
         }
     }
-    by_service
+    by_place
 }
 
 /// What a release, or several that share an answer, added to the difference, by what it added on the days of each
@@ -355,6 +390,7 @@ impl WhyWalk {
             name: row.label.clone(),
             href: row.href.clone(),
             detail: row.detail.clone(),
+            unusual: row.unusual.clone(),
             lines: labels.lines.map_or_else(Vec::new, |lines| {
                 lines.of_cause(row.cause, &explained.currency, [labels.before, labels.now])
             }),
@@ -412,4 +448,30 @@ impl WhyWalk {
 /// The question of `/why` by charge day.
 pub fn by_day<'a>(filter: &'a crate::store::costs::CostFilter, compared: DateRange) -> Question<'a> {
     Question { filter, compared, view: MonthView::ChargeDay, dimension: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(cause: Cause, amount: i64) -> ExplainedRow {
+        let (label, detail) = (cause.key().to_owned(), String::new());
+        ExplainedRow { cause, amount: amount.into(), label, detail, href: None, leading: None, unusual: Vec::new() }
+    }
+
+    #[test]
+    fn the_largest_cause_moved_the_cost_the_way_it_went() {
+        let of = |now: i64, rows: &[(Cause, i64)]| {
+            let rows = rows.iter().map(|(cause, amount)| row(*cause, *amount)).collect();
+            let one = Explained { currency: "USD".into(), before: 1000.into(), now: now.into(), rows };
+            let (largest, shown) = one.largest(0).unwrap();
+            (largest.cause, shown.to_string())
+        };
+        let rows = [(Cause::ReleasesUp, 486), (Cause::Volume, 3193), (Cause::NotExplained, -575)];
+        assert_eq!(of(4104, &rows), (Cause::Volume, "3193".into()), "a claimed release that did less is not the cause");
+        let rows = [(Cause::ReleasesUp, 300), (Cause::Volume, 200), (Cause::Efficiency, -400)];
+        assert_eq!(of(1100, &rows).0, Cause::ReleasesUp, "what lowered cost is no cause of a rise");
+        let even = [(Cause::Volume, 400), (Cause::Mix, -400), (Cause::NotExplained, 0)];
+        assert_ne!(of(1000, &even).0, Cause::NotExplained, "of no change every cause is one");
+    }
 }

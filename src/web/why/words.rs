@@ -1,19 +1,18 @@
 //! What each cause is called, and what it rests on.
 
-use super::{ExplainedRow, Facts, contribution};
-use crate::analyze::variance::{Cause, Row};
+use super::{ExplainedRow, Facts, LeadingRelease, contribution, traffic};
+use crate::analyze::variance::{Cause, Place, Row};
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::effects::ClaimedRelease;
-use crate::store::variance_costs::{Traffic, VarianceLine};
+use crate::store::variance_costs::VarianceLine;
 use crate::store::variance_known::LackingBill;
 use crate::web::display::percent;
-use crate::web::filters::grouped;
 use bigdecimal::num_bigint::Sign;
-use bigdecimal::{BigDecimal, FromPrimitive, Zero};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use bigdecimal::{BigDecimal, Zero};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that are written out; more are counted.
-const NAME_COUNT_MAX: usize = 3;
+pub(super) const NAME_COUNT_MAX: usize = 3;
 
 /// A row with its words, in one currency, or in all of them together.
 pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> ExplainedRow {
@@ -30,8 +29,8 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::Tax => ("Tax".into(), String::new()),
         Cause::Corrections => ("Corrections and adjustments".into(), "of what was invoiced before".into()),
         Cause::Commitments => ("Commitments and purchases".into(), commitments(facts, currency)),
-        Cause::NewServices => ("New services".into(), services(facts, currency, true)),
-        Cause::EndedServices => ("Ended services".into(), services(facts, currency, false)),
+        Cause::NewServices => services(facts, currency, true),
+        Cause::EndedServices => services(facts, currency, false),
         Cause::CalendarDays => days(facts),
         Cause::DaysToCome => days_to_come(facts),
         Cause::BillMissing => ("Bill missing".into(), bill_missing(facts)),
@@ -41,13 +40,10 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::Discount => ("Discounts".into(), either("less taken off list prices", "more taken off list prices")),
         Cause::ReleasesUp => releases(facts, currency, true),
         Cause::ReleasesDown => releases(facts, currency, false),
-        Cause::Volume => volume(facts, currency, rises),
+        Cause::Volume => traffic::volume(facts, currency, rises),
         Cause::Mix => ("Mix".into(), either("more of what is dear", "more of what is cheap")),
-        Cause::Efficiency => (
-            format!("{} used for {}", either("More", "Less"), volume_of_one(facts, currency)),
-            efficiency(facts, currency),
-        ),
-        Cause::NotExplained => ("Not explained".into(), not_explained(facts)),
+        Cause::Efficiency => traffic::left(facts, currency, rises),
+        Cause::NotExplained => ("Not explained".into(), not_explained(facts, currency)),
     };
     let href = match row.cause {
         Cause::AllocationRules => Some("/rules"),
@@ -57,7 +53,13 @@ pub(super) fn row(row: Row, currency: Option<&str>, facts: &Facts<'_>) -> Explai
         Cause::ExchangeRate => Some("/finance/rates"),
         _ => None,
     };
-    ExplainedRow { cause: row.cause, amount: row.amount, label, detail, href: href.map(str::to_owned) }
+    let leading = match row.cause {
+        Cause::ReleasesUp => leading(facts, currency, true),
+        Cause::ReleasesDown => leading(facts, currency, false),
+        _ => None,
+    };
+    let href = href.map(str::to_owned);
+    ExplainedRow { cause: row.cause, amount: row.amount, label, detail, href, leading, unusual: Vec::new() }
 }
 
 fn days(facts: &Facts<'_>) -> (String, String) {
@@ -102,89 +104,11 @@ fn overlap(days: DateRange, others: DateRange) -> bool {
     days.start() < others.end() && others.start() < days.end()
 }
 
-// The services that have traffic and are billed in a currency, or in any: the row of a walk is of no others.
-fn traffic<'a>(facts: &Facts<'a>, currency: Option<&str>) -> Vec<&'a Traffic> {
-    let own = facts
-        .lines
-        .iter()
-        .filter(|line| currency.is_none_or(|currency| line.currency == currency) && line.charge_category == "Usage");
-    let billed: HashSet<i64> = own.map(|line| line.service_id).collect();
-    facts.traffic.iter().filter(|one| billed.contains(&one.service_id)).collect()
-}
-
-fn volume(facts: &Facts<'_>, currency: Option<&str>, rises: bool) -> (String, String) {
-    let word = if rises { "More" } else { "Less" };
-    match traffic(facts, currency).as_slice() {
-        // Said of the one service that is asked about: beside others its traffic is not the whole of the row.
-        [one] if facts.question.filter.service_id == Some(one.service_id) => {
-            let follows = followed(facts.shares.said(one.service_id, currency));
-            let (now, before) = (whole(one.now), whole(one.before));
-            (format!("{word} traffic"), format!("{now} {} a day against {before}; {follows}", one.unit))
-        }
-        [] => (
-            format!("{word} used"),
-            "quantities at former prices; no traffic is known to tell it from efficiency".into(),
-        ),
-        told => {
-            let services = if told.len() == 1 { "service" } else { "services" };
-            (
-                format!("{word} traffic or use"),
-                format!(
-                    "{} of {} {services}, quantities of the others{}",
-                    units(told),
-                    told.len(),
-                    split(told, facts, currency)
-                ),
-            )
-        }
-    }
-}
-
-fn efficiency(facts: &Facts<'_>, currency: Option<&str>) -> String {
-    let knows_fixed = |one: &&Traffic| facts.shares.said(one.service_id, currency).is_some();
-    let beside = if traffic(facts, currency).iter().any(knows_fixed) { "fixed cost and " } else { "" };
-    format!("beside {beside}what releases are known to have done")
-}
-
-// Which part of the cost of one service counts as following its traffic.
-#[expect(clippy::float_arithmetic, reason = "a share, no amount")]
-fn followed(share: Option<f64>) -> String {
-    // By what is written: "100%, the rest is fixed" would tell of a rest that there is none of.
-    match share.map(|share| (100.0 * share).round()) {
-        Some(percent) if percent >= 100.0 => "all of its cost followed it before".into(),
-        Some(percent) => format!("{percent:.0}% of its cost followed it before, the rest is fixed"),
-        None => "all of its cost counts as following it, since the days before do not tell".into(),
-    }
-}
-
-// Of how many services with traffic it is known which part of their cost is fixed.
-fn split(told: &[&Traffic], facts: &Facts<'_>, currency: Option<&str>) -> String {
-    let known = told.iter().filter(|one| facts.shares.said(one.service_id, currency).is_some()).count();
-    match known {
-        0 => "; all cost counts as following traffic".into(),
-        known if known == told.len() => "; fixed cost is left out".into(),
-        known => format!("; fixed cost is left out of {known}, all cost of the others counts as following"),
-    }
-}
-
-// What the services that have traffic are counted in.
-fn units(told: &[&Traffic]) -> String {
-    let units: BTreeSet<&str> = told.iter().map(|one| one.unit.as_str()).collect();
-    listed(units.into_iter().map(str::to_owned).collect())
-}
-
-fn volume_of_one(facts: &Facts<'_>, currency: Option<&str>) -> &'static str {
-    let are_requests = traffic(facts, currency).iter().all(|one| one.unit == "requests");
-    if are_requests { "each request" } else { "the same volume" }
-}
-
-fn whole(value: f64) -> String {
-    grouped(&BigDecimal::from_f64(value).unwrap_or_default(), 0)
-}
-
-fn not_explained(facts: &Facts<'_>) -> String {
+fn not_explained(facts: &Facts<'_>, currency: Option<&str>) -> String {
     let has_quantity = facts.lines.iter().any(|line| !line.quantity.is_zero() || !line.quantity_before.is_zero());
-    if has_quantity {
+    if has_quantity && traffic::is_known(facts, currency) {
+        "what no line of the bills and no verdict proves; what is left for the same traffic is a row of its own".into()
+    } else if has_quantity {
         "what no line of the bills and no verdict proves".into()
     } else {
         "the bills give no quantities, so that use and price cannot be told apart".into()
@@ -225,50 +149,99 @@ fn is_covered(line: &VarianceLine) -> bool {
     status == "Used" || line.pricing_category == "Committed" && status != "Unused"
 }
 
-fn services(facts: &Facts<'_>, currency: Option<&str>, is_new: bool) -> String {
-    let mut usage: BTreeMap<i64, (Option<&str>, BigDecimal, BigDecimal)> = BTreeMap::new();
+/// Usage of a service, or of one in an environment, in both periods.
+#[derive(Default)]
+struct Used<'a> {
+    service: Option<&'a str>,
+    environment: Option<&'a str>,
+    now: BigDecimal,
+    before: BigDecimal,
+}
+
+impl<'a> Used<'a> {
+    fn add(&mut self, line: &'a VarianceLine) {
+        self.service = line.service_name.as_deref();
+        self.environment = line.environment_name.as_deref();
+        self.now += &line.cost;
+        self.before += &line.cost_before;
+        // As it is billed, what a commitment covers costs nothing and is used all the same.
+        if is_covered(line) {
+            self.now += &line.quantity;
+            self.before += &line.quantity_before;
+        }
+    }
+
+    fn is_only(&self, is_now: bool) -> bool {
+        let (there, gone) = if is_now { (&self.now, &self.before) } else { (&self.before, &self.now) };
+        !there.is_zero() && gone.is_zero()
+    }
+
+    fn service(&self) -> String {
+        self.service.unwrap_or("what is not allocated").to_owned()
+    }
+}
+
+// Services that are new or ended as a whole, and the environments in which others are.
+fn services(facts: &Facts<'_>, currency: Option<&str>, is_new: bool) -> (String, String) {
+    let mut usage: BTreeMap<i64, Used<'_>> = BTreeMap::new();
+    let mut by_place: BTreeMap<Place, Used<'_>> = BTreeMap::new();
     let own = facts
         .lines
         .iter()
         .filter(|line| currency.is_none_or(|currency| line.currency == currency) && line.charge_category == "Usage");
     for line in own {
-        let entry = usage.entry(line.service_id).or_default();
-        entry.0 = line.service_name.as_deref();
-        entry.1 += &line.cost;
-        entry.2 += &line.cost_before;
-        // As it is billed, what a commitment covers costs nothing and is used all the same.
-        if is_covered(line) {
-            entry.1 += &line.quantity;
-            entry.2 += &line.quantity_before;
-        }
+        let place = Place { service_id: line.service_id, environment_id: line.environment_id };
+        usage.entry(line.service_id).or_default().add(line);
+        by_place.entry(place).or_default().add(line);
     }
-    let names = usage
-        .values()
-        .filter(
-            |(_, now, before)| {
-                if is_new { before.is_zero() && !now.is_zero() } else { now.is_zero() && !before.is_zero() }
-            },
-        )
-        .map(|(name, ..)| name.unwrap_or("what is not allocated").to_owned());
-    listed(names.collect())
+    let whole: Vec<String> = usage.values().filter(|one| one.is_only(is_new)).map(Used::service).collect();
+    let is_whole = |place: &Place| usage.get(&place.service_id).is_some_and(|one| one.is_only(is_new));
+    let parts = by_place.iter().filter(|&(place, one)| one.is_only(is_new) && !is_whole(place)).map(|(_, one)| {
+        let environment = one.environment.map(|name| format!("in {name}"));
+        format!("{} {}", one.service(), environment.unwrap_or_else(|| "without an environment".into()))
+    });
+    let parts: Vec<String> = parts.collect();
+    let word = if is_new { "New" } else { "Ended" };
+    let what = match (whole.is_empty(), parts.is_empty()) {
+        (_, true) => "services",
+        (true, false) => "environments",
+        (false, false) => "services and environments",
+    };
+    (format!("{word} {what}"), listed([whole, parts].concat()))
+}
+
+// The releases that moved cost this way between the periods, with what each did.
+fn moved_by<'a>(facts: &Facts<'a>, currency: Option<&str>, is_up: bool) -> Vec<(BigDecimal, &'a ClaimedRelease)> {
+    let wanted = if is_up { Sign::Plus } else { Sign::Minus };
+    let own =
+        facts.claimed.iter().filter(|release| currency.is_none_or(|currency| release.billing_currency == currency));
+    own.map(|release| (contribution(release, facts), release)).filter(|(amount, _)| amount.sign() == wanted).collect()
+}
+
+fn leading(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> Option<LeadingRelease> {
+    let moved = moved_by(facts, currency, is_up);
+    let (amount, release) = moved.iter().max_by_key(|(amount, _)| amount.abs())?;
+    Some(LeadingRelease {
+        deployment_id: release.deployment_id,
+        service_id: release.service_id,
+        elsewhere: release.elsewhere.clone(),
+        other_count: moved.len() - 1,
+        is_less_of_it: release.per_day.sign() == -amount.sign(),
+    })
 }
 
 // What a release did passes, as a pulse does: then the period is cheaper by an increase that is over, which is no release
 // that lowered cost.
 fn releases(facts: &Facts<'_>, currency: Option<&str>, is_up: bool) -> (String, String) {
-    let wanted = if is_up { Sign::Plus } else { Sign::Minus };
-    let own =
-        facts.claimed.iter().filter(|release| currency.is_none_or(|currency| release.billing_currency == currency));
-    let mut sized: Vec<(BigDecimal, String, bool)> = own
-        .map(|release| (contribution(release, facts), release))
-        .filter(|(amount, _)| amount.sign() == wanted)
+    let mut sized: Vec<(BigDecimal, String, bool)> = moved_by(facts, currency, is_up)
+        .into_iter()
         .map(|(amount, release)| {
             let others = match release.other_day_count {
                 0 => String::new(),
                 1 => " with one a day before".to_owned(),
                 count => format!(" with those of {count} days before"),
             };
-            let is_less_of_it = release.per_day.sign() == -wanted;
+            let is_less_of_it = release.per_day.sign() == -amount.sign();
             let told = match (is_less_of_it, is_up) {
                 (false, _) => "",
                 (true, true) => " (a decrease, less of it than before)",
@@ -300,25 +273,11 @@ fn service_of(release: &ClaimedRelease, facts: &Facts<'_>) -> String {
     line.and_then(|line| line.service_name.as_deref()).map(|name| format!("{name} ")).unwrap_or_default()
 }
 
-fn listed(mut names: Vec<String>) -> String {
+pub(super) fn listed(mut names: Vec<String>) -> String {
     let more = names.len().saturating_sub(NAME_COUNT_MAX);
     names.truncate(NAME_COUNT_MAX);
     match more {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::followed;
-
-    #[test]
-    fn no_rest_is_told_of_where_all_cost_follows_traffic() {
-        assert_eq!(followed(Some(1.0)), "all of its cost followed it before");
-        assert_eq!(followed(Some(0.996)), "all of its cost followed it before");
-        assert_eq!(followed(Some(0.62)), "62% of its cost followed it before, the rest is fixed");
-        assert_eq!(followed(Some(0.0)), "0% of its cost followed it before, the rest is fixed");
-        assert!(followed(None).contains("do not tell"));
     }
 }

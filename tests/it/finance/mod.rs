@@ -27,6 +27,7 @@ mod unbilled;
 mod why;
 mod why_commitments;
 mod why_dimension;
+mod why_places;
 
 use crate::support::{self, TestApp, config, pools};
 use bigdecimal::BigDecimal;

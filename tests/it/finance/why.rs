@@ -342,6 +342,17 @@ async fn traffic_is_told_of_the_service_that_has_it(db: PgPool) {
     let rows = texts(&page, "table.bridge tbody tr");
     let row = rows.iter().find(|row| row.to_lowercase().contains(label)).unwrap_or_else(|| panic!("{lede}: {rows:?}"));
     assert!(row.contains(shown), "{shown} in {row}");
+
+    // The overview names the same cause of the service, in the same words.
+    let days = "period=2026-10-01..2026-10-30";
+    let page = finance.get(&format!("/why?{days}&service=checkout")).await.body;
+    let lede = texts(&page, ".lede").join(" ");
+    let (label, shown) = lede.split_once("the largest part: ").unwrap().1.split_once(" (").unwrap();
+    assert_eq!(label, "more traffic", "{lede}");
+    let told = format!("More traffic, {}", shown.split_once(')').unwrap().0);
+    let overview = finance.get(&format!("/?{days}")).await.body;
+    let causes = texts(&overview, "td.break a");
+    assert!(causes.contains(&told), "{told}: {causes:?}");
 }
 
 /// A service that costs the same on busy days and on quiet ones is no more efficient for half as many requests again.

@@ -36,11 +36,11 @@ fn a_commitment_that_begins_or_ends_is_the_one_cause() {
     // All of it; and half of it at another discount, with traffic that is known.
     assert_eq!(explain(&input(begins((covered("60", "100"), Side::default())))), only(Cause::Commitments, "-40"));
     let mut known = input(vec![of_sku(1, true, covered("30", "50"), covered("40", "50"))]);
-    known.facts.insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), ..ServiceFacts::default() });
+    known.facts.insert(place_of(1), ServiceFacts { traffic: Some((1000.0, 1000.0)), ..ServiceFacts::default() });
     assert_eq!(explain(&known), only(Cause::Commitments, "-10"));
     // Beside it a fifth more is used, as traffic says: neither mix nor efficiency.
     let mut busier = input(begins((covered("36", "60"), uncovered("60"))));
-    busier.facts.insert(1, ServiceFacts { traffic: Some((1200.0, 1000.0)), ..ServiceFacts::default() });
+    busier.facts.insert(place_of(1), ServiceFacts { traffic: Some((1200.0, 1000.0)), ..ServiceFacts::default() });
     let rows = explain(&busier);
     let mean = -4.0 / 0.96f64.ln();
     assert!((amount(&rows, Cause::Volume) - mean * 1.2f64.ln()).abs() < 1e-9, "{rows:?}");
