@@ -149,6 +149,21 @@ pub struct Current {
     pub content_sha256: Option<String>,
 }
 
+impl Current {
+    /// Whether it stays what counts beside a delivery of this version. Of two with the same version the one whose bytes
+    /// have the greater hash is newer, and the last one in where nobody gave them one; the same bytes are not newer.
+    pub fn is_newer_than(&self, version_at: DateTime<Utc>, version_basis: &str, sha256: Option<&str>) -> bool {
+        let own = self.content_sha256.as_deref();
+        if own.is_some() && own == sha256 {
+            return false;
+        }
+        match version_basis {
+            "receipt" => self.version_at > version_at,
+            _ => (self.version_at, own) > (version_at, sha256),
+        }
+    }
+}
+
 /// What a scope shows now, of the side of a bill that a file holds where it is one of two exports.
 pub async fn current(
     db: impl PgExecutor<'_>,

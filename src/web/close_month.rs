@@ -5,8 +5,9 @@ use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Re
 use crate::focus::BillingPeriod;
 use crate::rollup::Person;
 use crate::rollup::close_month::{self, CloseError};
+use crate::rollup::close_warnings::{CloseWarning, close_warnings};
 use crate::store::month_closing::{self, Closing};
-use crate::store::{rates, statement_ties};
+use crate::store::statement_ties;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -48,8 +49,8 @@ struct CloseMonthPage {
     closes: bool,
     state: MonthState,
     closing: Option<Closing>,
-    /// Currencies of the month that have no rate.
-    unrated: Vec<String>,
+    /// What is wanting in it, where it is closed.
+    warnings: Vec<CloseWarning>,
     form: ReasonForm,
     message: String,
 }
@@ -127,17 +128,10 @@ async fn page(
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Statements).await?;
     let reach = statement_ties::reach(&mut snapshot).await?;
     let closing = month_closing::current(&mut snapshot, month).await?;
-    let mut unrated = Vec::new();
-    if let Some(rates) = rates::reporting(&mut snapshot, month, month).await? {
-        let needed = rates::needed(&mut snapshot).await?;
-        let of_month = needed.into_iter().filter(|one| one.month == month.first_day());
-        unrated = of_month
-            .map(|one| one.billing_currency)
-            .filter(|currency| currency != rates.reporting_currency() && rates.get(month, currency).is_none())
-            .collect();
-    }
-    let state = MonthState::of(month, &reach, closing.as_ref(), app.now().date_naive());
-    Ok(CloseMonthPage { page, month, closes, state, closing, unrated, form, message })
+    let today = app.now().date_naive();
+    let warnings = if closes { close_warnings(&mut snapshot, month, today).await? } else { Vec::new() };
+    let state = MonthState::of(month, &reach, closing.as_ref(), today);
+    Ok(CloseMonthPage { page, month, closes, state, closing, warnings, form, message })
 }
 
 fn parsed(month: &str) -> Result<BillingPeriod> {

@@ -7,14 +7,13 @@ mod comparison;
 mod csv;
 mod lede;
 mod section;
-mod state;
 mod views;
 mod why;
 mod year;
 
+pub use crate::rollup::month_state::MonthState;
 pub use breakdown::{Breakdown, By, Node, breakdown, nodes};
 pub use bridge::{Bridge, LinesLink, Move, walk};
-pub use state::MonthState;
 pub use why::{MonthWhy, month_why};
 pub use year::{Span, Year, year};
 

@@ -103,12 +103,12 @@ impl MonthState {
     }
 
     /// Whether nothing at all is billed.
-    pub(super) fn has_no_bill(&self) -> bool {
+    pub fn has_no_bill(&self) -> bool {
         matches!(self, Self::Running(None) | Self::Unbilled(_))
     }
 
     /// " yet" where the bills are sure to come.
-    pub(super) fn yet(&self) -> &'static str {
+    pub fn yet(&self) -> &'static str {
         if matches!(self, Self::Running(_) | Self::Arriving(_)) { " yet" } else { "" }
     }
 }
