@@ -62,6 +62,7 @@ mod reader;
 mod rekey;
 mod request;
 mod scopes;
+mod smaller;
 mod staging;
 mod statistics;
 mod take_back;
