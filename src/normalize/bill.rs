@@ -9,7 +9,7 @@ use super::reading::{Reading, rejection};
 use super::recognize;
 use super::records::{Record, Records};
 use crate::sources::{Progress, SourceFile};
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 /// Bytes of JSON that are looked at for how it is laid out.
@@ -55,14 +55,28 @@ pub fn open_as(path: &Path, format: Option<Format>) -> Result<Bill, BillError> {
     let (is_object, may_be_array) = (head.starts_with(b"{"), head.starts_with(b"["));
     if is_object || may_be_array {
         let mut begin = Vec::new();
-        source.content.by_ref().take(JSON_LOOKED_AT).read_to_end(&mut begin)?;
+        let looked = source.content.by_ref().take(JSON_LOOKED_AT).read_to_end(&mut begin);
         refuse_spread_json(&begin)?;
-        source.content = Box::new(Cursor::new(begin).chain(source.content));
+        // Of a file that breaks off in here its lines before that are read all the same.
+        let rest: Box<dyn Read + Send> = match looked {
+            Ok(_) => source.content,
+            Err(error) => Box::new(BrokenOff(Some(error))),
+        };
+        source.content = Box::new(Cursor::new(begin).chain(rest));
     }
     if is_object {
         return Bill::of_json_lines(source, format);
     }
     Bill::of_csv(source, format)
+}
+
+/// What could not be read any further.
+struct BrokenOff(Option<io::Error>);
+
+impl Read for BrokenOff {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self.0.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+    }
 }
 
 fn refuse_spread_json(begin: &[u8]) -> Result<(), BillError> {
@@ -297,6 +311,10 @@ mod tests {
         assert!(refused("\u{feff}[{\"billing_account_id\": \"A\"}]").unwrap_err().contains("one object a line"));
         assert!(refused("{\n \"data\": []\n}").unwrap_err().contains("it looks like JSON"));
         assert_eq!(refused("{\"billing_account_id\": \"A\"}\n"), Ok(()));
+        let mut broken = Cursor::new(b"ab").chain(BrokenOff(Some(io::Error::other("cut"))));
+        let mut read = Vec::new();
+        assert_eq!(broken.read_to_end(&mut read).unwrap_err().to_string(), "cut");
+        assert_eq!(read, b"ab");
         let said = BillError::NotJsonLines { filter: ".[]" }.to_string();
         assert!(said.contains("one object a line") && said.contains("`jq -c '.[]' FILE`"), "{said}");
     }
