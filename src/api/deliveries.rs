@@ -18,7 +18,8 @@ pub fn routes(routes: Routes) -> Routes {
 }
 
 /// Show the receipt of a delivery, as `costwake import --json` prints it. `closed_months` has what one that waits would
-/// change in closed months, by service and charge category.
+/// change in closed months, by service and charge category; `would_replace` what it would take the place of: the
+/// deliveries, their lines, and BilledCost and EffectiveCost before and after, by billing period and currency.
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "bills",
     params(("id" = i64, Path, description = "Its number")), responses(
     (status = 200, description = "The receipt", content_type = "application/json"), (status = 404, body = ErrorBody)))]

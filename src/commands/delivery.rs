@@ -23,7 +23,8 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Print the receipt of a delivery: what it held, and what it changes in closed months while it waits.
+    /// Print the receipt of a delivery: what it held, and while it waits what it takes the place of and changes in closed
+    /// months.
     Show {
         /// Its number.
         delivery_id: i64,

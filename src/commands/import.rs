@@ -9,6 +9,7 @@ use crate::rollup::control_totals::ControlTotals;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::store::receipts::{FocusCosts, LateDifference, LateMonth, Movement, Receipt, Total};
 use crate::store::rejected_totals::RejectedTotal;
+use crate::store::replacements::{Moved, Replacement};
 use crate::store::{Pools, temporary_files};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Lists on a receipt are cut here; the page and the JSON have more.
+/// Lists of lines and of services on a receipt are cut here; the page and the JSON have more. Totals never are.
 const SHOWN_MAX: usize = 10;
 
 /// Exit codes: 0 when every file is published or unchanged, 2 when any is quarantined or refused, 1 on failure.
@@ -61,10 +62,6 @@ pub struct Arguments {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCode> {
-    // Receipts are the output; logs only where someone asks for them.
-    if std::env::var_os("RUST_LOG").is_some() {
-        crate::web::telemetry::init(config);
-    }
     let mut told_to_stop = StopSignal::listen()?;
     let stop = CancellationToken::new();
     let stopping = stop.clone();
@@ -203,13 +200,11 @@ pub(super) fn text(receipt: &Receipt) -> String {
     for missing in &receipt.rejected_totals {
         line(rejected_line(missing));
     }
-    for total in receipt.totals.iter().take(SHOWN_MAX) {
-        line(total_line(total));
-    }
-    more(&mut line, receipt.totals.len());
+    receipt.totals.iter().for_each(|total| line(total_line(total)));
     for movement in receipt.movements.iter().filter(|movement| !movement.replaced_delivery_ids.is_empty()) {
         line(movement_line(movement));
     }
+    replaced_lines(receipt).into_iter().for_each(&mut line);
     for month in &receipt.closed_months {
         line(late_line(month));
         month.differences.iter().take(SHOWN_MAX).for_each(|one| line(difference_line(one)));
@@ -271,6 +266,40 @@ fn movement_line(movement: &Movement) -> String {
         costs(&movement.costs),
         replaced.join(", "),
     )
+}
+
+/// What accepting a delivery that waits takes the place of; nothing where it cannot be accepted.
+fn replaced_lines(receipt: &Receipt) -> Vec<String> {
+    let replaced: Vec<&Replacement> =
+        receipt.would_replace.iter().filter(|one| !one.replaced_delivery_ids.is_empty()).collect();
+    if replaced.is_empty() || crate::rollup::cannot_accept(&receipt.missing_columns).is_some() {
+        return Vec::new();
+    }
+    let mut lines = vec!["  accepted, it takes the place of what counts now:".to_owned()];
+    lines.extend(replaced.into_iter().map(replaced_line));
+    lines
+}
+
+fn replaced_line(one: &Replacement) -> String {
+    let replaced: Vec<String> = one.replaced_delivery_ids.iter().map(ToString::to_string).collect();
+    format!(
+        "    {} {:4}  BilledCost {}  EffectiveCost {}  ({} rows, before {}); replaces delivery {}",
+        one.billing_period.format("%Y-%m"),
+        one.billing_currency.as_deref().unwrap_or("–"),
+        moved(&one.BilledCost),
+        moved(&one.EffectiveCost),
+        one.rows_after,
+        one.rows_before,
+        replaced.join(", "),
+    )
+}
+
+/// "12.5 becomes 3 (-9.5)".
+fn moved(moved: &Moved) -> String {
+    let Moved { before, after, change } = moved;
+    let plus = if change > &BigDecimal::default() { "+" } else { "" };
+    let [before, after, change] = [before, after, change].map(BigDecimal::to_plain_string);
+    format!("{before} becomes {after} ({plus}{change})")
 }
 
 fn late_line(month: &LateMonth) -> String {

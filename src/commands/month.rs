@@ -3,6 +3,7 @@
 use super::database::{self, Database};
 use crate::config::Config;
 use crate::focus::BillingPeriod;
+use crate::rollup::close_warnings::close_warnings;
 use crate::rollup::{Person, close_month};
 use crate::store::month_closing;
 use chrono::Utc;
@@ -51,8 +52,16 @@ async fn act(action: Action, database: &Database) -> anyhow::Result<()> {
     let (pools, now) = (&database.pools, Utc::now());
     match action {
         Action::Close { month, reason } => {
+            // Asked before: a closed month has nothing wanting any more.
+            let warnings = close_warnings(&mut *pools.jobs.acquire().await?, month, now.date_naive()).await?;
             close_month::close(pools, month, &reason, BY, now).await?;
             println!("{} is closed", month.label());
+            for warning in &warnings {
+                println!("  {}: {}", warning.title, warning.words);
+            }
+            if !warnings.is_empty() {
+                println!("  to open it again: costwake month reopen {month} --reason …");
+            }
         }
         Action::Reopen { month, reason } => {
             close_month::reopen(pools, month, &reason, BY, now).await?;

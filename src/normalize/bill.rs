@@ -9,8 +9,11 @@ use super::reading::{Reading, rejection};
 use super::recognize;
 use super::records::{Record, Records};
 use crate::sources::{Progress, SourceFile};
-use std::io::Read;
+use std::io::{self, Cursor, Read};
 use std::path::Path;
+
+/// Bytes of JSON that are looked at for how it is laid out.
+const JSON_LOOKED_AT: u64 = 64 * 1024;
 
 /// A bill whose columns are understood and whose rows are read one by one.
 pub struct Bill {
@@ -18,6 +21,7 @@ pub struct Bill {
     header: Header,
     /// What makes FOCUS rows of the file's own, where it is not FOCUS.
     native: Option<Native>,
+    overruled: Option<Format>,
     container: &'static str,
     rows: Rows,
     reading: Reading,
@@ -40,18 +44,59 @@ pub fn open(path: &Path) -> Result<Bill, BillError> {
 
 /// Opens a bill of a format that someone who knows it has named.
 pub fn open_as(path: &Path, format: Option<Format>) -> Result<Bill, BillError> {
-    let source = SourceFile::open(path)?;
+    let mut source = SourceFile::open(path)?;
     if source.head.starts_with(b"PAR1") {
         return Bill::of_parquet(path, source, format);
     }
     if source.head.is_empty() {
         return Err(BillError::Empty);
     }
-    let head = source.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&source.head);
-    if head.trim_ascii_start().starts_with(b"{") {
+    let head = source.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&source.head).trim_ascii_start();
+    let (is_object, may_be_array) = (head.starts_with(b"{"), head.starts_with(b"["));
+    if is_object || may_be_array {
+        let mut begin = Vec::new();
+        let looked = source.content.by_ref().take(JSON_LOOKED_AT).read_to_end(&mut begin);
+        refuse_spread_json(&begin)?;
+        // Of a file that breaks off in here its lines before that are read all the same.
+        let rest: Box<dyn Read + Send> = match looked {
+            Ok(_) => source.content,
+            Err(error) => Box::new(BrokenOff(Some(error))),
+        };
+        source.content = Box::new(Cursor::new(begin).chain(rest));
+    }
+    if is_object {
         return Bill::of_json_lines(source, format);
     }
     Bill::of_csv(source, format)
+}
+
+/// What could not be read any further.
+struct BrokenOff(Option<io::Error>);
+
+impl Read for BrokenOff {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self.0.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+    }
+}
+
+fn refuse_spread_json(begin: &[u8]) -> Result<(), BillError> {
+    let begin = begin.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begin).trim_ascii_start();
+    let Some(filter) = spread_json(begin) else { return Ok(()) };
+    // The first member of Google Cloud's; of other JSON it is not the layout that is wrong.
+    let is_export = memchr::memmem::find(begin, b"\"billing_account_id\"").is_some();
+    let looks_like = "JSON".to_owned();
+    Err(if is_export { BillError::NotJsonLines { filter } } else { BillError::NotABill { looks_like } })
+}
+
+/// What takes the objects out of JSON that does not have one on each line: an array of them, or one whose first line does
+/// not end it. Nothing where it is no such JSON.
+fn spread_json(head: &[u8]) -> Option<&'static str> {
+    if let Some(inner) = head.strip_prefix(b"[") {
+        return inner.trim_ascii_start().starts_with(b"{").then_some(".[]");
+    }
+    let end = head.iter().position(|byte| *byte == b'\n')?;
+    let first_line = head[..end].trim_ascii_end();
+    (first_line.starts_with(b"{") && !first_line.ends_with(b"}")).then_some(".")
 }
 
 /// Opens lines of the ledger that were written out as CSV under the names that they are kept by. `measures` are those
@@ -63,7 +108,8 @@ pub fn open_lines(path: &Path, measures: &[String]) -> Result<Bill, BillError> {
     let names: Vec<String> = (0..cells.spans.len()).map(|column| cells.get(column).to_owned()).collect();
     records.skips_blank_lines = true;
     let is_measure: Vec<bool> = names.iter().map(|name| measures.contains(name)).collect();
-    let columns = Understood { format: Format::Focus, header: Header::of_lines(names, &is_measure), native: None };
+    let header = Header::of_lines(names, &is_measure);
+    let columns = Understood { format: Format::Focus, header, native: None, overruled: None };
     Ok(Bill::of(columns, "CSV", Rows::Csv(records), source.file_bytes, source.progress))
 }
 
@@ -72,6 +118,7 @@ struct Understood {
     format: Format,
     header: Header,
     native: Option<Native>,
+    overruled: Option<Format>,
 }
 
 /// Makes sense of the columns, as the format that was named or the one that they show.
@@ -79,17 +126,19 @@ fn understood(names: &[String], format: Option<Format>, in_order: bool) -> Resul
     if names.len() > COLUMNS_MAX {
         return Err(BillError::OutOfBounds(format!("it has more than {COLUMNS_MAX} columns")));
     }
+    let shown = recognize::format(names);
+    let overruled = shown.as_ref().ok().copied().filter(|shown| format.is_some_and(|named| named != *shown));
     let format = match format {
         Some(format) => format,
-        None => recognize::format(names).map_err(|looks_like| match looks_like.as_str() {
+        None => shown.map_err(|looks_like| match looks_like.as_str() {
             recognize::OPENSHIFT | recognize::OPENCOST => BillError::ClusterUsage { looks_like },
             recognize::INVOICE_DETAIL => BillError::Invoices { looks_like },
             _ => BillError::NotABill { looks_like },
         })?,
     };
     Ok(match Native::of(format, names, in_order)? {
-        Some((native, header)) => Understood { format, header, native: Some(native) },
-        None => Understood { format, header: Header::of(names)?, native: None },
+        Some((native, header)) => Understood { format, header, native: Some(native), overruled },
+        None => Understood { format, header: Header::of(names)?, native: None, overruled },
     })
 }
 
@@ -133,8 +182,8 @@ impl Bill {
     }
 
     fn of(columns: Understood, container: &'static str, rows: Rows, file_bytes: u64, progress: Progress) -> Self {
-        let Understood { format, header, native } = columns;
-        Self { format, header, native, container, rows, reading: Reading::default(), file_bytes, progress }
+        let Understood { format, header, native, overruled } = columns;
+        Self { format, header, native, overruled, container, rows, reading: Reading::default(), file_bytes, progress }
     }
 
     /// The next row, or `None` behind the last. An error ends the file: what was read before it is no whole bill.
@@ -173,6 +222,11 @@ impl Bill {
     /// What the file is.
     pub fn kind(&self) -> Format {
         self.format
+    }
+
+    /// What its columns show it to be, where somebody named another format.
+    pub fn overruled(&self) -> Option<Format> {
+        self.overruled
     }
 
     /// `FOCUS 1.2 CSV`, `AWS CUR CSV`.
@@ -230,5 +284,38 @@ impl Bill {
     /// Bytes of the delivered file that were read; may be asked from another thread.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_without_an_object_a_line_is_told_by_its_first_bytes() {
+        let cases: [(&str, Option<&str>); 8] = [
+            ("[{\"cost\": 1}]", Some(".[]")),
+            ("[\n  {\"cost\": 1}\n]", Some(".[]")),
+            ("{\n  \"cost\": 1\n}", Some(".")),
+            ("{\"cost\": 1,\r\n\"sku\": {}}", Some(".")),
+            ("{\"cost\": 1}\r\n{\"cost\": 2}", None),
+            // Longer than what is looked at.
+            ("{\"cost\": 1", None),
+            ("[Kosten],Datum\n", None),
+            ("BilledCost\n", None),
+        ];
+        for (text, filter) in cases {
+            assert_eq!(spread_json(text.as_bytes()), filter, "{text}");
+        }
+        let refused = |text: &str| refuse_spread_json(text.as_bytes()).map_err(|error| error.to_string());
+        assert!(refused("\u{feff}[{\"billing_account_id\": \"A\"}]").unwrap_err().contains("one object a line"));
+        assert!(refused("{\n \"data\": []\n}").unwrap_err().contains("it looks like JSON"));
+        assert_eq!(refused("{\"billing_account_id\": \"A\"}\n"), Ok(()));
+        let mut broken = Cursor::new(b"ab").chain(BrokenOff(Some(io::Error::other("cut"))));
+        let mut read = Vec::new();
+        assert_eq!(broken.read_to_end(&mut read).unwrap_err().to_string(), "cut");
+        assert_eq!(read, b"ab");
+        let said = BillError::NotJsonLines { filter: ".[]" }.to_string();
+        assert!(said.contains("one object a line") && said.contains("`jq -c '.[]' FILE`"), "{said}");
     }
 }

@@ -7,9 +7,28 @@ pub enum BillError {
     #[error(
         "This is not a FOCUS cost and usage file nor another bill that Costwake reads: it looks like {looks_like}, which \
          is not read yet. Costwake reads FOCUS 1.0 to 1.4, AWS Cost and Usage Reports, Azure cost exports, Google \
-         Cloud billing exports and OCI cost reports, as CSV, .csv.gz, .csv.zst or Parquet; docs/formats.md names all."
+         Cloud billing exports and OCI cost reports, as CSV, .csv.gz, .csv.zst or Parquet, Google Cloud's also as JSON \
+         lines; docs/formats.md names all."
     )]
     NotABill {
+        /// What it looks like, with its article.
+        looks_like: String,
+    },
+    /// It is JSON, and its objects do not stand on a line each.
+    #[error(
+        "This is JSON that does not have one object a line. Costwake reads Google Cloud's billing export as JSON lines, each \
+         object on a line of its own, as BigQuery writes it: `jq -c '{filter}' FILE` makes such lines of it."
+    )]
+    NotJsonLines {
+        /// What takes the objects out of it.
+        filter: &'static str,
+    },
+    /// Handed in as a report of how a cluster was used, it is something else.
+    #[error(
+        "This is no report of how a cluster was used: it looks like {looks_like}. Costwake reads OpenShift usage reports, \
+         a file or the whole archive, and OpenCost allocations, as JSON or CSV. Hand bills to `costwake import`."
+    )]
+    NotAClusterReport {
         /// What it looks like, with its article.
         looks_like: String,
     },

@@ -27,14 +27,35 @@ pub enum ClusterReportError {
     #[error("A cluster's name has at most 200 bytes and no control characters.")]
     Name,
     /// Not a report, or one that cannot be read.
-    #[error("The file is no report of a cluster that can be read: {0}.")]
-    File(#[from] BillError),
+    // Both sentences hold what they are about: as a source it would be said twice.
+    #[error("{}", file_words(.0))]
+    File(BillError),
     /// The file is gone, or the disk failed.
     #[error("The file cannot be read: {0}.")]
-    Disk(#[from] std::io::Error),
+    Disk(std::io::Error),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl From<BillError> for ClusterReportError {
+    fn from(error: BillError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<std::io::Error> for ClusterReportError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+// It was never taken for a bill.
+fn file_words(error: &BillError) -> String {
+    match error {
+        BillError::Malformed(reason) => format!("The report cannot be read: {reason}."),
+        other => other.to_string(),
+    }
 }
 
 /// What became of a report.
@@ -154,5 +175,24 @@ pub fn unit(kind: &str) -> &'static str {
         "pods" => "CPU core-seconds of pods",
         "volumes" => "byte-seconds of volumes",
         _ => "cost as OpenCost estimates it",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_once() {
+        let other = BillError::NotAClusterReport { looks_like: "a bill (OCI cost report)".into() };
+        let said = format!("{:#}", anyhow::Error::from(ClusterReportError::from(other)));
+        assert!(said.starts_with("This is no report of how a cluster was used: it looks like a bill (OCI"), "{said}");
+        assert_eq!(said.matches("OCI cost report").count(), 1, "{said}");
+        let twice = BillError::Malformed("column node stands in it twice".into());
+        let said = format!("{:#}", anyhow::Error::from(ClusterReportError::from(twice)));
+        assert_eq!(said, "The report cannot be read: column node stands in it twice.");
+        let gone = std::io::Error::other("gone");
+        let said = format!("{:#}", anyhow::Error::from(ClusterReportError::from(gone)));
+        assert_eq!(said, "The file cannot be read: gone.");
     }
 }

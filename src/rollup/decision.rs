@@ -36,11 +36,7 @@ impl Decision {
         if sha256.is_some() && sha256 == version.sha256 {
             return Self::Same;
         }
-        let is_newer = match version.basis {
-            "receipt" => current.version_at > version.at,
-            _ => (current.version_at, sha256) > (version.at, version.sha256),
-        };
-        if is_newer { Self::Older } else { Self::Counts }
+        if current.is_newer_than(version.at, version.basis, version.sha256) { Self::Older } else { Self::Counts }
     }
 }
 

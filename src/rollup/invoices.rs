@@ -31,11 +31,18 @@ pub enum InvoiceError {
     #[error(transparent)]
     File(#[from] InvoicesError),
     /// The file cannot be opened.
+    // The sentence holds the archive's own: as a source it would be said twice.
     #[error("The file holds no invoices that can be read: {0}.")]
-    Archive(#[from] ArchiveError),
+    Archive(ArchiveError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl From<ArchiveError> for InvoiceError {
+    fn from(error: ArchiveError) -> Self {
+        Self::Archive(error)
+    }
 }
 
 /// An invoice as a form has it.

@@ -297,7 +297,16 @@ fn held_cost(found: &Found, one_side: Option<&OneSide>) -> BTreeMap<String, BigD
 fn quarantine_reason(found: &Found, load: &Load<'_>) -> Option<String> {
     let held = held_cost(found, load.one_side);
     let mut reasons = load.control.differences(load.expected_rows, found.row_count, &held);
-    if !found.missing_columns.is_empty() {
+    let overruled = found.overruled.filter(|_| !found.missing_columns.is_empty() || found.rejected_row_count > 0);
+    if let (Some(shown), Some(named)) = (overruled, load.format) {
+        reasons.push(format!(
+            "Its columns are those of {}, and it was read as {} because that format was named: hand it in again without a \
+             format, or as {}.",
+            shown.label(),
+            named.label(),
+            shown.name()
+        ));
+    } else if !found.missing_columns.is_empty() {
         reasons.push(format!("The file lacks {}.", found.missing_columns.join(", ")));
     }
     if found.rejected_row_count > 0 {
@@ -308,7 +317,9 @@ fn quarantine_reason(found: &Found, load: &Load<'_>) -> Option<String> {
         return None;
     }
     let essential = found.lacks_essentials();
-    reasons.push(if essential.is_empty() {
+    reasons.push(if overruled.is_some() && !essential.is_empty() {
+        "Read so, nothing of it can be counted.".to_owned()
+    } else if essential.is_empty() {
         "Nothing of it is counted until someone accepts it.".to_owned()
     } else {
         format!("Without {} nothing of it can be counted.", essential.join(", "))

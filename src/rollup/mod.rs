@@ -2,6 +2,7 @@
 
 pub mod catalogue_import;
 pub mod close_month;
+pub mod close_warnings;
 pub mod cluster_costs;
 pub mod cluster_reports;
 pub mod control_totals;
@@ -17,6 +18,7 @@ pub mod mapped_keys;
 pub mod mapper;
 pub mod mapping_details;
 pub mod metrics_import;
+pub mod month_state;
 pub mod namespace_usage;
 pub mod otlp;
 pub mod pipeline_deployments;
@@ -61,6 +63,7 @@ mod reader;
 mod rekey;
 mod request;
 mod scopes;
+mod smaller;
 mod staging;
 mod statistics;
 mod take_back;

@@ -7,7 +7,8 @@ use super::reader::ESSENTIAL_COLUMNS;
 use super::remap::map_new_keys;
 use super::timings::{Phase, Timings};
 use super::{
-    CountedAlready, LedgerError, bill_source, late, learn, level_1, overlaps, retention, splits, statistics, verify,
+    CountedAlready, LedgerError, bill_source, late, learn, level_1, overlaps, retention, smaller, splits, statistics,
+    verify,
 };
 use crate::store::deliveries::{self, Standing};
 use crate::store::generations::{self, Scoped};
@@ -224,6 +225,7 @@ async fn publish_scopes(
     if let Some(difference) = differences.into_iter().next() {
         return Err(LedgerError::Difference(difference));
     }
+    smaller::note(&mut *conn, delivery_id, &sorted.counting).await?;
     let mut touched = vec![delivery_id];
     for scope in &sorted.counting {
         if let Some(current) = scope.current_generation_id {

@@ -56,11 +56,18 @@ pub enum RateError {
     #[error(transparent)]
     File(#[from] ReferenceRatesError),
     /// The file cannot be opened.
+    // The sentence holds the archive's own: as a source it would be said twice.
     #[error("The file holds no rates that can be read: {0}.")]
-    Archive(#[from] ArchiveError),
+    Archive(ArchiveError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl From<ArchiveError> for RateError {
+    fn from(error: ArchiveError) -> Self {
+        Self::Archive(error)
+    }
 }
 
 async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {

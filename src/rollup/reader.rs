@@ -72,6 +72,8 @@ pub(super) struct Plan {
 #[derive(Default)]
 pub(super) struct Found {
     pub format: String,
+    /// What its columns show it to be, where somebody named another format.
+    pub overruled: Option<Format>,
     pub missing_columns: Vec<String>,
     pub extra_columns: Vec<String>,
     pub columns: Vec<String>,
@@ -242,6 +244,7 @@ impl Reader {
         let found = &mut self.found;
         if found.format.is_empty() {
             found.format = bill.format();
+            found.overruled = bill.overruled();
         }
         for column in bill.missing_mandatory() {
             if !found.missing_columns.iter().any(|known| known == column) {

@@ -405,3 +405,17 @@ pub async fn add_warning(db: impl PgExecutor<'_>, delivery_id: i64, warning: &st
     .await
     .map(drop)
 }
+
+/// How many deliveries wait for a decision and hold a bill of the month with this first day.
+pub async fn waiting_in(db: impl PgExecutor<'_>, month: NaiveDate) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM delivery d
+           WHERE d.state = 'quarantined'
+             AND EXISTS (SELECT FROM generation g
+                         WHERE g.delivery_id = d.delivery_id AND g.state = 'ready'
+                           AND date_trunc('month', g.billing_period_start::timestamp)::date = $1)"#,
+        month
+    )
+    .fetch_one(db)
+    .await
+}

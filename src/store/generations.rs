@@ -149,6 +149,21 @@ pub struct Current {
     pub content_sha256: Option<String>,
 }
 
+impl Current {
+    /// Whether it stays what counts beside a delivery of this version. Of two with the same version the one whose bytes
+    /// have the greater hash is newer, and the last one in where nobody gave them one; the same bytes are not newer.
+    pub fn is_newer_than(&self, version_at: DateTime<Utc>, version_basis: &str, sha256: Option<&str>) -> bool {
+        let own = self.content_sha256.as_deref();
+        if own.is_some() && own == sha256 {
+            return false;
+        }
+        match version_basis {
+            "receipt" => self.version_at > version_at,
+            _ => (self.version_at, own) > (version_at, sha256),
+        }
+    }
+}
+
 /// What a scope shows now, of the side of a bill that a file holds where it is one of two exports.
 pub async fn current(
     db: impl PgExecutor<'_>,
@@ -340,5 +355,47 @@ pub async fn has_lines(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Resul
         delivery_id
     )
     .fetch_one(db)
+    .await
+}
+
+/// Keeps what is to be checked of a bill that is much smaller than the one whose place it takes.
+pub async fn note_size(db: impl PgExecutor<'_>, generation_id: i64, note: &str) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE generation SET size_note = $2 WHERE generation_id = $1", generation_id, note)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+/// Forgets what was to be checked of the bills of a delivery.
+pub async fn forget_sizes(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE generation SET size_note = NULL WHERE delivery_id = $1 AND size_note IS NOT NULL", delivery_id)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+/// A bill that counts and is to be checked.
+#[derive(Debug, Clone)]
+pub struct SmallerBill {
+    /// The file that brought it.
+    pub delivery_id: i64,
+    /// What is to be checked, without amounts.
+    pub note: String,
+}
+
+/// Bills that are to be checked and that a page of a source lists.
+const SMALLER_SHOWN_MAX: i64 = 50;
+
+/// The bills of a source that count and are much smaller than what they replaced, the newest fifty.
+pub async fn smaller(db: impl PgExecutor<'_>, source_id: i64) -> sqlx::Result<Vec<SmallerBill>> {
+    sqlx::query_as!(
+        SmallerBill,
+        r#"SELECT delivery_id, size_note AS "note!" FROM generation
+           WHERE source_id = $1 AND state = 'current' AND size_note IS NOT NULL
+           ORDER BY generation_id DESC LIMIT $2"#,
+        source_id,
+        SMALLER_SHOWN_MAX,
+    )
+    .fetch_all(db)
     .await
 }

@@ -117,6 +117,7 @@ pub mod release_lists;
 pub mod releases;
 pub mod removed_sources;
 pub mod replaced_waiting;
+pub mod replacements;
 pub mod retagging;
 pub mod run_resources;
 pub mod same_subscription;

@@ -3,6 +3,7 @@
 use super::deliveries::Rejection;
 use super::late_bills::{self, Difference};
 use super::rejected_totals::{self, RejectedTotal};
+use super::replacements::{self, Replacement, WaitingVersion};
 use super::{generations, month_closing};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -73,6 +74,8 @@ pub struct Receipt {
     pub waits_for_closed_month: bool,
     /// While it waits: what it would change in closed months.
     pub closed_months: Vec<LateMonth>,
+    /// While it waits, or is withdrawn with its lines kept: what it would take the place of once it is accepted.
+    pub would_replace: Vec<Replacement>,
 }
 
 /// Σ of the four costs of FOCUS; `None` where no row in question has the cost.
@@ -199,6 +202,12 @@ pub async fn get(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Opti
     let rejections = rejections(conn, delivery_id).await?;
     let rejected_totals = rejected_totals::of(conn, delivery_id).await?;
     let closed_months = if row.state == "quarantined" { late(conn, delivery_id).await? } else { Vec::new() };
+    let version =
+        WaitingVersion { at: row.version_at, basis: &row.version_basis, sha256: row.content_sha256.as_deref() };
+    let would_replace = match row.state.as_str() {
+        "quarantined" | "withdrawn" => replacements::of_waiting(conn, delivery_id, version).await?,
+        _ => Vec::new(),
+    };
     Ok(Some(Receipt {
         file: row.file_name,
         format: row.format,
@@ -229,6 +238,7 @@ pub async fn get(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<Opti
         accepted_at: row.accepted_at,
         waits_for_closed_month: row.waits_for_closed_month,
         closed_months,
+        would_replace,
     }))
 }
 
@@ -369,11 +379,11 @@ async fn rejections(conn: &mut PgConnection, delivery_id: i64) -> sqlx::Result<V
     .await
 }
 
-fn currency(stored: String) -> Option<String> {
+pub(super) fn currency(stored: String) -> Option<String> {
     (!stored.is_empty()).then_some(stored)
 }
 
-fn number(text: Option<String>) -> sqlx::Result<Option<BigDecimal>> {
+pub(super) fn number(text: Option<String>) -> sqlx::Result<Option<BigDecimal>> {
     text.map(|text| text.parse()).transpose().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 

@@ -6,8 +6,9 @@ use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Re
 use crate::focus::BillingPeriod;
 use crate::rollup::Person;
 use crate::rollup::close_month::{self, CloseError};
+use crate::rollup::close_warnings::{CloseWarning, close_warnings};
 use crate::store::month_closing::{self, Closing};
-use crate::store::{rates, statement_ties};
+use crate::store::statement_ties;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
@@ -53,8 +54,8 @@ struct CloseMonthPage {
     closes: bool,
     state: MonthState,
     closing: Option<Closing>,
-    /// Currencies of the month that have no rate.
-    unrated: Vec<String>,
+    /// What is wanting in it, where it is closed.
+    warnings: Vec<CloseWarning>,
     /// Why it cannot be done now, whatever reason is given: then there is no button.
     obstacle: Option<String>,
     /// What stands in the way: closed months that hold what arrived late for it.
@@ -140,16 +141,8 @@ async fn page(
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Statements).await?;
     let reach = statement_ties::reach(&mut snapshot).await?;
     let closing = month_closing::current(&mut snapshot, month).await?;
-    let mut unrated = Vec::new();
-    if let Some(rates) = rates::reporting(&mut snapshot, month, month).await? {
-        let needed = rates::needed(&mut snapshot).await?;
-        let of_month = needed.into_iter().filter(|one| one.month == month.first_day());
-        unrated = of_month
-            .map(|one| one.billing_currency)
-            .filter(|currency| currency != rates.reporting_currency() && rates.get(month, currency).is_none())
-            .collect();
-    }
     let today = app.now().date_naive();
+    let warnings = if closes { close_warnings(&mut snapshot, month, today).await? } else { Vec::new() };
     let state = MonthState::of(month, &reach, closing.as_ref(), today);
     let obstacle = if closes {
         close_month::close_obstacle(&mut snapshot, month, today).await?
@@ -178,7 +171,7 @@ async fn page(
         closes,
         state,
         closing,
-        unrated,
+        warnings,
         obstacle,
         reopen_first,
         invoices,

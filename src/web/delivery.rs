@@ -4,6 +4,7 @@ use super::csv::Table;
 use super::csv::split_id;
 use super::delivery_decision::accept_words;
 use super::delivery_late::{self, LateSection};
+use super::delivery_replaced::ReplacedSection;
 use super::paged_file::note_cut;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::focus::BillingPeriod;
@@ -54,10 +55,13 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(last): Pat
         receipt.totals.clear();
         receipt.rejected_totals.clear();
         receipt.movements.clear();
+        receipt.would_replace.clear();
         receipt.closed_months.iter_mut().for_each(|month| month.differences.clear());
     }
     let late = if scope.is_everything() { LateSection::new(&receipt) } else { LateSection::default() };
     let has_lines = generations::has_lines(&mut *snapshot, delivery_id).await?;
+    let can_accept = has_lines && rollup::cannot_accept(&receipt.missing_columns).is_none();
+    let replaced = if can_accept { ReplacedSection::new(&receipt) } else { ReplacedSection::default() };
     let job_state = job.as_ref().map_or("", |job| job.state.as_str());
     let is_retried = receipt.state == "failed" && matches!(job_state, "waiting" | "running");
     let is_running = is_retried || matches!(receipt.state.as_str(), "waiting" | "loading");
@@ -65,7 +69,7 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(last): Pat
         is_running,
         can_retry: receipt.state == "failed" && job_state == "failed",
         can_count_again: receipt.state == "withdrawn" && has_lines,
-        can_accept: has_lines && rollup::cannot_accept(&receipt.missing_columns).is_none(),
+        can_accept,
         progress: job.as_ref().map(|job| job.progress.clone()).unwrap_or_default(),
         last_error: job.and_then(|job| job.last_error).filter(|_| is_running),
         lede: lede(&receipt),
@@ -79,6 +83,7 @@ async fn show(State(app): State<AppState>, principal: Principal, Path(last): Pat
         receipt,
         audit,
         late,
+        replaced,
     }
     .into_response())
 }
@@ -137,9 +142,7 @@ pub(super) fn missing_amounts(receipt: &Receipt) -> Vec<String> {
         let currency = total.billing_currency.as_deref().unwrap_or_default();
         let amount = |amount: &BigDecimal| display::money_exact(amount, currency);
         let (billed, effective) = (amount(&total.BilledCost), amount(&total.EffectiveCost));
-        let lines = if total.rows == 1 { "line" } else { "lines" };
-        let rows = filters::grouped(&total.rows.into(), 0);
-        format!("{billed} BilledCost and {effective} EffectiveCost on {rows} {lines}")
+        format!("{billed} BilledCost and {effective} EffectiveCost on {}", filters::lines(total.rows))
     };
     receipt.rejected_totals.iter().map(words).collect()
 }
@@ -211,6 +214,7 @@ struct DeliveryPage {
     can_revert: bool,
     audit: Vec<AuditRow>,
     late: LateSection,
+    replaced: ReplacedSection,
 }
 
 impl DeliveryPage {
@@ -224,6 +228,11 @@ impl DeliveryPage {
 
     fn booked_labels(&self) -> String {
         delivery_late::booked_labels(&self.receipt)
+    }
+
+    fn missing_lines(&self) -> String {
+        let are = if self.receipt.rejected_rows == 1 { "is" } else { "are" };
+        format!("{} {are} missing", filters::lines(self.receipt.rejected_rows))
     }
 
     // Of very many rejected lines only the first are kept.

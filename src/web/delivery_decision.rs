@@ -1,6 +1,7 @@
 //! Accept, revert, withdraw: each says first what it does to the totals, then asks, then does it.
 
 use super::delivery_late::{self, LateSection};
+use super::delivery_replaced::ReplacedSection;
 use super::{
     AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached, display, filters,
 };
@@ -90,6 +91,10 @@ async fn ask(
         Decision::Accept => CountedAlready::of(&mut snapshot, delivery_id).await?.reason(),
         _ => None,
     };
+    let replaced = match decision {
+        Decision::Accept => ReplacedSection::new(&receipt),
+        _ => ReplacedSection::default(),
+    };
     let late = if decision == Decision::Accept { LateSection::new(&receipt) } else { LateSection::default() };
     // A refusal changes nothing; what else is decided about closed months is booked to open ones.
     let booked = match decision {
@@ -100,7 +105,7 @@ async fn ask(
         Decision::Accept => None,
         _ => rollup::hand_in_again(&replaced_waiting::of(&mut snapshot, delivery_id).await?),
     };
-    Ok(DecisionPage { page, receipt, decision, effects, obstacle, beside, late, booked, hand_in_again })
+    Ok(DecisionPage { page, receipt, decision, effects, obstacle, beside, late, replaced, booked, hand_in_again })
 }
 
 /// Where the difference of closed months goes, in a sentence each.
@@ -231,6 +236,8 @@ struct DecisionPage {
     /// Which other source counts the same bill.
     beside: Option<String>,
     late: LateSection,
+    /// What counts now and what would count instead.
+    replaced: ReplacedSection,
     /// That what closed months lack or have too much is booked to open ones.
     booked: Option<String>,
     /// Which files nobody is asked about any more once this delivery is taken back.
@@ -247,7 +254,7 @@ pub(super) fn accept_words(receipt: &Receipt) -> String {
         (_, 0, []) if receipt.waits_for_closed_month => "Count as a restatement".into(),
         (_, 0, []) => "Accept".into(),
         (_, 0, columns) => format!("Accept without {}", columns.join(", ")),
-        (_, rejected, _) => format!("Accept with {} lines missing", filters::grouped(&rejected.into(), 0)),
+        (_, rejected, _) => format!("Accept with {} missing", filters::lines(rejected)),
     }
 }
 

@@ -53,6 +53,11 @@ pub fn grouped(amount: &BigDecimal, decimals: i64) -> String {
     out
 }
 
+/// `1 line`, `1,234 lines`.
+pub fn lines(count: i64) -> String {
+    if count == 1 { "1 line".into() } else { format!("{} lines", grouped(&count.into(), 0)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

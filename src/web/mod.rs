@@ -33,6 +33,7 @@ pub mod delivery_decision;
 pub mod delivery_figures;
 mod delivery_late;
 pub mod delivery_metrics;
+mod delivery_replaced;
 mod delivery_retry;
 mod deployed;
 pub mod deployment;

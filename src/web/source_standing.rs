@@ -2,6 +2,7 @@
 
 use super::{Page, Result, display, moments};
 use crate::sources::kind::Kind;
+use crate::store::generations::{self, SmallerBill};
 use crate::store::jobs;
 use crate::store::source_finds::{self, Find};
 use crate::store::source_history::{self, AGE_DAYS_MAX, Arrived, Columns, ControlTotal};
@@ -27,6 +28,8 @@ pub(super) struct Standing {
     pub wanting: Vec<Find>,
     /// What lies there and is not counted, because other files report the same cost.
     pub left_out: Vec<Find>,
+    /// What counts and is much smaller than what it replaced.
+    pub smaller: Vec<SmallerBill>,
     /// Why it is late, and what to do.
     pub late: Option<(String, String)>,
     pub lag: Vec<Arrived>,
@@ -82,6 +85,7 @@ impl Standing {
             running,
             wanting,
             left_out: source_finds::left_out(&mut **snapshot, source_id).await?,
+            smaller: generations::smaller(&mut **snapshot, source_id).await?,
             late,
         })
     }

@@ -16,14 +16,18 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-const LOG_DEFAULT: &str = "info,sqlx=warn";
+/// What is logged unless `RUST_LOG` chooses: by what keeps running, which has no other output.
+pub const SERVER_LOG: &str = "info,sqlx=warn";
+/// By a command, whose output is its answer: what it waits for, and what somebody has to do something about.
+pub const COMMAND_LOG: &str = "costwake=warn,costwake::patience=info";
+
 const LATENCY_BUCKETS_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Starts logging to standard error; `RUST_LOG` chooses what. A second call does nothing.
-pub fn init(config: &Config) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
+/// Starts logging to standard error; `RUST_LOG` chooses what, else `unless_told` does. A second call does nothing.
+pub fn init(config: &Config, unless_told: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(unless_told));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(OneLine).with_ansi(false);
     // Only the first subscriber counts: a test may have set one.
     let _ = match config.log_format {

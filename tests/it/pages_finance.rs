@@ -325,7 +325,7 @@ async fn a_quarantined_file_is_accepted_and_withdrawn(db: PgPool) {
     let finance = world.finance().await;
     let path = format!("/deliveries/{}", receipt.delivery_id);
     let page = finance.get(&path).await;
-    assert!(page.body.contains("Accept with 1 lines missing") && page.body.contains("twelve"));
+    assert!(page.body.contains("Accept with 1 line missing") && page.body.contains("twelve"));
     assert!(finance.get("/finance/statements/2026-10").await.body.contains("No cost in October 2026"));
     let admin = world.app.browser(Role::Admin, false, &[]).await;
     assert_eq!(admin.post_form(&format!("{path}/accept"), &[]).await.status, StatusCode::FORBIDDEN);

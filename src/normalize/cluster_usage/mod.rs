@@ -9,6 +9,7 @@ mod openshift;
 
 use super::cells::Cells;
 use super::error::BillError;
+use super::recognize;
 use super::records::{Record, Records};
 use super::timestamp;
 use crate::focus::Decimal;
@@ -194,11 +195,11 @@ fn read_table(content: impl Read, origin: Origin<'_>, report: &mut ClusterReport
             (0..cells.spans.len()).map(|column| cells.get(column).trim().to_ascii_lowercase()).collect()
         }
     };
-    let table = Table::of(&names).ok_or_else(|| BillError::NotABill {
-        looks_like: format!(
-            "a table with the columns {}",
-            names.iter().take(4).cloned().collect::<Vec<_>>().join(", ")
-        ),
+    let table = Table::of(&names).ok_or_else(|| BillError::NotAClusterReport {
+        looks_like: match recognize::format(&names) {
+            Ok(format) => format!("a bill ({})", format.label()),
+            Err(looks_like) => looks_like,
+        },
     })?;
     // Which of the two is meant nobody can tell.
     let is_repeated = |name: &&String| names.iter().filter(|other| other == name).count() > 1;

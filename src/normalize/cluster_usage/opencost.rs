@@ -88,7 +88,7 @@ struct Reading<'r> {
 impl Reading<'_> {
     fn refuse(&mut self) {
         let looks_like = "JSON that is no allocation of OpenCost".to_owned();
-        self.failed.get_or_insert(BillError::NotABill { looks_like });
+        self.failed.get_or_insert(BillError::NotAClusterReport { looks_like });
     }
 
     fn allocation(&mut self, name: &str, allocation: Allocation) {
@@ -326,7 +326,7 @@ mod tests {
                     continue;
                 }
                 let looks_like = "JSON that is no allocation of OpenCost".to_owned();
-                return Err(BillError::NotABill { looks_like });
+                return Err(BillError::NotAClusterReport { looks_like });
             };
             for (name, value) in &allocations {
                 report.row_count += 1;

@@ -1,7 +1,7 @@
 //! What is known of the two months that a statement compares, and whether they are compared. Pure.
 
 use super::Asked;
-use super::state::MonthState;
+use super::MonthState;
 use crate::store::freshness::Freshness;
 use crate::store::statements::{MonthView, StatementRow};
 use std::collections::BTreeSet;

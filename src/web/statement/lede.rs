@@ -1,11 +1,11 @@
 //! What a currency of a statement begins with: the figure, what is booked beside it, and what moved it. Pure.
 
 use super::Asked;
+use super::MonthState;
 use super::adjustments::Booked;
 use super::breakdown::{Breakdown, NOT_ALLOCATED, Node, Row};
 use super::comparison::Known;
 use super::like::Like;
-use super::state::MonthState;
 use crate::focus::BillingPeriod;
 use crate::web::display;
 use bigdecimal::{BigDecimal, Zero};

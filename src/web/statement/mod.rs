@@ -10,14 +10,13 @@ mod csv;
 mod lede;
 mod like;
 mod section;
-mod state;
 mod views;
 mod why;
 mod year;
 
+pub use crate::rollup::month_state::MonthState;
 pub use breakdown::{Breakdown, By, Node, breakdown, nodes};
 pub use bridge::{Bridge, LinesLink, Move, UnusualLink, walk};
-pub use state::MonthState;
 pub use why::{MonthWhy, month_why};
 pub use year::{Span, Year, year};
 

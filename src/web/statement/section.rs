@@ -8,7 +8,7 @@ use super::closed_ties::{ClosedTies, closed_ties};
 use super::comparison::{Comparison, NOT_BILLED};
 use super::lede::{Told, lede};
 use super::like::Like;
-use super::state::MonthState;
+use super::MonthState;
 use super::views::{Views, views};
 use super::year::{Span, Year, year};
 use super::{Asked, CHART_MONTH_COUNT, Read};

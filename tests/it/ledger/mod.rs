@@ -15,6 +15,7 @@ mod memory;
 mod memory_limit;
 mod model;
 mod oracle;
+mod replaced;
 mod states;
 mod taking_back;
 mod together;

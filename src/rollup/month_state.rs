@@ -52,7 +52,7 @@ impl MonthState {
 
     /// The state of a month in one currency: how far the sources have come that bill in it. A bill without a line is in
     /// every currency that its source has in these months.
-    pub(super) fn in_currency(
+    pub fn in_currency(
         month: BillingPeriod,
         (reach, billed_in): (&[MonthReach], &[BilledIn]),
         currency: &str,
@@ -122,12 +122,12 @@ impl MonthState {
     }
 
     /// Whether nothing at all is billed.
-    pub(super) fn has_no_bill(&self) -> bool {
+    pub fn has_no_bill(&self) -> bool {
         matches!(self, Self::Running(None) | Self::Unbilled(_))
     }
 
     /// " yet" where the bills are sure to come.
-    pub(super) fn yet(&self) -> &'static str {
+    pub fn yet(&self) -> &'static str {
         if matches!(self, Self::Running(_) | Self::Arriving(_)) { " yet" } else { "" }
     }
 }
