@@ -24,7 +24,8 @@ pub fn routes(routes: Routes) -> Routes {
 pub struct Forecasts {
     /// Those that stand now.
     pub forecasts: Vec<ForecastBody>,
-    /// Of periods that are over, the one that was asked nearest to its middle, with what came. The newest first.
+    /// Of periods that are over, the one that was asked nearest to its middle, with what came: told before they were over, or
+    /// made afterwards (`is_hindcast`), and made again when the bills that it rests on come or change. The newest first.
     pub past: Vec<ForecastBody>,
     /// Whether there are more of those than the 1,000 that are told: ask for a service, team, horizon or currency.
     pub is_cut: bool,
@@ -85,7 +86,7 @@ pub struct ForecastBody {
     pub measured_could_fall: String,
     /// The same in a sentence; empty where none is measured.
     pub measured: String,
-    /// Worked out afterwards, from bills of later days.
+    /// Worked out afterwards, from the bills of its days as they are now.
     pub is_hindcast: bool,
     /// What came, exact; `null` while the period runs.
     pub actual: Option<String>,

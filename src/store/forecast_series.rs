@@ -70,6 +70,19 @@ pub async fn known(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Ve
     .await
 }
 
+/// The current bills that hold some of these days, as a hash: it is another one when a bill comes, changes or goes. `None`
+/// where no bill does.
+pub async fn rests_on(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "SELECT md5(string_agg(generation_id::text, ' ' ORDER BY generation_id)) FROM generation
+         WHERE state = 'current' AND first_charge_date < $2 AND last_charge_date >= $1",
+        range.start(),
+        range.end()
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// A release whose answer claims that it changed the cost of a service; whether for good, only the days after it tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedChange {

@@ -28,6 +28,7 @@ pub struct NewForecast {
     pub asked_on: NaiveDate,
     pub publication_id: i64,
     pub is_hindcast: bool,
+    pub rests_on: String,
     pub known: BigDecimal,
     pub incomplete: BigDecimal,
     pub rest: BigDecimal,
@@ -45,7 +46,8 @@ pub struct NewForecast {
     pub provisional_down_per_day: BigDecimal,
 }
 
-/// Writes forecasts; those that were asked on the same day are replaced.
+/// Writes forecasts; those that were asked on the same day are replaced, but none that was told while its period ran by
+/// one that is made afterwards.
 pub async fn write(conn: &mut PgConnection, forecasts: &[NewForecast], now: DateTime<Utc>) -> sqlx::Result<()> {
     for batch in forecasts.chunks(BATCH) {
         let rows = serde_json::to_value(batch).map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -53,16 +55,17 @@ pub async fn write(conn: &mut PgConnection, forecasts: &[NewForecast], now: Date
             "INSERT INTO forecast (scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on,
                 publication_id, computed_at, is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast,
                 candidate, past_error, origin_count, restart_count, provisional_count, provisional_up_per_day,
-                provisional_down_per_day)
+                provisional_down_per_day, rests_on)
              SELECT scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on, publication_id, $2,
                 is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast, candidate, past_error,
-                origin_count, restart_count, provisional_count, provisional_up_per_day, provisional_down_per_day
+                origin_count, restart_count, provisional_count, provisional_up_per_day, provisional_down_per_day,
+                rests_on
              FROM jsonb_to_recordset($1) AS r (scope text, scope_id bigint, billing_currency text, horizon text,
                 first_day date, last_day date, asked_on date, publication_id bigint, is_hindcast boolean, known numeric,
                 incomplete numeric, rest numeric, fees numeric, point numeric, low numeric, high numeric,
                 no_forecast text, candidate text, past_error double precision, origin_count integer,
                 restart_count integer, provisional_count integer, provisional_up_per_day numeric,
-                provisional_down_per_day numeric)
+                provisional_down_per_day numeric, rests_on text)
              ON CONFLICT (scope, scope_id, billing_currency, horizon, first_day, asked_on) DO UPDATE SET
                 publication_id = excluded.publication_id, computed_at = excluded.computed_at,
                 is_hindcast = excluded.is_hindcast, known = excluded.known, incomplete = excluded.incomplete,
@@ -71,7 +74,9 @@ pub async fn write(conn: &mut PgConnection, forecasts: &[NewForecast], now: Date
                 past_error = excluded.past_error, origin_count = excluded.origin_count,
                 restart_count = excluded.restart_count, provisional_count = excluded.provisional_count,
                 provisional_up_per_day = excluded.provisional_up_per_day,
-                provisional_down_per_day = excluded.provisional_down_per_day, actual = NULL",
+                provisional_down_per_day = excluded.provisional_down_per_day, rests_on = excluded.rests_on,
+                actual = NULL
+             WHERE forecast.is_hindcast OR NOT forecast.is_record OR NOT excluded.is_hindcast",
             rows,
             now
         )
@@ -81,13 +86,45 @@ pub async fn write(conn: &mut PgConnection, forecasts: &[NewForecast], now: Date
     Ok(())
 }
 
-/// The months that forecasts of all cost were asked about.
-pub async fn asked_months(conn: &mut PgConnection) -> sqlx::Result<Vec<NaiveDate>> {
+/// The months of which a forecast of all cost was told before they were over.
+pub async fn told_months(conn: &mut PgConnection) -> sqlx::Result<Vec<NaiveDate>> {
     sqlx::query_scalar!(
-        "SELECT DISTINCT first_day FROM forecast WHERE scope = 'total' AND horizon = 'month' ORDER BY 1 LIMIT 10000"
+        "SELECT DISTINCT first_day FROM forecast
+         WHERE scope = 'total' AND horizon = 'month' AND is_record AND NOT is_hindcast ORDER BY 1 LIMIT 10000"
     )
     .fetch_all(conn)
     .await
+}
+
+/// A month that was asked about afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hindcast {
+    /// The month's first day.
+    pub first_day: NaiveDate,
+    /// The bills that it was made from ([`rests_on`](super::forecast_series::rests_on)).
+    pub rests_on: String,
+}
+
+/// The months that were asked about afterwards; one stands twice where its forecasts are of different bills.
+pub async fn hindcasts(conn: &mut PgConnection) -> sqlx::Result<Vec<Hindcast>> {
+    sqlx::query_as!(
+        Hindcast,
+        "SELECT DISTINCT first_day, rests_on FROM forecast WHERE is_hindcast AND horizon = 'month'
+         ORDER BY first_day, rests_on LIMIT 10000"
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Deletes what was said afterwards of these months. What was told while they ran stays.
+pub async fn delete_hindcasts(conn: &mut PgConnection, first_days: &[NaiveDate]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM forecast WHERE is_hindcast AND horizon = 'month' AND first_day = ANY($1::date[])",
+        first_days
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// The periods that forecasts are held against what came in: they are over, and not for long.
@@ -113,17 +150,20 @@ pub struct WithoutBill {
     pub last_day: NaiveDate,
 }
 
-/// Writes what came into forecasts whose last day is complete, and follows restated bills for some months. Of those
-/// that lack a bill nothing is written.
+/// Writes what came into forecasts whose last day is complete, and follows restated bills for some months, and for those
+/// months that were asked about anew, however long ago they were. Of those that lack a bill nothing is written.
 pub async fn hold_against(
     conn: &mut PgConnection,
     complete_to: NaiveDate,
+    asked_anew: &[NaiveDate],
     without_bill: &[WithoutBill],
 ) -> sqlx::Result<()> {
     let without_bill = serde_json::to_value(without_bill).map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query!(
         "WITH period AS (
-             SELECT DISTINCT first_day, last_day FROM forecast WHERE last_day <= $1 AND last_day > $1::date - $2::integer
+             SELECT DISTINCT first_day, last_day FROM forecast
+             WHERE last_day <= $1 AND (last_day > $1::date - $2::integer
+                                       OR horizon = 'month' AND first_day = ANY($4::date[]))
          ), cost AS (
              SELECT p.first_day, p.last_day, d.service_id, d.billing_currency, sum(d.effective_cost) AS cost
              FROM period p
@@ -150,7 +190,8 @@ pub async fn hold_against(
            AND f.first_day = c.first_day AND f.last_day = c.last_day AND f.actual IS DISTINCT FROM c.actual",
         complete_to,
         FOLLOWED_DAYS,
-        without_bill
+        without_bill,
+        asked_anew
     )
     .execute(conn)
     .await?;
@@ -175,7 +216,7 @@ pub async fn kept(conn: &mut PgConnection) -> sqlx::Result<Vec<Kept>> {
         r#"WITH middle AS (
              SELECT DISTINCT ON (f.scope, f.scope_id, f.billing_currency, f.horizon, f.first_day) f.*
              FROM forecast f LEFT JOIN forecast_level l ON l.scope = f.scope AND l.horizon = f.horizon
-             WHERE f.actual IS NOT NULL AND f.low IS NOT NULL AND f.high IS NOT NULL
+             WHERE f.is_record AND f.actual IS NOT NULL AND f.low IS NOT NULL AND f.high IS NOT NULL
                AND (l.learnt_to IS NULL OR f.first_day > l.learnt_to)
              ORDER BY f.scope, f.scope_id, f.billing_currency, f.horizon, f.first_day,
                       abs((f.asked_on - f.first_day) - (f.last_day - f.asked_on)), f.asked_on DESC
@@ -228,6 +269,14 @@ pub async fn keep_level(conn: &mut PgConnection, level: &Level) -> sqlx::Result<
     )
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Forgets what months from this one on taught: they are learnt from anew.
+pub async fn unlearn_months(conn: &mut PgConnection, first_day: NaiveDate) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM forecast_level WHERE horizon = 'month' AND learnt_to >= $1", first_day)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -342,7 +391,7 @@ pub async fn standing(
 }
 
 /// Forecasts of periods that are over, within the scope, with what came: of each the one that was asked nearest to its
-/// middle. The newest first.
+/// middle. The newest first. What was worked out when the period was over is none of them, but for what says so.
 pub async fn past(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -361,7 +410,7 @@ pub async fn past(
              FROM forecast f
              LEFT JOIN service s ON f.scope = 'service' AND s.service_id = f.scope_id
              LEFT JOIN team t ON f.scope = 'team' AND t.team_id = f.scope_id
-             WHERE f.actual IS NOT NULL AND f.point IS NOT NULL
+             WHERE f.is_record AND f.actual IS NOT NULL AND f.point IS NOT NULL
                AND ($1::text IS NULL OR f.scope = $1) AND ($2::bigint IS NULL OR f.scope_id = $2)
                AND ($3::text IS NULL OR f.horizon = $3) AND ($4::text IS NULL OR f.billing_currency = $4)
                AND ($5::bigint[] IS NULL OR coalesce(s.team_id, t.team_id) = ANY($5))
@@ -386,7 +435,8 @@ const KEPT_DAYS: i32 = 40;
 const DELETED_MAX: i64 = 50_000;
 
 /// Deletes forecasts that nobody needs any more: those that were asked more than `KEPT_DAYS` before the newest, but for the
-/// one of each period that it is held against, which is the one with an interval that was asked nearest to its middle.
+/// one of each period that it is held against, which is the one with an interval that was asked nearest to its middle, of
+/// those that were told in time.
 /// Gives how many went; no more than a bound, so that the next call goes on.
 pub async fn delete_old(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let done = sqlx::query!(
@@ -394,7 +444,7 @@ pub async fn delete_old(conn: &mut PgConnection) -> sqlx::Result<u64> {
              SELECT scope, scope_id, billing_currency, horizon, first_day, asked_on,
                     row_number() OVER (
                         PARTITION BY scope, scope_id, billing_currency, horizon, first_day
-                        ORDER BY low IS NULL, point IS NULL,
+                        ORDER BY is_record DESC, low IS NULL, point IS NULL,
                                  abs((asked_on - first_day) - (last_day - asked_on)), asked_on DESC
                     ) AS place
              FROM forecast

@@ -83,6 +83,41 @@ pub async fn billed_currencies(
     Ok(currencies.into_iter().collect())
 }
 
+/// A currency that a source has billed a month in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BilledIn {
+    /// First day of the month.
+    pub month: NaiveDate,
+    /// Name of the source.
+    pub source_name: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+}
+
+/// The currencies that current bills of each source have for the months from `first` to `last`. Says nothing of money.
+pub async fn billed_in(
+    conn: &mut PgConnection,
+    first: BillingPeriod,
+    last: BillingPeriod,
+) -> sqlx::Result<Vec<BilledIn>> {
+    let rows = sqlx::query_as!(
+        BilledIn,
+        r#"SELECT DISTINCT date_trunc('month', m.billing_period_start::timestamp)::date AS "month!",
+                  source.name AS source_name, m.billing_currency
+           FROM monthly_cost m
+           JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
+           JOIN source ON source.source_id = g.source_id
+           WHERE m.billing_period_start >= $1 AND m.billing_period_start < $2
+           LIMIT $3"#,
+        first.first_day(),
+        last.next().first_day(),
+        BILL_COUNT_MAX + 1
+    )
+    .fetch_all(conn)
+    .await?;
+    limits::within(rows, BILL_COUNT_MAX, "bills of a month")
+}
+
 /// What one source billed for a month, and the delivery that it ties to.
 #[derive(Debug, Clone)]
 pub struct SourceTie {

@@ -3,7 +3,7 @@
 use super::csv::{Cell, Table};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
 use crate::store::bill_gaps::Gap;
-use crate::store::freshness::{SourceReach, SourceState};
+use crate::store::freshness::{Freshness, SourceReach, SourceState};
 use crate::store::sources::{self, DeliveryRow, SourceRow};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -13,6 +13,8 @@ use chrono::{Days, NaiveDate};
 
 /// Deliveries on the page; each source has all of its own.
 const DELIVERY_COUNT: i64 = 20;
+/// Sources behind the others that are named in the first line.
+const NAME_COUNT_MAX: usize = 3;
 
 /// The routes of the page.
 pub fn routes(routes: Routes) -> Routes {
@@ -24,7 +26,7 @@ async fn show(State(app): State<AppState>, principal: Principal) -> Result<Sourc
     let page = Page::new(&app, &principal, &mut snapshot, "Data sources", NavItem::Sources).await?;
     let rows = sources::list(&mut snapshot).await?;
     let deliveries = sources::deliveries(&mut snapshot, None, None, DELIVERY_COUNT).await?;
-    let lede = lede(&page, &rows);
+    let lede = lede(&page.bills, &rows);
     let rows = rows.into_iter().map(|source| Row { reach: reach(&page, source.source_id), source }).collect();
     Ok(SourcesPage { page, lede, rows, deliveries })
 }
@@ -92,19 +94,16 @@ fn day_after(day: NaiveDate) -> String {
     (day + Days::new(1)).format("%-d %b %Y").to_string()
 }
 
-fn lede(page: &Page, rows: &[SourceRow]) -> String {
+fn lede(bills: &Freshness, rows: &[SourceRow]) -> String {
     let waiting: i64 = rows.iter().map(|source| source.quarantined_count).sum();
-    let late: Vec<&str> = page.bills.late().map(|source| source.name.as_str()).collect();
-    let mut text = match page.bills.complete_to() {
-        Some(day) => format!("Bills of {} sources are complete to {}", rows.len(), day.format("%a %-d %b %Y")),
-        None => format!("{} sources, and none has a bill that counts", rows.len()),
-    };
+    let late: Vec<&str> = bills.late().map(|source| source.name.as_str()).collect();
+    let mut text = complete(bills, rows.len());
     match late.as_slice() {
-        [] => text.push('.'),
-        [one] => text.push_str(&format!("; {one} is late.")),
-        [first, ..] => text.push_str(&format!("; {first} and {} more are late.", late.len() - 1)),
+        [] => {}
+        [one] => text.push_str(&format!(" {one} is late.")),
+        [first, ..] => text.push_str(&format!(" {first} and {} more are late.", late.len() - 1)),
     }
-    if let Some(gap) = page.bills.gaps.first() {
+    if let Some(gap) = bills.gaps.first() {
         text.push_str(&format!(" {} has no bill for {}.", gap.name, gap.period.label()));
     }
     match waiting {
@@ -113,6 +112,42 @@ fn lede(page: &Page, rows: &[SourceRow]) -> String {
         count => text.push_str(&format!(" {count} deliveries wait for a decision.")),
     }
     text
+}
+
+/// "6 of 7 sources are complete to Fri 27 Nov 2026, edge to Tue 24 Nov 2026; 2 have no bill yet.": those without a bill are
+/// complete to no day, and each that ends sooner has a day of its own.
+fn complete(bills: &Freshness, source_count: usize) -> String {
+    let Some(day) = bills.complete_to() else {
+        return format!("{}, and none has a bill that counts.", counted(source_count));
+    };
+    let told = |day: NaiveDate| day.format("%a %-d %b %Y").to_string();
+    let all = bills.sources.len();
+    let mut behind: Vec<&SourceReach> = bills.sources.iter().filter(|source| source.complete_to < day).collect();
+    behind.sort_by(|left, right| right.complete_to.cmp(&left.complete_to).then_with(|| left.name.cmp(&right.name)));
+    let there = all - behind.len();
+    let be = if there == 1 { "is" } else { "are" };
+    let mut text = match behind.is_empty() {
+        true => format!("{} {be} complete to {}", counted(all), told(day)),
+        false => format!("{there} of {} {be} complete to {}", counted(all), told(day)),
+    };
+    let (named, more) = behind.split_at(behind.len().min(NAME_COUNT_MAX));
+    for source in named {
+        text.push_str(&format!(", {} to {}", source.name, told(source.complete_to)));
+    }
+    if let Some(last) = more.last() {
+        text.push_str(&format!(", {} more to days back to {}", more.len(), told(last.complete_to)));
+    }
+    match source_count.saturating_sub(all) {
+        0 => {}
+        1 => text.push_str("; 1 has no bill yet"),
+        count => text.push_str(&format!("; {count} have no bill yet")),
+    }
+    text.push('.');
+    text
+}
+
+fn counted(source_count: usize) -> String {
+    if source_count == 1 { "1 source".into() } else { format!("{source_count} sources") }
 }
 
 struct Row {
@@ -151,5 +186,48 @@ pub(super) fn state_class(state: &str) -> &'static str {
         "quarantined" | "refused" | "failed" => "up",
         "published" => "down",
         _ => "flat",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    fn bills(sources: &[(&str, &str)]) -> Freshness {
+        let source = |(name, day): &(&str, &str)| {
+            let complete_to = day.parse().unwrap();
+            SourceReach {
+                source_id: 1,
+                name: (*name).into(),
+                account: None,
+                bills_from: complete_to,
+                complete_to,
+                last_charge_date: complete_to,
+                read_at: DateTime::UNIX_EPOCH,
+                is_daily: true,
+                settles_after_days: None,
+            }
+        };
+        Freshness { sources: sources.iter().map(source).collect(), ..Freshness::default() }
+    }
+
+    #[test]
+    fn sources_are_complete_to_their_own_days_and_those_without_a_bill_to_none() {
+        let said = |sources: &[(&str, &str)], count| complete(&bills(sources), count);
+        assert_eq!(said(&[], 2), "2 sources, and none has a bill that counts.");
+        assert_eq!(said(&[("aws", "2026-11-27")], 1), "1 source is complete to Fri 27 Nov 2026.");
+        let three = [("aws", "2026-11-27"), ("edge", "2026-11-24"), ("gcp", "2026-11-27")];
+        assert_eq!(
+            said(&three, 5),
+            "2 of 3 sources are complete to Fri 27 Nov 2026, edge to Tue 24 Nov 2026; 2 have no bill yet."
+        );
+        let behind = [("b", "2026-11-20"), ("d", "2026-06-30"), ("a", "2026-11-20"), ("c", "2026-09-30")];
+        let all: Vec<(&str, &str)> = [("aws", "2026-11-27")].into_iter().chain(behind).collect();
+        assert_eq!(
+            said(&all, 6),
+            "1 of 5 sources is complete to Fri 27 Nov 2026, a to Fri 20 Nov 2026, b to Fri 20 Nov 2026, c to Wed 30 Sep \
+             2026, 1 more to days back to Tue 30 Jun 2026; 1 has no bill yet."
+        );
     }
 }

@@ -83,7 +83,7 @@ async fn a_month_is_forecast_shown_kept_and_held_against_what_came(db: PgPool) {
     let point: f64 = november["point"].as_str().unwrap().parse().unwrap();
     assert!((point / expected - 1.0_f64).abs() < 0.03, "{point} {expected}");
 
-    // October was asked about while it ran, with too short a history; September afterwards.
+    // October was over when it was asked about first, with too short a history; both are asked about afterwards.
     let past = answer["past"].as_array().unwrap();
     let september = past.iter().find(|one| one["first_day"] == "2026-09-01").unwrap();
     assert_eq!(september["is_hindcast"], true);

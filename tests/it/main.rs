@@ -49,6 +49,7 @@ mod forecasts;
 mod format_speed;
 mod full_wal;
 mod fuzz_corpus;
+mod hindcasts;
 mod hostile_events;
 mod hostile_input;
 mod impact_command;

@@ -1,5 +1,6 @@
 //! What months, quarters and years will cost, worked out after each publication and held against what came.
 
+mod hindcasts;
 mod questions;
 
 use crate::analyze::forecast::{Adaptive, Candidate, Forecast, Question};
@@ -10,25 +11,23 @@ use crate::store::forecasts::{self, Kept, Level, NewForecast, WithoutBill};
 use crate::store::{Pools, forecast_series, freshness, jobs};
 use anyhow::Context;
 use bigdecimal::BigDecimal;
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use hindcasts::Hindcasts;
 use questions::{Asked, Horizon, Series, Subject};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// What tells forecasts of one method from those of another.
-pub const METHOD: &str = "forecasts-3";
+pub const METHOD: &str = "forecasts-4";
 
 /// What is forecast.
 const SCOPES: [&str; 3] = ["service", "team", "total"];
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// Days of history that are read.
 const READ_DAYS: u64 = 430;
-/// Months that are over and about which nobody asked in time: asked afterwards, to know how far the method is off.
-const HINDCAST_MONTHS: usize = 3;
-/// The day of such a month up to which its bills are looked at.
-const HINDCAST_DAY: u64 = 14;
 
 /// Asks for the job where something changed since it ran. Any number of processes may ask: one job waits or runs.
 pub(super) async fn schedule(pools: Pools, stop: CancellationToken) {
@@ -77,12 +76,11 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
     };
     let mut series =
         Series::read(&mut snapshot, bills.known.clone(), complete_to, last.max(complete_to), READ_DAYS).await?;
-    let asked_months = forecasts::asked_months(&mut snapshot).await?;
-    let levels = forecasts::levels(&mut snapshot).await?;
-    let followed = forecasts::followed(&mut snapshot, complete_to).await?;
-    let mut asked: Vec<Asked> = Horizon::ALL.into_iter().map(|horizon| Asked::now(horizon, complete_to)).collect();
-    let hindcasts = hindcasts(complete_to, &asked_months);
-    asked.extend(hindcasts.iter().copied());
+    let levels = Arc::new(forecasts::levels(&mut snapshot).await?);
+    let hindcasts = Hindcasts::read(&mut snapshot, complete_to).await?;
+    let mut followed = forecasts::followed(&mut snapshot, complete_to).await?;
+    followed.extend(hindcasts.periods());
+    let asked: Vec<Asked> = Horizon::ALL.into_iter().map(|horizon| Asked::now(horizon, complete_to)).collect();
     let mut known = Vec::new();
     for one in &asked {
         let days = one.known_days();
@@ -91,6 +89,7 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
             None => Vec::new(),
         });
     }
+    let afterwards = hindcasts.answers(&mut snapshot, &bills, &levels).await?;
     snapshot.commit().await?;
 
     let publication_id = mark.publication_id;
@@ -102,36 +101,22 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
             all.extend(answers(&series, one, &levels, publication_id));
         }
         // While a bill is missing that makes much of a service, what is known of its last days says nothing.
-        all.retain(|one| one.is_hindcast || one.scope != "service" || !missing.contains_key(&one.scope_id));
+        all.retain(|one| one.scope != "service" || !missing.contains_key(&one.scope_id));
         (all, without_bill(&series, &followed))
     };
     let (all, without_bill) = tokio::task::spawn_blocking(work).await.context("the forecasts")?;
-    let done = Forecasted {
-        forecast_count: all.iter().filter(|one| !one.is_hindcast).count(),
-        hindcast_month_count: hindcasts.len(),
-    };
+    let done = Forecasted { forecast_count: all.len(), hindcast_month_count: hindcasts.asked.len() };
     let mut transaction = pools.jobs.begin().await?;
     if analysis_runs::try_lock(&mut transaction, Analysis::Forecasts).await? {
+        hindcasts.make_room(&mut transaction).await?;
         forecasts::write(&mut transaction, &all, now).await?;
-        forecasts::hold_against(&mut transaction, complete_to, &without_bill).await?;
+        forecasts::write(&mut transaction, &afterwards, now).await?;
+        forecasts::hold_against(&mut transaction, complete_to, &hindcasts.first_days(), &without_bill).await?;
         learn(&mut transaction).await?;
         analysis_runs::note(&mut transaction, Analysis::Forecasts, &mark, now).await?;
     }
     transaction.commit().await?;
     Ok(done)
-}
-
-// Months that nobody asked about while they ran: the first run of an installation that took in a year of bills.
-fn hindcasts(complete_to: NaiveDate, asked_months: &[NaiveDate]) -> Vec<Asked> {
-    // From the month that is asked about now: on the last day of a month that is the next one, and the month itself is over.
-    let asked_now = Horizon::Month.first_day(complete_to + Days::new(1));
-    let months = std::iter::successors(Some(asked_now), |first| Some(Horizon::Month.first_day(*first - Days::new(1))));
-    months
-        .skip(1)
-        .take(HINDCAST_MONTHS)
-        .filter(|first| !asked_months.contains(first))
-        .map(|first| Asked { is_hindcast: true, ..Asked::now(Horizon::Month, first + Days::new(HINDCAST_DAY)) })
-        .collect()
 }
 
 // What came in periods that lack a bill is not known, and no forecast of them was right or wrong.
@@ -166,8 +151,11 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
             if known == BigDecimal::default() && series.is_over(subject, asked) {
                 continue;
             }
-            let gap = asked.known_days().and_then(|days| series.gap(subject, days));
-            if asked.is_hindcast && gap.is_some() {
+            let days = asked.known_days();
+            let gap = days.and_then(|days| series.gap(subject, days));
+            // What is made afterwards is a record of how far off the method is, and of nothing where bills are not there.
+            let is_told = days.is_some_and(|days| series.is_told(subject, days));
+            if asked.is_hindcast && (gap.is_some() || !is_told) {
                 continue;
             }
             let answer = match gap {
@@ -210,6 +198,7 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
         asked_on: NaiveDate::default(),
         publication_id: 0,
         is_hindcast: false,
+        rests_on: String::new(),
         known,
         incomplete: zero(),
         rest: zero(),
@@ -277,26 +266,5 @@ fn learnt(before: Option<&Level>, one: &Kept) -> Level {
         held_count: before.map_or(0, |level| level.held_count) + one.held_count,
         missed_count: before.map_or(0, |level| level.missed_count) + one.missed_count,
         learnt_to: one.first_day,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hindcasts;
-    use chrono::NaiveDate;
-
-    fn day(text: &str) -> NaiveDate {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_month_whose_last_day_is_the_last_complete_one_is_asked_about_afterwards_too() {
-        let months = |complete_to: &str, asked: &[NaiveDate]| -> Vec<String> {
-            hindcasts(day(complete_to), asked).iter().map(|one| one.first_day.format("%Y-%m").to_string()).collect()
-        };
-        assert_eq!(months("2026-07-30", &[]), ["2026-06", "2026-05", "2026-04"]);
-        assert_eq!(months("2026-07-31", &[]), ["2026-07", "2026-06", "2026-05"]);
-        assert_eq!(months("2026-07-31", &[day("2026-07-01")]), ["2026-06", "2026-05"]);
-        assert_eq!(months("2026-01-31", &[]), ["2026-01", "2025-12", "2025-11"]);
     }
 }

@@ -2,15 +2,15 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
+mod bills;
 mod releases;
 
 use crate::analyze::forecast::{Part, Question};
-use crate::focus::{BillingPeriod, DateRange};
+use crate::focus::DateRange;
 use crate::jobs::effects::histories::{filled, index};
 use crate::store::anomaly_watch;
 use crate::store::forecast_series::{self, ClaimedChange, KnownCost, ServiceDayFigure, VisibleShare};
 use crate::store::known_days::KnownDays;
-use crate::store::missing_bills::MATERIAL_PERCENT;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use sqlx::PgConnection;
@@ -185,21 +185,6 @@ impl Series {
         subject.services.iter().map(|id| (*id, subject.billing_currency.clone()))
     }
 
-    /// The billing period without a bill that these days lie in, where the services that lack it are a material part of
-    /// the scope: what they cost on the days that are read is held against all.
-    pub fn gap(&self, subject: &Subject, days: DateRange) -> Option<BillingPeriod> {
-        let (mut all, mut lacking, mut first) = (0.0, 0.0, None);
-        for key in self.keys(subject) {
-            let cost: f64 = self.usage.get(&key).into_iter().flatten().flatten().sum();
-            all += cost;
-            if let Some(gap) = self.known_days.first_gap(key.0, days) {
-                lacking += cost;
-                first = Some(first.map_or(gap, |first: BillingPeriod| first.min(gap)));
-            }
-        }
-        first.filter(|_| 100.0 * lacking >= MATERIAL_PERCENT as f64 * all)
-    }
-
     /// Whether it cost nothing in the four weeks before the question.
     pub fn is_over(&self, subject: &Subject, asked: &Asked) -> bool {
         let end = self.place(asked.complete_to) + 1;
@@ -296,6 +281,7 @@ fn usual(charge_category: &str, mut sums: Vec<f64>) -> f64 {
 mod tests {
     use super::releases::Measured;
     use super::*;
+    use crate::focus::BillingPeriod;
     use crate::store::bill_gaps::Gap;
 
     fn day(text: &str) -> NaiveDate {

@@ -32,7 +32,7 @@ use crate::store::converted_costs::CostPart;
 use crate::store::history::RestatedOf;
 use crate::store::late_bills::Waiting;
 use crate::store::month_closing::{Adjustment, Closing, MovedSince};
-use crate::store::statement_ties::{Restatement, SourceTie};
+use crate::store::statement_ties::{BilledIn, Restatement, SourceTie};
 use crate::store::statements::{MonthTotal, MonthView, ShiftedCost, StatementRow};
 use crate::store::{Scope, Snapshot, late_bills, month_closing, statement_ties, statements};
 use askama::Template;
@@ -167,6 +167,8 @@ struct Read {
     rows: Vec<StatementRow>,
     totals: Vec<MonthTotal>,
     reach: Vec<statement_ties::MonthReach>,
+    /// In which currencies which sources billed the month and the one before.
+    billed_in: Vec<BilledIn>,
     shifted: Vec<ShiftedCost>,
     ties: Vec<SourceTie>,
     restatements: Vec<Restatement>,
@@ -180,6 +182,7 @@ struct Read {
     invoices: Vec<(InvoiceState, usize)>,
     /// The month's rows, apart by billing month. `None` where no reporting currency is set.
     rated: Option<RatedParts>,
+    today: NaiveDate,
 }
 
 impl Read {
@@ -197,6 +200,8 @@ impl Read {
             rows,
             totals: statements::months(conn, scope, view, basis, first, month).await?,
             reach: statement_ties::reach(conn).await?,
+            billed_in: statement_ties::billed_in(conn, month.previous(), month).await?,
+            today,
             shifted: statements::shifted(conn, scope, basis, month).await?,
             ties: statement_ties::ties(conn, scope, basis, month).await?,
             restatements: statement_ties::restatements(conn, scope, basis, month).await?,
@@ -211,6 +216,11 @@ impl Read {
 impl Read {
     fn closing(&self) -> Option<&Closing> {
         self.closings.iter().find(|closing| closing.reopened_at.is_none())
+    }
+
+    // How far the bills of one currency have come.
+    fn state_in(&self, month: BillingPeriod, currency: &str) -> MonthState {
+        MonthState::in_currency(month, (&self.reach, &self.billed_in), currency, self.closing(), self.today)
     }
 }
 

@@ -5,6 +5,7 @@ use super::breakdown::{Breakdown, Node, breakdown, nodes};
 use super::bridge::{Bridge, bridge};
 use super::comparison::{Comparison, NOT_BILLED};
 use super::lede::{Told, lede};
+use super::state::MonthState;
 use super::views::{Views, views};
 use super::year::{Span, Year, year};
 use super::{Asked, CHART_MONTH_COUNT, Read};
@@ -18,6 +19,10 @@ use bigdecimal::{BigDecimal, Zero};
 /// One currency of a statement.
 pub(super) struct Section {
     pub currency: String,
+    /// How far the bills in it have come.
+    pub state: MonthState,
+    /// The same in a sentence.
+    pub reached: String,
     pub lede: String,
     pub net: String,
     pub net_delta: Option<Delta>,
@@ -99,6 +104,7 @@ pub(super) fn sections(comparison: &Comparison<'_>, read: &Read, is_whole: bool)
 
 fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &str) -> Section {
     let Comparison { asked, state, .. } = *comparison;
+    let state_in = read.state_in(asked.month, currency);
     let known = comparison.of(currency);
     let decimals = display::minor_units(currency);
     let nodes = nodes(&read.rows, asked.month.first_day(), asked.by, currency);
@@ -127,6 +133,8 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
     let today_open = |month: BillingPeriod| month == asked.month && state.is_open();
     Section {
         currency: currency.into(),
+        reached: reached(state, &state_in, currency),
+        state: state_in,
         lede: lede(&Told {
             asked,
             state,
@@ -161,6 +169,15 @@ fn section(comparison: &Comparison<'_>, read: &Read, is_whole: bool, currency: &
         no_comparison: known.no_comparison,
         bridge,
         table,
+    }
+}
+
+// Where no source has a bill in it, others may have billed the month.
+fn reached(whole: &MonthState, state: &MonthState, currency: &str) -> String {
+    match (whole.has_no_bill(), state.has_no_bill()) {
+        (true, _) => whole.sentence(),
+        (false, true) => format!("No source has billed this month in {currency}{}.", whole.yet()),
+        (false, false) => state.sentence(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::focus::BillingPeriod;
 use crate::store::month_closing::Closing;
-use crate::store::statement_ties::MonthReach;
+use crate::store::statement_ties::{BilledIn, MonthReach};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
@@ -48,6 +48,25 @@ impl MonthState {
         );
         missing.sort();
         if missing.is_empty() { Self::BillsIn } else { Self::Arriving(missing) }
+    }
+
+    /// The state of a month in one currency: how far the sources have come that bill in it. A bill without a line is in
+    /// every currency that its source has in these months.
+    pub(super) fn in_currency(
+        month: BillingPeriod,
+        (reach, billed_in): (&[MonthReach], &[BilledIn]),
+        currency: &str,
+        closing: Option<&Closing>,
+        today: NaiveDate,
+    ) -> Self {
+        let is_in_it = |row: &&MonthReach| {
+            let name = row.source_name.as_str();
+            let of_source = || billed_in.iter().filter(move |one| one.source_name == name);
+            let has_lines = of_source().any(|one| one.month == row.month);
+            of_source().any(|one| one.billing_currency == currency && (one.month == row.month || !has_lines))
+        };
+        let reach: Vec<MonthReach> = reach.iter().filter(is_in_it).cloned().collect();
+        Self::of(month, &reach, closing, today)
     }
 
     /// The word of the API.
@@ -155,6 +174,39 @@ mod tests {
         assert_eq!(state("2026-10", "2026-11-03"), MonthState::Arriving(vec!["datadog".into(), "gcp".into()]));
         assert_eq!(state("2026-09", "2026-11-03"), MonthState::BillsIn);
         assert_eq!(state("2026-10", "2026-10-30"), MonthState::Running("2026-10-29".parse().ok()));
+    }
+
+    #[test]
+    fn bills_of_a_currency_reach_as_far_as_those_of_the_sources_that_have_it() {
+        let rows = [
+            reach("2026-11-01", "aws", "2026-11-27"),
+            reach("2026-11-01", "edge", "2026-11-24"),
+            reach("2026-11-01", "tools", "2026-11-26"),
+            reach("2026-10-01", "edge", "2026-10-31"),
+            reach("2026-10-01", "tools", "2026-10-31"),
+        ];
+        let billed = |month: &str, source: &str, currency: &str| BilledIn {
+            month: month.parse().unwrap(),
+            source_name: source.into(),
+            billing_currency: currency.into(),
+        };
+        let billed_in = [
+            billed("2026-11-01", "aws", "USD"),
+            billed("2026-11-01", "edge", "EUR"),
+            // Its bill of November has no line.
+            billed("2026-10-01", "tools", "GBP"),
+            // It was billed in dollars before.
+            billed("2026-10-01", "edge", "USD"),
+        ];
+        let state = |currency: &str| {
+            let (month, today) = ("2026-11".parse().unwrap(), "2026-11-28".parse().unwrap());
+            MonthState::in_currency(month, (&rows, &billed_in), currency, None, today)
+        };
+        let to = |day: &str| MonthState::Running(day.parse().ok());
+        assert_eq!(state("USD"), to("2026-11-27"));
+        assert_eq!(state("EUR"), to("2026-11-24"));
+        assert_eq!(state("GBP"), to("2026-11-26"));
+        assert_eq!(state("JPY"), MonthState::Running(None));
     }
 
     #[test]

@@ -237,6 +237,34 @@ async fn sentence(world: &World, month: &str) -> String {
     body["sentence"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
 }
 
+/// Each currency is as far as the sources that bill in it, and a source without a bill is complete to no day.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_currency_reaches_as_far_as_its_own_sources(db: PgPool) {
+    let world = world(&db).await;
+    let euros = Line { currency: "EUR", ..Line::default() };
+    for (source, line, last, now) in [
+        ("cloud-one", Line::default(), "2026-11-19", "2026-11-20T06:00:00Z"),
+        ("edge-one", euros, "2026-11-16", "2026-11-17T06:00:00Z"),
+    ] {
+        let days = ["2026-11-02", last].map(|day| Line { billed: "2026-11", day, ..line });
+        world.import_as(source, &bill(&days), now).await;
+    }
+    sqlx::query("INSERT INTO source (name) VALUES ('empty-one')").execute(&db).await.unwrap();
+    let finance = world.finance().await;
+    let page = finance.get("/finance/statements/2026-11").await.body;
+    let reached =
+        |currency: &str| texts(&page, &format!("[aria-label='How far the month is in {currency}'] li"))[0].clone();
+    assert_eq!(reached("USD"), "Open The month is open: bills reach 19 Nov 2026.");
+    assert_eq!(reached("EUR"), "Open The month is open: bills reach 16 Nov 2026.");
+    let page = finance.get("/finance/statements/2026-11?cur=EUR").await.body;
+    assert!(texts(&page, ".steps")[0].contains("bills reach 16 Nov 2026"), "{page}");
+    assert_eq!(sentence(&world, "2026-11").await, "The month is open: bills reach 16 Nov 2026.", "all of them do");
+    let page = finance.get("/sources").await.body;
+    let said = "1 of 2 sources is complete to Thu 19 Nov 2026, edge-one to Mon 16 Nov 2026; 1 has no bill yet. edge-one is \
+                late.";
+    assert_eq!(texts(&page, ".lede"), [said]);
+}
+
 /// A bill without a line says that nothing is charged: its month is billed.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_bill_without_a_line_is_a_bill(db: PgPool) {
