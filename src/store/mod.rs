@@ -140,6 +140,7 @@ pub mod temporary_files;
 pub mod tokens;
 pub mod unit_costs;
 pub mod unmapped;
+pub mod unread_files;
 pub mod uploads;
 pub mod usage_unmapped;
 pub mod variance_costs;
