@@ -369,7 +369,7 @@ pub async fn insert_totals(conn: &mut PgConnection, delivery_id: i64, totals: &[
 }
 
 /// A row that could not be read.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct Rejection {
     /// 1-based line of the file.
     pub line: i64,

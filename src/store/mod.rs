@@ -32,6 +32,7 @@ pub mod copy_binary;
 mod cost_conditions;
 pub mod costs;
 pub mod deliveries;
+pub mod delivery_lists;
 pub mod deployment_beside;
 pub mod deployment_costs;
 pub mod deployment_history;

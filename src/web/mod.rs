@@ -110,7 +110,7 @@ mod source;
 pub mod source_change;
 mod source_setup;
 mod source_standing;
-mod sources;
+pub(crate) mod sources;
 mod span;
 pub mod splits;
 pub(crate) mod spool;

@@ -83,7 +83,7 @@ pub(super) fn reach(page: &Page, source_id: i64) -> Reach {
     let found = page.bills.sources.iter().find(|source| source.source_id == source_id);
     match found.map(|source| page.bills.state(source)) {
         None => Reach { word: "No bill counted".into(), is_late: true },
-        Some(SourceState::Complete) => match lacking(page, source_id).into_iter().next() {
+        Some(SourceState::Complete) => match lacking(&page.bills, source_id).into_iter().next() {
             Some(word) => Reach { word, is_late: true },
             None => Reach { word: "Complete".into(), is_late: false },
         },
@@ -97,10 +97,10 @@ pub(super) fn reach(page: &Page, source_id: i64) -> Reach {
 }
 
 /// What lacks within a source that is there: accounts that are late, and billing periods between others.
-pub(super) fn lacking(page: &Page, source_id: i64) -> Vec<String> {
-    let accounts = page.bills.late().filter(|late| late.source_id == source_id && late.account.is_some());
+pub(crate) fn lacking(bills: &Freshness, source_id: i64) -> Vec<String> {
+    let accounts = bills.late().filter(|late| late.source_id == source_id && late.account.is_some());
     let late = |late: &SourceReach| format!("{} is missing since {}", late.name, day_after(late.complete_to));
-    let gaps = page.bills.gaps.iter().filter(|gap| gap.source_id == source_id);
+    let gaps = bills.gaps.iter().filter(|gap| gap.source_id == source_id);
     let gap = |gap: &Gap| format!("{} has no bill for {}", gap.name, gap.period.label());
     accounts.map(late).chain(gaps.map(gap)).collect()
 }

@@ -15,6 +15,7 @@ PUT /api/v1/cluster-reports/{name} bills ingest
 GET /api/v1/commitments money read
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
+GET /api/v1/deliveries bills read
 GET /api/v1/deliveries/{id} finance read
 POST /api/v1/deliveries/{id}/accept finance admin
 POST /api/v1/deliveries/{id}/revert finance admin
@@ -90,6 +91,7 @@ PUT /api/v1/services/{slug}/goals/{metric} review admin
 POST /api/v1/services/{slug}/plans review admin
 POST /api/v1/services/{slug}/plans/{id}/delete review admin
 POST /api/v1/services/{slug}/goals/{metric}/delete review admin
+GET /api/v1/sources bills read
 DELETE /api/v1/sources/{name} admin admin
 GET /api/v1/sources/{name}/deliveries/{delivery} bills ingest
 DELETE /api/v1/sources/{name}/deliveries/{delivery} bills ingest

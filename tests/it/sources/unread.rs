@@ -4,7 +4,7 @@ use super::{Home, october};
 use crate::support;
 use costwake::sources::kind::Layout;
 use costwake::store::Role;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
 use tokio::process::Command;
 
 // A packed file that breaks off in its first bytes.
