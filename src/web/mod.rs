@@ -41,6 +41,7 @@ pub mod deployments;
 mod detached;
 pub mod dimensions;
 pub mod display;
+mod docs;
 mod drill;
 pub mod effects;
 pub mod environment;
@@ -287,6 +288,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     deployment::routes,
     deployments::routes,
     dimensions::routes,
+    docs::routes,
     effects::routes,
     environment::routes,
     environments::routes,

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 async fn deliveries_are_listed_by_source_state_and_period_page_by_page(pool: PgPool) {
     let line = |month, cost| bill(&[Line::of(month, 3, "shop", cost)]);
     let october = import_as_of(&pool, "acme", &line("2026-10", "1"), 2).await.delivery_id;
-    let faulty = line("2026-10", "2") + "this line cannot be read\n";
+    let faulty = bill(&[Line::of("2026-10", 3, "shop", "2"), Line::of("2026-10", 4, "shop", "abc")]);
     let waiting = import_as_of(&pool, "acme", &faulty, 3).await;
     assert_eq!(waiting.state, "quarantined");
     let other = import_as_of(&pool, "other", &line("2026-09", "4"), 3).await.delivery_id;
@@ -97,6 +97,22 @@ async fn what_is_no_number_is_refused_in_words_and_the_description_names_all_ans
         }
     }
     assert!(spec["components"]["responses"]["NoToken"]["content"]["application/json"].is_object());
+}
+
+/// What a refusal names is there to be read, also without the project's files.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_refused_file_leads_to_what_is_read(pool: PgPool) {
+    let unread = import_as_of(&pool, "acme", "this is no bill\n", 4).await;
+    let finance = support::app(pool.clone()).await.browser(Role::Finance, false, &[]).await;
+    let receipt = finance.get(&format!("/deliveries/{}", unread.delivery_id)).await.body;
+    assert!(receipt.contains("href=\"/docs/formats.md\""), "{receipt}");
+    let formats = finance.get("/docs/formats.md").await;
+    assert_eq!(formats.status, StatusCode::OK);
+    assert!(formats.body.starts_with("# Formats"), "{}", formats.body);
+    let index = finance.get("/docs").await.body;
+    for path in ["/docs/method", "/docs/api", "/docs/formats.md", "/docs/connect/argocd.md"] {
+        assert!(index.contains(&format!("href=\"{path}\"")), "{path}");
+    }
 }
 
 /// A month without a bill is a note of the periods that hold its days, and of no other.

@@ -168,6 +168,7 @@ POST /deployments/{id}/unpin bills
 GET /dimensions signed-in
 GET /dimensions.csv signed-in
 GET /dimensions/{name} money
+GET /docs signed-in
 GET /docs/api signed-in
 GET /docs/connect/argocd.md signed-in
 GET /docs/connect/bitbucket.md signed-in
@@ -176,6 +177,7 @@ GET /docs/connect/flux.md signed-in
 GET /docs/connect/jenkins.md signed-in
 GET /docs/connect/octopus.md signed-in
 GET /docs/connect/spinnaker.md signed-in
+GET /docs/formats.md signed-in
 GET /docs/method signed-in
 GET /docs/api/{subject} signed-in
 GET /environments money
