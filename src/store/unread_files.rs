@@ -26,7 +26,8 @@ pub struct UnreadFile {
     pub received_at: DateTime<Utc>,
 }
 
-/// Those of the last [`POINTED_OUT_DAYS`], newest first, of one source or of all. One whose name was read since is mended.
+/// Those of the last [`POINTED_OUT_DAYS`], by name and once each, of one source or of all. One whose name was read since
+/// is mended.
 pub async fn list(
     db: impl PgExecutor<'_>,
     source_id: Option<i64>,

@@ -106,6 +106,7 @@ async fn a_refused_file_leads_to_what_is_read(pool: PgPool) {
     let finance = support::app(pool.clone()).await.browser(Role::Finance, false, &[]).await;
     let receipt = finance.get(&format!("/deliveries/{}", unread.delivery_id)).await.body;
     assert!(receipt.contains("href=\"/docs/formats.md\""), "{receipt}");
+    assert!(receipt.contains("no line was read") && !receipt.contains("every line could be read"), "{receipt}");
     let formats = finance.get("/docs/formats.md").await;
     assert_eq!(formats.status, StatusCode::OK);
     assert!(formats.body.starts_with("# Formats"), "{}", formats.body);

@@ -57,7 +57,7 @@ impl MonthState {
         }
         let all: BTreeSet<&str> = reach.iter().map(|row| row.source_name.as_str()).collect();
         let billed: Vec<String> = of_month(month).map(|row| row.source_name.clone()).collect();
-        Self::BillsIn { other_count: all.len() - billed.len(), billed }
+        Self::BillsIn { other_count: all.len().saturating_sub(billed.len()), billed }
     }
 
     /// The state of a month in one currency: how far the sources have come that bill in it. A bill without a line is in
