@@ -240,7 +240,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
     let dimension = Dimension::from_key(view.by()).unwrap_or(Dimension::Service);
     let scope = principal.scope();
     let mut snapshot = app.pools.snapshot().await?;
-    let bills = view.bills(app, &mut snapshot, &scope).await?;
+    let bills = view.looked_at_alone(view.bills(app, &mut snapshot, &scope).await?);
     let mut costs = Costs {
         view: month_view.key().into(),
         column: view.basis.focus_column().into(),

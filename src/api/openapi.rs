@@ -6,6 +6,7 @@ use axum::Json;
 use std::sync::LazyLock;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Content, Ref, ResponseBuilder};
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -38,6 +39,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::costs::download,
         super::costs::show,
         super::deliveries::accept,
+        super::deliveries::list,
         super::deliveries::revert,
         super::deliveries::show,
         super::deliveries::withdraw,
@@ -103,6 +105,7 @@ pub fn routes(routes: Routes) -> Routes {
         super::source_deliveries::discard,
         super::source_deliveries::put,
         super::source_deliveries::show,
+        super::sources::list,
         super::sources::remove,
         super::splits::add,
         super::splits::change,
@@ -123,6 +126,12 @@ pub fn routes(routes: Routes) -> Routes {
 )]
 struct Description;
 
+/// What every operation may answer: status, name, and what it means.
+const OF_ALL: [(&str, &str, &str); 2] = [
+    ("401", "NoToken", "No valid token"),
+    ("403", "NotIncluded", "The token, or the role of its owner, does not include this"),
+];
+
 /// The description as it is served: made once, since it is the same for everybody.
 pub fn description() -> &'static utoipa::openapi::OpenApi {
     static MADE: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(make);
@@ -132,7 +141,13 @@ pub fn description() -> &'static utoipa::openapi::OpenApi {
 fn make() -> utoipa::openapi::OpenApi {
     let mut description = Description::openapi();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    description.components.get_or_insert_default().add_security_scheme("token", bearer);
+    let components = description.components.get_or_insert_default();
+    components.add_security_scheme("token", bearer);
+    for (_, name, sentence) in OF_ALL {
+        let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+        let response = ResponseBuilder::new().description(sentence).content("application/json", body).build();
+        components.responses.insert(name.into(), response.into());
+    }
     description.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
     for (path, item) in &mut description.paths.paths {
         let operations = [
@@ -145,6 +160,10 @@ fn make() -> utoipa::openapi::OpenApi {
         for (method, operation) in operations {
             if let Some(operation) = operation {
                 operation.operation_id = Some(operation_id(method, path));
+                for (status, name, _) in OF_ALL {
+                    let response = Ref::from_response_name(name).into();
+                    operation.responses.responses.entry(status.into()).or_insert(response);
+                }
             }
         }
     }

@@ -249,7 +249,7 @@ fn total_line(total: &Total) -> String {
 
 fn rejected_line(missing: &RejectedTotal) -> String {
     format!(
-        "  missing   {:4}  at least BilledCost {}  EffectiveCost {}  ({} of the rejected rows)",
+        "  missing   {:4}  as far as can be read BilledCost {}  EffectiveCost {}  ({} of the rejected rows)",
         missing.billing_currency.as_deref().unwrap_or("–"),
         missing.BilledCost.to_plain_string(),
         missing.EffectiveCost.to_plain_string(),

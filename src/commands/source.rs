@@ -12,8 +12,8 @@ use crate::store::jobs::{self, Lane};
 use crate::store::seal::Key;
 use crate::store::source_reads::{self, READ_SOURCE, ReadRow};
 use crate::store::source_settings::{self, SourceSetting};
-use crate::store::sources;
 use crate::store::temporary_files;
+use crate::store::{deliveries, sources};
 use crate::web::moments;
 use crate::web::source_change::{self, By};
 use anyhow::{Context, bail};
@@ -58,7 +58,8 @@ enum Action {
         /// Its name.
         name: String,
     },
-    /// Read a source now, and wait until that is done.
+    /// Read a source now, and wait until that is done. Ends with 2 where a delivery was refused or waits for a decision, or
+    /// not all is whole.
     Read {
         /// Its name.
         name: String,
@@ -246,8 +247,11 @@ async fn read(database: &Database, config: &Config, source: &SourceSetting, job_
     let last = source_reads::list(&database.pools.jobs, source.source_id, 1).await?.into_iter().next();
     let last = last.context("the source was removed meanwhile")?;
     print!("{}", words(&last));
+    let counts_all = !deliveries::any_not_counted(&database.pools.jobs, &last.delivery_ids).await?;
     Ok(match last.result.as_str() {
-        "new" | "nothing-new" => ExitCode::SUCCESS,
+        "new" | "nothing-new" if counts_all => ExitCode::SUCCESS,
+        // As an import ends: something that came does not count.
+        "new" | "nothing-new" => ExitCode::from(2),
         "partial" => ExitCode::from(2),
         _ => ExitCode::FAILURE,
     })

@@ -11,6 +11,7 @@ mod import_upload;
 mod pull_metrics;
 mod read_events;
 mod read_source;
+mod read_words;
 mod refresh_catalogue;
 mod schedule;
 mod sweep;

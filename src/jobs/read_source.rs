@@ -2,6 +2,7 @@
 
 use super::fetched::Fetched;
 use super::import_upload::set_progress;
+use super::read_words::{with_empty, words};
 use crate::config::Config;
 use crate::normalize::Format;
 use crate::rollup::{ImportOptions, ImportRequest, import_with};
@@ -139,13 +140,16 @@ impl Look<'_> {
         self.outcome.object_count = objects.len() as i64;
         let layout = self.source.setting.layout;
         let heads = layout.heads(&objects);
+        let empty = layout.empty_files(&objects);
         if heads.is_empty() {
             self.outcome.result = "nothing-new";
-            self.outcome.message = Some(match objects.len() {
+            let message = match objects.len() {
                 0 => "Nothing lies there.".into(),
+                1 => "1 object lies there, and begins no delivery.".into(),
                 count => format!("{count} objects lie there, and none begins a delivery."),
-            });
-            self.outcome.remedy = Some(layout.nothing_found().into());
+            };
+            let remedy = if empty.is_empty() { layout.nothing_found().into() } else { String::new() };
+            (self.outcome.message, self.outcome.remedy) = with_empty(Some(message), Some(remedy), &empty);
             return Ok(());
         }
         self.forget_gone(&heads).await?;
@@ -169,7 +173,8 @@ impl Look<'_> {
         if has_none {
             self.outcome.result = "partial";
         }
-        (self.outcome.message, self.outcome.remedy) = words(&self.counts, wanting, left_out);
+        let (message, remedy) = words(&self.counts, wanting, left_out);
+        (self.outcome.message, self.outcome.remedy) = with_empty(message, remedy, &empty);
         Ok(())
     }
 
@@ -418,54 +423,9 @@ fn delivery_name(chosen: &Chosen) -> String {
     format!("{period} {} ({files})", chosen.identity)
 }
 
-fn words(counts: &BTreeMap<String, usize>, wanting: usize, left_out: usize) -> (Option<String>, Option<String>) {
-    let state = |state: &str| match state {
-        "published" => "counted",
-        "unchanged" => "the same as before",
-        "quarantined" => "waiting for a decision",
-        "refused" => "refused",
-        _ => "not counted",
-    };
-    let told: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {}", state(name))).collect();
-    let mut message = if told.is_empty() { String::new() } else { format!("Deliveries: {}.", told.join(", ")) };
-    let mut remedies = Vec::new();
-    if wanting > 0 {
-        let are = if wanting == 1 { "One manifest is" } else { "Some manifests are" };
-        message = format!("{message} {are} not whole or not readable.").trim_start().to_owned();
-        remedies.push("See below what is missing; what was counted before still counts.");
-    }
-    if left_out > 0 {
-        let files = if left_out == 1 { "1 file is".to_owned() } else { format!("{left_out} files are") };
-        let told = format!("{files} found and not counted: others there report the same cost.");
-        message = format!("{message} {told}").trim_start().to_owned();
-        remedies.push("To count the others instead, withdraw what this source counts and read it again.");
-    }
-    if counts.contains_key("quarantined") || counts.contains_key("refused") {
-        remedies.push("Open the receipts: they say why, and what can be done.");
-    }
-    let some = |text: String| Some(text).filter(|text| !text.is_empty());
-    (some(message), some(remedies.join(" ")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_look_is_told_in_a_sentence() {
-        let counts = BTreeMap::from([("published".to_owned(), 2), ("quarantined".to_owned(), 1)]);
-        let (message, remedy) = words(&counts, 1, 0);
-        let message = message.unwrap();
-        assert_eq!(
-            message,
-            "Deliveries: 2 counted, 1 waiting for a decision. One manifest is not whole or not readable."
-        );
-        assert!(remedy.unwrap().contains("receipts"));
-        assert_eq!(words(&BTreeMap::new(), 0, 0), (None, None));
-        let (message, remedy) = words(&BTreeMap::new(), 0, 3);
-        assert_eq!(message.unwrap(), "3 files are found and not counted: others there report the same cost.");
-        assert!(remedy.unwrap().contains("withdraw"));
-    }
 
     #[test]
     fn a_version_of_the_future_is_not_believed() {

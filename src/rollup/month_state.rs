@@ -4,7 +4,7 @@ use crate::focus::BillingPeriod;
 use crate::store::month_closing::Closing;
 use crate::store::statement_ties::{BilledIn, MonthReach};
 use chrono::NaiveDate;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// More sources than this are a number.
 const NAME_COUNT_MAX: usize = 4;
@@ -19,8 +19,13 @@ pub enum MonthState {
     /// The month is over, and no source has billed any of it. These have billed one before it, each with the last one, the
     /// newest first.
     Unbilled(Vec<(String, BillingPeriod)>),
-    /// Every source has billed the whole month.
-    BillsIn,
+    /// Every source that is waited for has billed the whole month.
+    BillsIn {
+        /// Those that billed it.
+        billed: Vec<String>,
+        /// How many others billed neither it nor the month before.
+        other_count: usize,
+    },
     /// Finance closed it on this day: figures and rates stay.
     Closed(NaiveDate),
 }
@@ -47,7 +52,12 @@ impl MonthState {
             of_month(month.previous()).filter(|row| !has_billed(&row.source_name)).map(|row| row.source_name.clone()),
         );
         missing.sort();
-        if missing.is_empty() { Self::BillsIn } else { Self::Arriving(missing) }
+        if !missing.is_empty() {
+            return Self::Arriving(missing);
+        }
+        let all: BTreeSet<&str> = reach.iter().map(|row| row.source_name.as_str()).collect();
+        let billed: Vec<String> = of_month(month).map(|row| row.source_name.clone()).collect();
+        Self::BillsIn { other_count: all.len().saturating_sub(billed.len()), billed }
     }
 
     /// The state of a month in one currency: how far the sources have come that bill in it. A bill without a line is in
@@ -74,7 +84,7 @@ impl MonthState {
         match self {
             Self::Running(_) => "open",
             Self::Arriving(_) | Self::Unbilled(_) => "bills-missing",
-            Self::BillsIn => "bills-in",
+            Self::BillsIn { .. } => "bills-in",
             Self::Closed(_) => "closed",
         }
     }
@@ -85,7 +95,7 @@ impl MonthState {
             Self::Running(_) => "Open",
             Self::Arriving(_) => "Bills missing",
             Self::Unbilled(_) => "No bill",
-            Self::BillsIn => "Bills in",
+            Self::BillsIn { .. } => "Bills in",
             Self::Closed(_) => "Closed",
         }
     }
@@ -109,7 +119,19 @@ impl MonthState {
                 };
                 format!("No source has billed this month.{before}")
             }
-            Self::BillsIn => "Every source has billed the whole month.".into(),
+            Self::BillsIn { other_count: 0, .. } => "Every source has billed the whole month.".into(),
+            Self::BillsIn { billed, other_count } => {
+                let have = if billed.len() == 1 { "has" } else { "have" };
+                let others = match other_count {
+                    1 => "1 other source has no bill of it or of the month before, and is not waited for.".to_owned(),
+                    count => {
+                        format!(
+                            "{count} other sources have no bill of it or of the month before, and are not waited for."
+                        )
+                    }
+                };
+                format!("{} {have} billed the whole month. {others}", listed(billed))
+            }
             Self::Closed(day) => {
                 format!("Finance closed the month on {}: its figures and rates do not change.", day.format("%-d %b %Y"))
             }
@@ -118,7 +140,7 @@ impl MonthState {
 
     /// Whether figures can still rise because days are missing.
     pub fn is_open(&self) -> bool {
-        !matches!(self, Self::BillsIn | Self::Closed(_))
+        !matches!(self, Self::BillsIn { .. } | Self::Closed(_))
     }
 
     /// Whether nothing at all is billed.
@@ -172,8 +194,23 @@ mod tests {
         let state =
             |month: &str, today: &str| MonthState::of(month.parse().unwrap(), &rows, None, today.parse().unwrap());
         assert_eq!(state("2026-10", "2026-11-03"), MonthState::Arriving(vec!["datadog".into(), "gcp".into()]));
-        assert_eq!(state("2026-09", "2026-11-03"), MonthState::BillsIn);
+        assert_eq!(state("2026-09", "2026-11-03").sentence(), "Every source has billed the whole month.");
         assert_eq!(state("2026-10", "2026-10-30"), MonthState::Running("2026-10-29".parse().ok()));
+    }
+
+    #[test]
+    fn sources_that_are_not_waited_for_are_counted_where_bills_are_in() {
+        let mut rows = vec![reach("2026-10-01", "aws", "2026-10-31"), reach("2026-05-01", "gcp", "2026-05-31")];
+        let said = |rows: &[MonthReach]| {
+            let state = MonthState::of("2026-10".parse().unwrap(), rows, None, "2026-11-03".parse().unwrap());
+            (state.key(), state.sentence())
+        };
+        let one = "aws has billed the whole month. 1 other source has no bill of it or of the month before, and is not \
+                   waited for.";
+        assert_eq!(said(&rows), ("bills-in", one.to_owned()));
+        rows.push(reach("2026-11-01", "edge", "2026-11-02"));
+        rows.push(reach("2026-10-01", "tools", "2026-10-31"));
+        assert!(said(&rows).1.starts_with("aws, tools have billed the whole month. 2 other sources have no bill"));
     }
 
     #[test]

@@ -143,12 +143,21 @@ fn bills(overlaps: &[Overlap]) -> String {
         .take(NAMED_MAX)
         .map(|overlap| {
             let (period, account) = (overlap.billing_period_start.format("%Y-%m"), &overlap.billing_account_id);
-            format!("{period} of account {account} (delivery {})", overlap.delivery_id)
+            let there = match bare(account) == bare(&overlap.other_account_id) {
+                true => String::new(),
+                false => format!(", there of account {}", overlap.other_account_id),
+            };
+            format!("{period} of account {account} (delivery {}){there}", overlap.delivery_id)
         })
         .collect();
     let more = overlaps.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     named.join(", ") + &more
+}
+
+// Azure writes accounts as paths in FOCUS files and bare elsewhere.
+fn bare(account: &str) -> String {
+    account.rsplit('/').next().unwrap_or_default().to_lowercase()
 }
 
 #[cfg(test)]
@@ -166,7 +175,11 @@ mod tests {
             source_name: (delivery_id == 9).then(|| "azure".into()),
             delivery_id,
             other_generation_id: 2,
+            other_account_id: "/providers/a1".into(),
         };
+        let elsewhere = Overlap { other_account_id: "B2".into(), ..overlap("", 7) };
+        let said = "2026-10 of account A1 (delivery 7), there of account B2.";
+        assert!(counted_by_another_export(&[elsewhere]).unwrap().contains(said));
         let reason = counted_by_another_export(&[overlap("p/focus", 7)]).unwrap();
         assert!(
             reason.contains("the export “p/focus” of this source: 2026-10 of account A1 (delivery 7)."),

@@ -175,6 +175,7 @@ pub async fn sweep(pools: &Pools, now: DateTime<Utc>) -> sqlx::Result<u64> {
         // The load may have ended since the list was made.
         let marked = sqlx::query!(
             "UPDATE delivery SET state = 'failed', finished_at = $2,
+                source_id = coalesce(source_id, (SELECT s.source_id FROM source s WHERE s.name = named_source)),
                 reason = 'The import was interrupted; nothing of it is counted. Hand the file in again.'
              WHERE delivery_id = $1 AND state = 'loading'",
             delivery_id,

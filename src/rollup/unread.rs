@@ -4,15 +4,13 @@ use super::import::ImportError;
 use super::load::{Load, keep_content};
 use super::reader::Found;
 use crate::normalize::BillError;
+use crate::store::unread_files::INCOMPLETE;
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, PgConnection};
 use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-const INCOMPLETE: &str =
-    "The file could not be read to its end: rows, totals and rejected lines are those up to there, and incomplete.";
 
 /// Keeps hash, format, rows and totals of a file that is refused in its middle.
 pub(super) async fn keep(

@@ -35,7 +35,8 @@ pub async fn said_of_days(
                     g.append_object, g.state, (d.version_at AT TIME ZONE 'UTC')::date AS version_date
              FROM generation g JOIN delivery d USING (delivery_id)
              WHERE g.source_id = $1 AND g.state IN ('current', 'superseded')
-               AND d.version_at > (SELECT max(version_at) FROM delivery WHERE source_id = $1) - make_interval(days => $4)
+               AND d.version_at > (SELECT max(version_at) FROM delivery WHERE source_id = $1 AND state NOT IN ('refused', 'failed'))
+                   - make_interval(days => $4)
              ORDER BY g.billing_account_id, g.billing_period_start, g.append_object,
                       (d.version_at AT TIME ZONE 'UTC')::date, g.state = 'current' DESC, d.version_at DESC
          ), bill AS (

@@ -95,7 +95,8 @@ pub async fn set_content(db: impl PgExecutor<'_>, delivery_id: i64, content: &Co
     Ok(())
 }
 
-/// Says what became of a delivery. A decision about one that was read before does not change when that was done.
+/// Says what became of a delivery. A decision about one that was read before does not change when that was done. A file
+/// that could not be read told no source: it belongs to the one that it was handed in for, where that is there.
 pub async fn finish(
     db: impl PgExecutor<'_>,
     delivery_id: i64,
@@ -105,6 +106,7 @@ pub async fn finish(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE delivery SET state = $2, reason = $3,
+             source_id = coalesce(source_id, (SELECT s.source_id FROM source s WHERE s.name = named_source)),
              finished_at = CASE WHEN state IN ('waiting', 'loading') THEN $4 ELSE coalesce(finished_at, $4) END
          WHERE delivery_id = $1",
         delivery_id,
@@ -130,7 +132,8 @@ pub async fn fail_unfinished(
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let failed = sqlx::query!(
-        "UPDATE delivery SET state = 'failed', reason = $2, finished_at = $3
+        "UPDATE delivery SET state = 'failed', reason = $2, finished_at = $3,
+             source_id = coalesce(source_id, (SELECT s.source_id FROM source s WHERE s.name = named_source))
          WHERE delivery_id = $1 AND state IN ('waiting', 'loading')",
         delivery_id,
         reason,
@@ -207,6 +210,17 @@ pub async fn lock(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Result<Opt
         delivery_id,
     )
     .fetch_optional(db)
+    .await
+}
+
+/// Whether any of these deliveries was refused, failed or waits for a decision.
+pub async fn any_not_counted(db: impl PgExecutor<'_>, delivery_ids: &[i64]) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM delivery WHERE delivery_id = ANY($1)
+                          AND state IN ('refused', 'failed', 'quarantined')) AS "exists!""#,
+        delivery_ids
+    )
+    .fetch_one(db)
     .await
 }
 
@@ -355,7 +369,7 @@ pub async fn insert_totals(conn: &mut PgConnection, delivery_id: i64, totals: &[
 }
 
 /// A row that could not be read.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct Rejection {
     /// 1-based line of the file.
     pub line: i64,

@@ -23,6 +23,8 @@ pub struct Overlap {
     pub delivery_id: i64,
     /// Its generation.
     pub other_generation_id: i64,
+    /// `BillingAccountId` of the bill there, which may be another one.
+    pub other_account_id: String,
 }
 
 /// What other exports of the source count of the cost in this delivery. Files that add up overlap by nature; what
@@ -41,7 +43,7 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
                                WHERE t.source_id = g.source_id AND t.restatement = 'append-by-object')
          ), pair AS MATERIALIZED (
              SELECT g.generation_id, g.billing_account_id, g.billing_period_start, o.append_object, o.delivery_id,
-                 o.generation_id AS other_generation_id,
+                 o.generation_id AS other_generation_id, o.billing_account_id AS other_account_id,
                  split_part(o.append_object, ' as ', 1) = split_part(g.append_object, ' as ', 1) AS is_one_resource
              FROM own g
              JOIN generation o ON o.source_id = g.source_id AND o.billing_period_start = g.billing_period_start
@@ -59,7 +61,7 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
          SELECT p.generation_id AS "generation_id!", p.billing_account_id AS "billing_account_id!",
              p.billing_period_start AS "billing_period_start!", p.append_object AS "export!",
              NULL::text AS "source_name?", p.delivery_id AS "delivery_id!",
-             p.other_generation_id AS "other_generation_id!"
+             p.other_generation_id AS "other_generation_id!", p.other_account_id AS "other_account_id!"
          FROM pair p
          WHERE p.is_one_resource
             OR EXISTS (SELECT FROM sub_accounts_of(p.other_generation_id) AS a (sub_account)
@@ -104,7 +106,7 @@ pub async fn by_sub_account(
          SELECT DISTINCT g.generation_id AS "generation_id!", g.billing_account_id AS "billing_account_id!",
              g.billing_period_start AS "billing_period_start!", o.append_object AS "export!",
              CASE WHEN o.source_id <> g.source_id THEN s.name END AS "source_name?", o.delivery_id AS "delivery_id!",
-             o.generation_id AS "other_generation_id!"
+             o.generation_id AS "other_generation_id!", o.billing_account_id AS "other_account_id!"
          FROM named n
          JOIN generation g ON g.delivery_id = $1
          JOIN generation o ON o.billing_period_start = g.billing_period_start AND o.state = 'current'

@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 pub const REJECTIONS_SHOWN_MAX: i64 = 1000;
 
 /// The receipt of one delivery. It serializes to one JSON object, decimals as strings with all their digits.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Receipt {
     /// The file's name.
     pub file: String,
@@ -79,20 +79,24 @@ pub struct Receipt {
 }
 
 /// Σ of the four costs of FOCUS; `None` where no row in question has the cost.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
 pub struct FocusCosts {
     /// Σ BilledCost.
     #[serde(serialize_with = "plain")]
+    #[schema(value_type = Option<String>, example = "161842.0000001")]
     pub BilledCost: Option<BigDecimal>,
     /// Σ EffectiveCost.
     #[serde(serialize_with = "plain")]
+    #[schema(value_type = Option<String>, example = "161842.0000001")]
     pub EffectiveCost: Option<BigDecimal>,
     /// Σ ListCost.
     #[serde(serialize_with = "plain")]
+    #[schema(value_type = Option<String>, example = "161842.0000001")]
     pub ListCost: Option<BigDecimal>,
     /// Σ ContractedCost.
     #[serde(serialize_with = "plain")]
+    #[schema(value_type = Option<String>, example = "161842.0000001")]
     pub ContractedCost: Option<BigDecimal>,
 }
 
@@ -120,7 +124,7 @@ impl FocusCosts {
 }
 
 /// What a waiting delivery would change in a closed month.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct LateMonth {
     /// First day of the closed month.
     pub closed_month: NaiveDate,
@@ -131,7 +135,7 @@ pub struct LateMonth {
 }
 
 /// By how much the bills of a service move, in one charge category and currency.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct LateDifference {
     /// The service of the catalogue; `None` where no rule gives it one.
     pub service: Option<String>,
@@ -149,7 +153,8 @@ pub struct LateDifference {
 }
 
 /// Sums of one billing period in one currency.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = ReceiptTotal)]
 pub struct Total {
     /// First day of the period.
     pub billing_period: NaiveDate,
@@ -163,7 +168,8 @@ pub struct Total {
 }
 
 /// What a delivery replaced in one billing period and currency, and by how much that moved the totals.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = ReceiptMovement)]
 pub struct Movement {
     /// First day of the period.
     pub billing_period: NaiveDate,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 /// Sums of rejected lines in one currency.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
 pub struct RejectedTotal {
     /// `None` where the lines have none.
@@ -14,9 +14,11 @@ pub struct RejectedTotal {
     pub rows: i64,
     /// Σ BilledCost.
     #[serde(serialize_with = "super::receipts::plain_amount")]
+    #[schema(value_type = String, example = "12.5")]
     pub BilledCost: BigDecimal,
     /// Σ EffectiveCost.
     #[serde(serialize_with = "super::receipts::plain_amount")]
+    #[schema(value_type = String, example = "12.5")]
     pub EffectiveCost: BigDecimal,
 }
 

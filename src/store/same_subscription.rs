@@ -48,7 +48,7 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
         r#"WITH pair AS MATERIALIZED (
              SELECT g.generation_id, g.billing_account_id, g.billing_period_start, o.append_object, o.delivery_id,
                  CASE WHEN o.source_id <> g.source_id THEN s.name END AS source_name,
-                 o.generation_id AS other_generation_id
+                 o.generation_id AS other_generation_id, o.billing_account_id AS other_account_id
              FROM generation g
              JOIN generation o ON o.billing_period_start = g.billing_period_start AND o.state = 'current'
                  AND o.billing_account_id <> g.billing_account_id AND o.delivery_id <> g.delivery_id
@@ -90,7 +90,7 @@ pub async fn of_delivery(db: impl PgExecutor<'_>, delivery_id: i64) -> sqlx::Res
          SELECT p.generation_id AS "generation_id!", p.billing_account_id AS "billing_account_id!",
              p.billing_period_start AS "billing_period_start!", p.append_object AS "export!",
              p.source_name AS "source_name?", p.delivery_id AS "delivery_id!",
-             p.other_generation_id AS "other_generation_id!"
+             p.other_generation_id AS "other_generation_id!", p.other_account_id AS "other_account_id!"
          FROM pair p JOIN same USING (generation_id, other_generation_id)
          ORDER BY p.billing_period_start, p.billing_account_id, p.delivery_id"#,
         delivery_id,

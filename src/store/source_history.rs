@@ -34,7 +34,7 @@ pub async fn lag_curve(conn: &mut PgConnection, source_id: i64, now: DateTime<Ut
                AND c.charge_date >= ($2 AT TIME ZONE 'UTC')::date - $3::integer
                AND c.charge_date < ($2 AT TIME ZONE 'UTC')::date
                AND c.charge_date >= (SELECT (min(f.received_at) AT TIME ZONE 'UTC')::date FROM delivery f
-                                     WHERE f.source_id = $1)
+                                     WHERE f.source_id = $1 AND f.state NOT IN ('refused', 'failed'))
              GROUP BY g.generation_id, c.charge_date, d.received_at, g.superseded_at
          ), whole AS (
              SELECT charge_date, sum(lines) AS lines FROM arrived WHERE superseded_at IS NULL GROUP BY charge_date

@@ -19,7 +19,7 @@ pub struct SourceRow {
     /// Its provider, where one is known.
     pub provider_name: Option<String>,
     /// Last day with a charge in its current bills.
-    pub complete_to: Option<NaiveDate>,
+    pub last_charge_date: Option<NaiveDate>,
     /// When its last delivery came.
     pub last_received_at: Option<DateTime<Utc>>,
     /// What became of that delivery.
@@ -51,7 +51,7 @@ async fn read(conn: &mut PgConnection, source_id: Option<i64>) -> sqlx::Result<V
         SourceRow,
         r#"SELECT s.source_id, s.name, s.provider_name,
                   (SELECT max(g.last_charge_date) FROM generation g
-                   WHERE g.source_id = s.source_id AND g.state = 'current') AS complete_to,
+                   WHERE g.source_id = s.source_id AND g.state = 'current') AS last_charge_date,
                   latest.received_at AS "last_received_at?", latest.state AS "last_state?",
                   latest.delivery_id AS "last_delivery_id?",
                   (SELECT coalesce(sum(g.charge_count), 0)::bigint FROM generation g

@@ -31,7 +31,8 @@ pub async fn wanted(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Value>> {
 pub async fn fail(db: impl PgExecutor<'_>, delivery_id: i64, error: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
     let reason = format!("The import failed at every try: {error}. {FILE_IS_KEPT}");
     sqlx::query!(
-        "UPDATE delivery SET state = 'failed', reason = $2, finished_at = $3
+        "UPDATE delivery SET state = 'failed', reason = $2, finished_at = $3,
+             source_id = coalesce(source_id, (SELECT s.source_id FROM source s WHERE s.name = named_source))
          WHERE delivery_id = $1 AND state IN ('waiting', 'loading', 'failed')",
         delivery_id,
         reason,

@@ -137,6 +137,8 @@ impl Operation {
         let parameters = list(&operation["parameters"]).iter().map(|parameter| parameter_field(spec, parameter));
         let body = &operation["requestBody"]["content"]["application/json"]["schema"];
         let responses = operation["responses"].as_object().into_iter().flatten();
+        // What every operation may answer is said once.
+        let responses = responses.filter(|(_, response)| response.get("$ref").is_none());
         let responses = responses.map(|(status, response)| {
             let schema = &response["content"]["application/json"]["schema"];
             let is_list = type_of(schema) == "array";

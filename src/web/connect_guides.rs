@@ -35,6 +35,11 @@ pub fn routes(routes: Routes) -> Routes {
         .fold(routes, |routes, guide| routes.get(guide.path, Policy::SignedIn, move || std::future::ready(guide.text)))
 }
 
+/// Address and title of each, as its first line says it.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    GUIDES.iter().map(|guide| (guide.path, guide.text.lines().next().unwrap_or_default().trim_start_matches("# ")))
+}
+
 /// The address of what there is to read of a sender; `None` where its steps say all.
 pub fn path_of(key: &str) -> Option<&'static str> {
     GUIDES.iter().find(|guide| guide.key == key).map(|guide| guide.path)

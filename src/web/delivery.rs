@@ -12,6 +12,7 @@ use crate::rollup;
 use crate::store::receipts::{self, Movement, Receipt, Total};
 use crate::store::rejected_totals::RejectedTotal;
 use crate::store::sources::{self, AuditRow};
+use crate::store::unread_files::INCOMPLETE;
 use crate::store::{generations, jobs};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -220,6 +221,17 @@ struct DeliveryPage {
 impl DeliveryPage {
     fn accept_words(&self) -> String {
         accept_words(&self.receipt)
+    }
+
+    // Of a file that could not be read to its end nobody knows the rest.
+    fn none_rejected(&self) -> &'static str {
+        let is_incomplete = self.receipt.warnings.iter().any(|warning| warning == INCOMPLETE);
+        match (self.is_running, self.receipt.rows, is_incomplete) {
+            (true, ..) => "until now",
+            (_, 0, _) => "no line was read",
+            (.., true) => "of the lines up to where it could be read",
+            _ => "every line could be read",
+        }
     }
 
     fn closed_labels(&self) -> String {

@@ -230,7 +230,8 @@ async fn plain_error(response: Response) -> Result<Response, (Parts, String)> {
     let text = axum::body::to_bytes(body, 4096).await.unwrap_or_default();
     let message = match parts.status {
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if !text.is_empty() => {
-            String::from_utf8_lossy(&text).into_owned()
+            let text = String::from_utf8_lossy(&text);
+            no_number(&text).unwrap_or_else(|| text.into_owned())
         }
         StatusCode::FORBIDDEN => "This request came from another site, so nothing was changed.".into(),
         StatusCode::NOT_FOUND => Error::NotFound.to_string(),
@@ -242,6 +243,15 @@ async fn plain_error(response: Response) -> Result<Response, (Parts, String)> {
         _ => "The request could not be read.".into(),
     };
     Err((parts, message))
+}
+
+// What axum says of a part of the path that is no number names types of Rust: "Invalid URL: Cannot parse `abc` to a `i64`".
+fn no_number(text: &str) -> Option<String> {
+    let (told, kind) = text.strip_prefix("Invalid URL: Cannot parse ")?.rsplit_once(" to a `")?;
+    kind.strip_prefix(['i', 'u'])?.strip_suffix('`')?.parse::<u32>().ok()?;
+    let value = told.split_once(" with value `").map(|(_, value)| value).or_else(|| told.strip_prefix('`'))?;
+    let value = value.strip_suffix('`')?;
+    Some(format!("In the address, “{value}” stands where a number is expected, such as 12."))
 }
 
 #[derive(Template)]
@@ -260,6 +270,18 @@ struct ErrorPage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_number_is_said_in_words() {
+        let said = "In the address, “abc” stands where a number is expected, such as 12.";
+        for told in
+            ["`abc` to a `i64`", "`id` with value `abc` to a `u32`", "value at index 2 with value `abc` to a `i32`"]
+        {
+            assert_eq!(no_number(&format!("Invalid URL: Cannot parse {told}")).as_deref(), Some(said), "{told}");
+        }
+        assert_eq!(no_number("Invalid URL: Cannot parse `abc` to a `Uuid`"), None);
+        assert_eq!(no_number("Failed to deserialize query string: unknown field `x`"), None);
+    }
 
     #[test]
     fn more_than_is_read_at_once_is_said_so_and_is_no_fault_of_the_server() {

@@ -42,6 +42,7 @@ pub mod deployments;
 mod detached;
 pub mod dimensions;
 pub mod display;
+mod docs;
 mod drill;
 pub mod effects;
 pub mod environment;
@@ -114,7 +115,7 @@ mod source;
 pub mod source_change;
 mod source_setup;
 mod source_standing;
-mod sources;
+pub(crate) mod sources;
 mod span;
 pub mod splits;
 pub(crate) mod spool;
@@ -292,6 +293,7 @@ const SITE_MAP: &[fn(Routes) -> Routes] = &[
     deployment::routes,
     deployments::routes,
     dimensions::routes,
+    docs::routes,
     effects::routes,
     environment::routes,
     environments::routes,

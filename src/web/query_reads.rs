@@ -51,6 +51,24 @@ impl View {
         bills.of_days(DateRange::new(span.days.start(), end).into_iter().chain([before]).collect())
     }
 
+    /// The same bills, looked at on the days of this view alone: for figures that are compared with nothing.
+    pub fn looked_at_alone(&self, bills: Freshness) -> Freshness {
+        let asked = match self.period {
+            Period::Month(month) => Some(month.days()),
+            Period::Days(days) => Some(days),
+            Period::LastDays(_) | Period::TwelveMonths | Period::MonthToDate => {
+                let end = bills.newest().map(|newest| newest + Days::new(1));
+                self.span(&bills).and_then(|span| {
+                    DateRange::new(span.days.start(), end.map_or(span.days.end(), |end| end.max(span.days.end())))
+                })
+            }
+        };
+        match asked {
+            Some(days) => bills.of_days(vec![days]),
+            None => bills,
+        }
+    }
+
     /// The part of all cost that it is narrowed to. A name that the catalogue does not know narrows nothing here.
     pub async fn part(&self, conn: &mut PgConnection) -> Result<Part> {
         let named = catalogue_names::ids(&mut *conn, self.text("service"), self.text("env"), self.text("team")).await?;

@@ -56,7 +56,7 @@ async fn show(
     subjects.push(format!("source {source_id}"));
     let audit = sources::audit_of(&mut snapshot, &subjects).await?;
     let reach = reach(&page, source_id);
-    let lacking = lacking(&page, source_id);
+    let lacking = lacking(&page.bills, source_id);
     let learned = completeness::learned(&mut snapshot, source_id).await?;
     let settles_after_days =
         page.bills.sources.iter().find(|one| one.source_id == source_id).and_then(|one| one.settles_after_days);

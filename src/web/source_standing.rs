@@ -8,6 +8,7 @@ use crate::store::source_finds::{self, Find};
 use crate::store::source_history::{self, AGE_DAYS_MAX, Arrived, Columns, ControlTotal};
 use crate::store::source_reads::{self, READ_SOURCE, ReadRow};
 use crate::store::source_settings::{self, SourceSetting};
+use crate::store::unread_files::{self, UnreadFile};
 use crate::store::{Scope, Snapshot};
 use bigdecimal::BigDecimal;
 use chrono::{NaiveDate, TimeDelta};
@@ -26,6 +27,8 @@ pub(super) struct Standing {
     /// Whether a look is under way or waits for its turn, and how far it is.
     pub running: Option<String>,
     pub wanting: Vec<Find>,
+    /// Files that came and could not be read.
+    pub unread: Vec<UnreadFile>,
     /// What lies there and is not counted, because other files report the same cost.
     pub left_out: Vec<Find>,
     /// What counts and is much smaller than what it replaced.
@@ -84,6 +87,7 @@ impl Standing {
             reads,
             running,
             wanting,
+            unread: unread_files::list(&mut **snapshot, Some(source_id), page.now).await?,
             left_out: source_finds::left_out(&mut **snapshot, source_id).await?,
             smaller: generations::smaller(&mut **snapshot, source_id).await?,
             late,
@@ -103,6 +107,15 @@ impl Standing {
                 format!("Half of the days or more are whole {} days after they ended.", arrived.age_days)
             }
             None => format!("Most days are not whole {AGE_DAYS_MAX} days after they ended, or are still too young."),
+        }
+    }
+
+    /// What to do about a file that could not be read.
+    pub fn unread_remedy(&self) -> &'static str {
+        if self.is_read() {
+            "Put a whole file of the same name in its place: run the export again. The next read takes it."
+        } else {
+            "Run the export again, and hand the whole file in."
         }
     }
 

@@ -5,6 +5,7 @@ use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters}
 use crate::store::bill_gaps::Gap;
 use crate::store::freshness::{Freshness, SourceReach, SourceState};
 use crate::store::sources::{self, DeliveryRow, SourceRow};
+use crate::store::unread_files;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::State;
@@ -26,8 +27,16 @@ async fn show(State(app): State<AppState>, principal: Principal) -> Result<Sourc
     let page = Page::new(&app, &principal, &mut snapshot, "Data sources", NavItem::Sources).await?;
     let rows = sources::list(&mut snapshot).await?;
     let deliveries = sources::deliveries(&mut snapshot, None, None, DELIVERY_COUNT).await?;
-    let lede = lede(&page.bills, &rows);
-    let rows = rows.into_iter().map(|source| Row { reach: reach(&page, source.source_id), source }).collect();
+    let unread = unread_files::list(&mut *snapshot, None, page.now).await?;
+    let lede = lede(&page.bills, &rows, unread.len());
+    let unread_of = |source_id| unread.iter().filter(|file| file.source_id == Some(source_id)).count();
+    let row = |source: SourceRow| Row {
+        reach: reach(&page, source.source_id),
+        complete_to: complete_to(&page.bills, source.source_id),
+        unread_count: unread_of(source.source_id),
+        source,
+    };
+    let rows = rows.into_iter().map(row).collect();
     Ok(SourcesPage { page, lede, rows, deliveries })
 }
 
@@ -43,11 +52,12 @@ async fn download(State(app): State<AppState>) -> Result<Response> {
         "Deliveries",
         "Quarantined",
     ]);
+    let bills = app.bills(&mut snapshot).await?;
     for source in sources::list(&mut snapshot).await? {
         table.row(&[
             (&source.name).into(),
             (&source.provider_name).into(),
-            source.complete_to.into(),
+            complete_to(&bills, source.source_id).into(),
             source.last_received_at.map_or(Cell::Empty, |at| at.to_rfc3339().into()),
             (&source.last_state).into(),
             source.charge_count.into(),
@@ -56,6 +66,11 @@ async fn download(State(app): State<AppState>) -> Result<Response> {
         ]);
     }
     Ok(table.into_response("sources.csv"))
+}
+
+/// The last day that its current bills can hold in full, as the first line says it.
+fn complete_to(bills: &Freshness, source_id: i64) -> Option<NaiveDate> {
+    bills.sources.iter().find(|source| source.source_id == source_id).map(|source| source.complete_to)
 }
 
 /// Whether a source keeps up, in words and as a class of the style sheet.
@@ -68,7 +83,7 @@ pub(super) fn reach(page: &Page, source_id: i64) -> Reach {
     let found = page.bills.sources.iter().find(|source| source.source_id == source_id);
     match found.map(|source| page.bills.state(source)) {
         None => Reach { word: "No bill counted".into(), is_late: true },
-        Some(SourceState::Complete) => match lacking(page, source_id).into_iter().next() {
+        Some(SourceState::Complete) => match lacking(&page.bills, source_id).into_iter().next() {
             Some(word) => Reach { word, is_late: true },
             None => Reach { word: "Complete".into(), is_late: false },
         },
@@ -82,10 +97,10 @@ pub(super) fn reach(page: &Page, source_id: i64) -> Reach {
 }
 
 /// What lacks within a source that is there: accounts that are late, and billing periods between others.
-pub(super) fn lacking(page: &Page, source_id: i64) -> Vec<String> {
-    let accounts = page.bills.late().filter(|late| late.source_id == source_id && late.account.is_some());
+pub(crate) fn lacking(bills: &Freshness, source_id: i64) -> Vec<String> {
+    let accounts = bills.late().filter(|late| late.source_id == source_id && late.account.is_some());
     let late = |late: &SourceReach| format!("{} is missing since {}", late.name, day_after(late.complete_to));
-    let gaps = page.bills.gaps.iter().filter(|gap| gap.source_id == source_id);
+    let gaps = bills.gaps.iter().filter(|gap| gap.source_id == source_id);
     let gap = |gap: &Gap| format!("{} has no bill for {}", gap.name, gap.period.label());
     accounts.map(late).chain(gaps.map(gap)).collect()
 }
@@ -94,7 +109,7 @@ fn day_after(day: NaiveDate) -> String {
     (day + Days::new(1)).format("%-d %b %Y").to_string()
 }
 
-fn lede(bills: &Freshness, rows: &[SourceRow]) -> String {
+fn lede(bills: &Freshness, rows: &[SourceRow], unread_count: usize) -> String {
     let waiting: i64 = rows.iter().map(|source| source.quarantined_count).sum();
     let late: Vec<&str> = bills.late().map(|source| source.name.as_str()).collect();
     let mut text = complete(bills, rows.len());
@@ -103,13 +118,25 @@ fn lede(bills: &Freshness, rows: &[SourceRow]) -> String {
         [one] => text.push_str(&format!(" {one} is late.")),
         [first, ..] => text.push_str(&format!(" {first} and {} more are late.", late.len() - 1)),
     }
-    if let Some(gap) = bills.gaps.first() {
-        text.push_str(&format!(" {} has no bill for {}.", gap.name, gap.period.label()));
+    match bills.gaps.as_slice() {
+        [] => {}
+        [gap] => text.push_str(&format!(" {} has no bill for {}.", gap.name, gap.period.label())),
+        [gap, ..] => text.push_str(&format!(
+            " {} has no bill for {}, nor is there one in {} more cases; the page of each source names its own.",
+            gap.name,
+            gap.period.label(),
+            bills.gaps.len() - 1
+        )),
     }
     match waiting {
         0 => {}
         1 => text.push_str(" One delivery waits for a decision."),
         count => text.push_str(&format!(" {count} deliveries wait for a decision.")),
+    }
+    match unread_count {
+        0 => {}
+        1 => text.push_str(" One file could not be read."),
+        count => text.push_str(&format!(" {count} files could not be read.")),
     }
     text
 }
@@ -153,6 +180,9 @@ fn counted(source_count: usize) -> String {
 struct Row {
     source: SourceRow,
     reach: Reach,
+    complete_to: Option<NaiveDate>,
+    /// Files that could not be read.
+    unread_count: usize,
 }
 
 #[derive(Template, WebTemplate)]
@@ -207,6 +237,7 @@ mod tests {
                 read_at: DateTime::UNIX_EPOCH,
                 is_daily: true,
                 settles_after_days: None,
+                has_rhythm: true,
             }
         };
         Freshness { sources: sources.iter().map(source).collect(), ..Freshness::default() }

@@ -208,6 +208,7 @@ const OTHERS = [
   { name: "metric queries", path: "/settings/metric-queries" },
   { name: "why spend changed", path: "/why" },
   { name: "method", path: "/docs/method" },
+  { name: "documentation", path: "/docs" },
   { name: "event source", path: "/settings/event-sources/1" },
   { name: "catalogue import", path: "/catalogue/import" },
   { name: "new service", path: "/catalogue/add-service" },

@@ -4,6 +4,7 @@ mod anomalies;
 mod anomaly_kinds;
 mod architecture;
 mod backup;
+mod bills_api;
 mod breaking_proxy;
 mod change_failures;
 mod charges_focus;

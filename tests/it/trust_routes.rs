@@ -15,6 +15,7 @@ PUT /api/v1/cluster-reports/{name} bills ingest
 GET /api/v1/commitments money read
 GET /api/v1/costs money read
 GET /api/v1/costs.csv money read
+GET /api/v1/deliveries bills read
 GET /api/v1/deliveries/{id} finance read
 POST /api/v1/deliveries/{id}/accept finance admin
 POST /api/v1/deliveries/{id}/revert finance admin
@@ -93,6 +94,7 @@ PUT /api/v1/services/{slug}/goals/{metric} review admin
 POST /api/v1/services/{slug}/plans review admin
 POST /api/v1/services/{slug}/plans/{id}/delete review admin
 POST /api/v1/services/{slug}/goals/{metric}/delete review admin
+GET /api/v1/sources bills read
 DELETE /api/v1/sources/{name} admin admin
 GET /api/v1/sources/{name}/deliveries/{delivery} bills ingest
 DELETE /api/v1/sources/{name}/deliveries/{delivery} bills ingest
@@ -169,6 +171,7 @@ POST /deployments/{id}/unpin bills
 GET /dimensions signed-in
 GET /dimensions.csv signed-in
 GET /dimensions/{name} money
+GET /docs signed-in
 GET /docs/api signed-in
 GET /docs/connect/argocd.md signed-in
 GET /docs/connect/bitbucket.md signed-in
@@ -177,6 +180,7 @@ GET /docs/connect/flux.md signed-in
 GET /docs/connect/jenkins.md signed-in
 GET /docs/connect/octopus.md signed-in
 GET /docs/connect/spinnaker.md signed-in
+GET /docs/formats.md signed-in
 GET /docs/method signed-in
 GET /docs/api/{subject} signed-in
 GET /environments money

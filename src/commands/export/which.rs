@@ -104,13 +104,28 @@ impl FocusArguments {
         let query = serde_urlencoded::to_string(&given).context("the conditions cannot be written as an address")?;
         let mut filter = charge_filter::for_export(snapshot, &Scope::everything(), &query)
             .await
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
+            .map_err(|error| anyhow::anyhow!("{}", as_options(&error.to_string())))?;
         if let Some((first, last)) = self.billing_period {
             filter.billing_start = Some(first.first_day());
             filter.billing_end = Some(last.next().first_day());
         }
         Ok(filter)
     }
+}
+
+// What is refused names the key of an address; the command has options.
+fn as_options(sentence: &str) -> String {
+    const OPTIONS: [(&str, &str); 7] = [
+        ("cur=", "--currency "),
+        ("env=", "--environment "),
+        ("charge=", "--category "),
+        ("bought=", "--service-name "),
+        ("service=", "--service "),
+        ("team=", "--team "),
+        ("period=", "--charge-days "),
+    ];
+    let of = OPTIONS.iter().find_map(|(key, option)| Some((option, sentence.strip_prefix(key)?)));
+    of.map_or_else(|| sentence.to_owned(), |(option, rest)| format!("{option}{rest}"))
 }
 
 fn range<T: std::str::FromStr + PartialOrd + Copy>(text: &str, form: &str) -> Result<(T, T), String> {
@@ -144,6 +159,12 @@ fn dimension(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_refused_names_the_option() {
+        assert_eq!(as_options("cur=XXX is not known. Allowed: USD."), "--currency XXX is not known. Allowed: USD.");
+        assert_eq!(as_options("There is no bill."), "There is no bill.");
+    }
 
     #[test]
     fn months_and_days_are_one_or_a_range() {

@@ -30,9 +30,17 @@ pub(super) fn head(object: &Object) -> Option<Head> {
 
 /// `FOCUS Reports/2026/10/01/….csv.gz` and `reports/cost-csv/….csv.gz`; usage reports are no bills.
 pub(super) fn oci_head(object: &Object) -> Option<Head> {
+    (is_oci_bill(object) && object.bytes > 0).then(|| of(object))
+}
+
+/// A report of Oracle's with nothing in it.
+pub(super) fn is_empty_oci(object: &Object) -> bool {
+    is_oci_bill(object) && object.bytes == 0
+}
+
+fn is_oci_bill(object: &Object) -> bool {
     let key = object.key.to_ascii_lowercase();
-    let is_bill = (key.ends_with(".csv.gz") || key.ends_with(".csv")) && !key.contains("usage-csv") && object.bytes > 0;
-    is_bill.then(|| of(object))
+    (key.ends_with(".csv.gz") || key.ends_with(".csv")) && !key.contains("usage-csv")
 }
 
 /// What an OCI report reports, by where it lies. Oracle's own bucket has both of the same usage.
@@ -104,6 +112,25 @@ mod tests {
             &["FOCUS Reports/2026/10/01/f.csv.gz", "reports/usage-csv/u.csv.gz", "reports/cost-csv/c.csv.gz", "x.json"],
         );
         assert_eq!(found, ["FOCUS Reports/2026/10/01/f.csv.gz", "reports/cost-csv/c.csv.gz"]);
+    }
+
+    #[test]
+    fn empty_files_are_no_deliveries_and_are_named() {
+        let object = |(key, bytes): &(&str, u64)| Object {
+            key: (*key).into(),
+            bytes: *bytes,
+            etag: "e".into(),
+            modified: Default::default(),
+        };
+        let of = |layout: Layout, files: &[(&str, u64)]| {
+            let objects: Vec<Object> = files.iter().map(object).collect();
+            (layout.heads(&objects).len(), layout.empty_files(&objects))
+        };
+        let files = [("empty.csv", 0), ("a.csv", 1), ("notes.txt", 0), ("_SUCCESS", 0)];
+        assert_eq!(of(Layout::Files, &files), (1, vec!["empty.csv".to_owned()]));
+        let reports = [("reports/cost-csv/c.csv.gz", 0), ("reports/usage-csv/u.csv.gz", 0)];
+        assert_eq!(of(Layout::Oci, &reports), (0, vec!["reports/cost-csv/c.csv.gz".to_owned()]));
+        assert_eq!(of(Layout::AwsCur, &files), (0, vec![]));
     }
 
     #[test]

@@ -106,10 +106,7 @@ impl Layout {
     /// The objects that begin a delivery.
     pub fn heads(self, objects: &[Object]) -> Vec<Head> {
         if self == Self::Files {
-            let mut heads = shards::joined(objects.iter().filter_map(files::head).collect());
-            // An empty file is none yet; among shards it is the one that no line fell to.
-            heads.retain(|head| head.object.bytes > 0);
-            return heads;
+            return files_by_content(objects).0;
         }
         let head = |object: &Object| match self {
             Self::AwsDataExport => aws::data_export_head(object),
@@ -119,6 +116,16 @@ impl Layout {
             Self::Oci => files::oci_head(object),
         };
         objects.iter().filter_map(head).collect()
+    }
+
+    /// The names of files that would each be a delivery and have nothing in them, as an export leaves them that failed.
+    pub fn empty_files(self, objects: &[Object]) -> Vec<String> {
+        let name = |object: &Object| object.key.clone();
+        match self {
+            Self::Files => files_by_content(objects).1.iter().map(|head| name(&head.object)).collect(),
+            Self::Oci => objects.iter().filter(|object| files::is_empty_oci(object)).map(name).collect(),
+            Self::AwsDataExport | Self::AwsCur | Self::AzureExport => Vec::new(),
+        }
     }
 
     /// Whether a place can hold the same cost twice, in files of two kinds.
@@ -156,6 +163,13 @@ impl Layout {
             Self::Oci => "There is no .csv.gz file below “FOCUS Reports” or “reports/cost-csv”.",
         }
     }
+}
+
+// Those with something in them, and the empty ones, which are none yet; among shards an empty one is the one that no line
+// fell to.
+fn files_by_content(objects: &[Object]) -> (Vec<Head>, Vec<Head>) {
+    let heads = shards::joined(objects.iter().filter_map(files::head).collect());
+    heads.into_iter().partition(|head| head.object.bytes > 0)
 }
 
 // The name of an export as it is stored.

@@ -28,6 +28,7 @@ use crate::store::environment_costs::{self, OpenItems};
 use crate::store::freshness::SourceState;
 use crate::store::history::RestatedOf;
 use crate::store::service_costs::{self, ServiceCost};
+use crate::store::unread_files::{self, POINTED_OUT_DAYS, UnreadFile};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
@@ -81,7 +82,7 @@ struct CostView {
 }
 
 /// Something that waits for someone.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Item {
     text: String,
     href: String,
@@ -107,6 +108,8 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let currency = known.currency.as_deref();
     let is_shown = |one: &str| currency.is_none_or(|currency| currency == one);
     let open = environment_costs::open_items(&mut snapshot, page.now).await?;
+    let unread = if page.shows_bills { unread_files::list(&mut *snapshot, None, page.now).await? } else { Vec::new() };
+    let unread: Vec<Item> = unread_item(&unread).into_iter().collect();
     let nobody = drill::on_days_of(span.as_ref(), &drill::lines(&view, &[("service", NONE)]));
     let (mut costs, mut cost, mut names, mut begins) = (Vec::new(), None, Vec::new(), Begins::default());
     if let Some(span) = &span {
@@ -190,7 +193,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         filters: Filters::new("/", &view, span.as_ref(), Vec::new()),
         facts: facts(&costs, &page, &view, &names),
         empty: empty(span.as_ref(), &page),
-        items: items(&page, &open, (&costs, &names, nobody), &unusual),
+        items: [items(&page, &open, (&costs, &names, nobody), &unusual), unread].concat(),
         forecast,
         services_csv: view.link("/services.csv", &[]),
         page,
@@ -428,6 +431,23 @@ fn items(
         });
     }
     items
+}
+
+fn unread_item(files: &[UnreadFile]) -> Option<Item> {
+    let newest = files.iter().max_by_key(|file| file.delivery_id)?;
+    Some(Item {
+        text: "Files of bills that could not be read".into(),
+        href: match files {
+            [one] => format!("/deliveries/{}", one.delivery_id),
+            _ => "/sources".into(),
+        },
+        amount: files.len().to_string(),
+        note: format!(
+            "Of the last {POINTED_OUT_DAYS} days, the newest is {}; nothing of them counts",
+            newest.file_name
+        ),
+        ..Item::default()
+    })
 }
 
 /// `10 Nov`, with the year where it is another one.

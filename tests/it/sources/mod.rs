@@ -14,6 +14,7 @@ mod queue;
 mod setup;
 mod stores;
 mod tokens;
+mod unread;
 
 use crate::ledger::{Line, bill};
 use crate::support;
