@@ -226,7 +226,7 @@ pub async fn counted_beside(
 ) -> sqlx::Result<Vec<CountedBeside>> {
     let rows = sqlx::query_as!(
         CountedBeside,
-        r#"SELECT DISTINCT p.service_id, p.metric AS beside,
+        r#"SELECT DISTINCT p.service_id AS "service_id!", p.metric AS "beside!",
                (EXISTS (SELECT FROM service_unit_metric u WHERE u.service_id = p.service_id AND u.metric = $1::text)
                 OR EXISTS (SELECT FROM workload_goal g WHERE g.service_id = p.service_id AND g.metric = $1::text))
                    AS "is_named!"

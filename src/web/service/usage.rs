@@ -15,7 +15,7 @@ use crate::store::known_days::Lacking;
 use crate::store::metric_points::{self, MetricDay};
 use crate::store::metrics::{self, Metric};
 use crate::store::service_costs::ServiceHead;
-use crate::store::{Snapshot, catalogue};
+use crate::store::{Snapshot, catalogue, workload_goals};
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, State};
@@ -114,9 +114,14 @@ pub(super) async fn read(
         has_unit |= metric.is_unit(&job_minutes) && !row.costs.is_empty();
         read.push((metric, row, chart(metric, &known, span, days, &lacking)));
     }
+    let has_builds = has_unit && read.iter().any(|(metric, _, _)| metric.is_of_builds());
+    let goals = match has_builds {
+        true => workload_goals::list(&mut *snapshot, Some(&[service.service_id])).await?,
+        false => Vec::new(),
+    };
     for (metric, row, chart) in &mut read {
-        // All that a service costs is not the cost of building it, where something else that it does has a unit cost.
-        if !metric.is_told_beside(has_unit, metric.metric == chosen) {
+        let is_named = metric.metric == chosen || goals.iter().any(|goal| goal.metric == metric.metric);
+        if !metric.is_told_beside(has_unit, is_named) {
             row.costs.clear();
             *chart = None;
         }
