@@ -14,6 +14,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -56,10 +57,12 @@ pub struct UnitSide {
     pub known_days: usize,
     /// Days left out, with their cost, since usage is not known.
     pub unknown_days: usize,
-    /// Cost of one unit: the exact quotient, thirty digits of it; `null` where nothing was used.
+    /// Cost of one unit: the exact quotient, thirty digits of it; `null` where nothing was used, or too little to tell.
     pub cost_per_unit: Option<String>,
-    /// How sure it is; `null` below three days.
+    /// How sure it is; `null` where that cannot be told. It never reaches below zero where no day cost less than nothing.
     pub interval: Option<Estimate>,
+    /// Why there is no interval: too-few-days, nothing-used, too-few-units, below-zero; `null` where there is one.
+    pub no_interval: Option<String>,
     /// What a day costs without any usage; `null` where the days cannot tell.
     pub fixed_per_day: Option<Estimate>,
     /// What one more unit costs; `null` where the days cannot tell.
@@ -79,7 +82,8 @@ impl From<&Side> for UnitSide {
             known_days: side.unit.day_count,
             unknown_days: side.unit.unknown_days.len(),
             cost_per_unit: per_unit(side),
-            interval: side.per_unit.map(Estimate::from),
+            interval: side.per_unit.ok().map(Estimate::from),
+            no_interval: side.per_unit.err().map(|reason| reason.key().to_owned()),
             fixed_per_day: parts.map(|parts| parts.fixed_per_day.into()),
             variable_per_unit: parts.map(|parts| parts.variable_per_unit.into()),
             r_squared: parts.map(|parts| parts.r_squared),
@@ -131,6 +135,9 @@ pub struct UnitCosts {
     pub compared_last_day: Option<NaiveDate>,
     /// One a group and currency, the dearest first.
     pub groups: Vec<UnitGroupBody>,
+    /// Groups with cost and usage whose cost is not that of the units, by slug or name: runs of pipelines are builds of
+    /// services that do something else.
+    pub left_out: Vec<String>,
     /// The publication that the figures include.
     pub publication_id: i64,
     /// What was ignored.
@@ -185,6 +192,7 @@ pub(super) async fn show(
         billing_currency: unit.currency.clone(),
         comparison: (&unit.comparison).into(),
     });
+    let left_out: BTreeSet<String> = read.left_out.iter().map(|unit| unit.key.clone()).collect();
     Ok(Json(UnitCosts {
         metric: read.metric.as_ref().map(|metric| metric.metric.clone()),
         first_day: read.span.map(|span| span.days.start()),
@@ -192,11 +200,13 @@ pub(super) async fn show(
         compared_first_day: read.span.map(|span| span.before.start()),
         compared_last_day: read.span.map(|span| span.before.last_day()),
         groups: groups.collect(),
+        left_out: left_out.into_iter().collect(),
         publication_id: bills.publication_id,
         notes: Some(view.note())
             .filter(|note| !note.is_empty())
             .into_iter()
             .chain(missing_bills::sentence(&bills))
+            .chain(Some(read.left_out_words()).filter(|words| !words.is_empty()))
             .collect(),
     }))
 }

@@ -41,7 +41,7 @@ pub struct ListedAnomaly {
     pub expected_high: Option<BigDecimal>,
     pub evidence: Value,
     pub planned_until: Option<NaiveDate>,
-    /// What the last person who answered gave as the reason.
+    /// What the last person who answered gave as the reason; empty where the answer was taken back.
     pub last_reason: String,
     pub last_done_by: String,
 }
@@ -110,8 +110,9 @@ pub async fn list(
            LEFT JOIN service s ON s.service_id = a.service_id
            LEFT JOIN environment v ON v.environment_id = a.environment_id
            LEFT JOIN team t ON t.team_id = coalesce(s.team_id, a.team_id)
-           LEFT JOIN LATERAL (SELECT reason, done_by FROM anomaly_event e
-               WHERE e.anomaly_id = a.anomaly_id AND e.done_by <> '' ORDER BY anomaly_event_id DESC LIMIT 1) l ON true
+           LEFT JOIN LATERAL (SELECT e.state, reason, done_by FROM anomaly_event e
+               WHERE e.anomaly_id = a.anomaly_id AND e.done_by <> '' ORDER BY anomaly_event_id DESC LIMIT 1) l
+               ON a.state <> 'open' AND l.state NOT IN ('open', 'closed')
            WHERE ($1::bigint[] IS NULL OR t.team_id = ANY($1))
              AND ($2::bigint IS NULL OR a.anomaly_id = $2)
              AND ($3::bigint IS NULL OR a.service_id = $3)

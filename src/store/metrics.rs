@@ -98,6 +98,13 @@ impl Metric {
         self.has_unit_cost() && self.unit_rank(job_minutes) < RANK_OF_BUILDS
     }
 
+    /// Whether a cost is told of a unit of it for a service. All that a service costs is not the cost of building it where
+    /// something else that it does has a unit cost (`has_unit`), unless somebody chose builds as its unit, or stated a goal
+    /// for them (`is_named`).
+    pub fn is_told_beside(&self, has_unit: bool, is_named: bool) -> bool {
+        !(self.is_of_builds() && has_unit) || is_named
+    }
+
     /// The words for its meaning.
     pub fn meaning_label(&self) -> &'static str {
         MEANINGS.iter().find(|(key, _)| *key == self.meaning).map_or("Something else", |(_, label)| label)
@@ -392,6 +399,9 @@ mod tests {
         assert_eq!((rank("pipeline-runs"), minutes.unit_rank(&jobs), rank("errors")), (2, 3, 3));
         assert!(minutes.is_of_builds() && metric("pipeline-runs", "sum").is_of_builds());
         assert!(!metric("errors", "sum").is_of_builds() && !metric("training-jobs", "sum").is_of_builds());
+        let runs = metric("pipeline-runs", "sum");
+        assert!(runs.is_told_beside(false, false) && runs.is_told_beside(true, true), "nothing else, or named");
+        assert!(!runs.is_told_beside(true, false) && metric("orders", "sum").is_told_beside(true, false));
         assert!(metric("orders", "sum").is_unit(&jobs) && !metric("latency", "mean").is_unit(&jobs));
         assert!(!minutes.is_unit(&jobs));
         let assumed = Metric { is_assumed: true, ..metric("other", "sum") };

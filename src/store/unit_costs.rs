@@ -204,3 +204,55 @@ pub async fn services(conn: &mut PgConnection, group: UnitGroup, days: DateRange
     let rows = limits::within(rows, ROW_COUNT_MAX, "services of groups")?;
     Ok(rows.into_iter().filter_map(|row| Some((row.key?, row.service_id))).collect())
 }
+
+/// A service that has values of a metric, with what else it counts and what was said of its unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountedBeside {
+    /// The service.
+    pub service_id: i64,
+    /// Another metric that it has values above zero of.
+    pub beside: String,
+    /// Whether somebody chose the metric as its unit, or stated a goal for it.
+    pub is_named: bool,
+}
+
+/// What the services of a metric in this part of all cost count beside it on whole days of these.
+pub async fn counted_beside(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    filter: &CostFilter,
+    metric: &str,
+    days: DateRange,
+) -> sqlx::Result<Vec<CountedBeside>> {
+    let rows = sqlx::query_as!(
+        CountedBeside,
+        r#"SELECT DISTINCT p.service_id AS "service_id!", p.metric AS "beside!",
+               (EXISTS (SELECT FROM service_unit_metric u WHERE u.service_id = p.service_id AND u.metric = $1::text)
+                OR EXISTS (SELECT FROM workload_goal g WHERE g.service_id = p.service_id AND g.metric = $1::text))
+                   AS "is_named!"
+           FROM metric_point p
+           JOIN service s ON s.service_id = p.service_id
+           LEFT JOIN metric_reach r ON r.metric = p.metric AND r.service_id = p.service_id
+           WHERE p.charge_date >= $2 AND p.charge_date < $3 AND p.metric <> $1::text AND p.value > 0
+             AND (p.hour_count IS NULL OR p.hour_count = 24)
+             AND coalesce(r.complete_through, 'infinity') >= (p.charge_date + 1)::timestamp AT TIME ZONE 'UTC'
+             AND EXISTS (SELECT FROM metric_point own WHERE own.metric = $1::text AND own.service_id = p.service_id
+                         AND own.charge_date >= $2 AND own.charge_date < $3)
+             AND ($4::bigint[] IS NULL OR s.team_id = ANY($4))
+             AND ($5::bigint IS NULL OR p.environment_id IN ($5, 0))
+             AND ($6::bigint IS NULL OR p.service_id = $6)
+             AND ($7::bigint IS NULL OR coalesce(s.team_id, 0) = $7)
+           LIMIT $8"#,
+        metric,
+        days.start(),
+        days.end(),
+        scope.team_ids(),
+        filter.environment_id,
+        filter.service_id,
+        filter.team_id,
+        ROW_COUNT_MAX + 1,
+    )
+    .fetch_all(conn)
+    .await?;
+    limits::within(rows, ROW_COUNT_MAX, "metrics of services")
+}

@@ -165,6 +165,20 @@ impl Direction {
     }
 }
 
+/// A change of a cost that lies within so many of it (two in a hundred) is told as none.
+const SAME_ONE_OF: i64 = 50;
+
+/// What a change says, beside its figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// More or less.
+    Moved,
+    /// Within 2 % of what it was.
+    Same,
+    /// An estimate that is not told from noise.
+    NotClear,
+}
+
 /// A change of cost: sign, shape and word, never colour alone. Written into a template as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(path = "partials/delta.html")]
@@ -175,6 +189,8 @@ pub struct Delta {
     pub amount: String,
     /// `(+4.2%)`, `new`, `small base` or empty.
     pub relative: String,
+    /// Which word stands for it.
+    pub reading: Reading,
 }
 
 impl askama::filters::HtmlSafe for Delta {}
@@ -183,27 +199,48 @@ impl Delta {
     /// The change from `before` to `now`, with its percentage: the difference of both as they are shown.
     pub fn between(now: &BigDecimal, before: &BigDecimal, currency: &str, decimals: i64) -> Self {
         let change = change_shown(now, before, decimals);
-        Self { relative: relative(&change, now, before, decimals), ..Self::amount(&change, currency, decimals) }
+        let is_same = !before.is_zero() && (now - before).abs() * SAME_ONE_OF <= before.abs();
+        Self {
+            relative: relative(&change, now, before, decimals),
+            reading: if is_same { Reading::Same } else { Reading::Moved },
+            ..Self::amount(&change, currency, decimals)
+        }
     }
 
     /// A change without a percentage, as tables show it.
     pub fn amount(change: &BigDecimal, currency: &str, decimals: i64) -> Self {
         let direction = Direction::of(change, decimals);
-        Self { direction, amount: signed(change, currency, decimals), relative: String::new() }
+        let amount = signed(change, currency, decimals);
+        Self { direction, amount, relative: String::new(), reading: Reading::Moved }
     }
 
     /// What stands in the place of a change where no bill tells of what was before.
     pub fn unknown() -> Self {
-        Self { direction: Direction::Flat, amount: NOT_KNOWN.into(), relative: String::new() }
+        let (direction, amount) = (Direction::Flat, NOT_KNOWN.into());
+        Self { direction, amount, relative: String::new(), reading: Reading::NotClear }
     }
 
-    /// "more" or "less".
+    /// "more", "less", "the same" or "not clear".
     pub fn word(&self) -> &'static str {
-        self.direction.word()
+        match self.reading {
+            Reading::Moved => self.direction.word(),
+            Reading::Same => Direction::Flat.word(),
+            Reading::NotClear => "not clear",
+        }
     }
 
+    /// "the same", "the same (+$12)": for a sentence; `None` where it is more or less.
+    pub fn same(&self) -> Option<String> {
+        match (self.direction, self.reading) {
+            (Direction::Flat, _) => Some(Direction::Flat.word().into()),
+            (_, Reading::Same) => Some(format!("{} ({})", Direction::Flat.word(), self.amount)),
+            _ => None,
+        }
+    }
+
+    // Neither the colour nor the shape says more than the word.
     fn class(&self) -> &'static str {
-        self.direction.class()
+        if self.reading == Reading::Moved { self.direction.class() } else { Direction::Flat.class() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{World, texts, time, world};
+use super::finance::{World, column, texts, time, world};
 use super::made_bills::{self, Made, day};
 use super::support::usual_cents;
 use chrono::NaiveDate;
@@ -184,10 +184,19 @@ async fn an_answer_taken_back_closes_what_was_closed_before(db: PgPool) {
         assert_eq!(answer(word).await, (400, "explained".into(), new_normal()), "{word}");
     }
     assert!(!finance.get(&path).await.body.contains("Closes it until the last day above"));
+    let table = async || {
+        let csv = finance.get("/anomalies.csv").await.body;
+        let number = path.replace("/anomalies/", "A-");
+        let place = column(&csv, "Anomaly").iter().position(|one| *one == number).unwrap();
+        ["State", "Reason", "AnsweredBy"].map(|name| column(&csv, name)[place].clone())
+    };
+    let [told, reason, by] = table().await;
+    assert_eq!((told.as_str(), reason.as_str(), by.is_empty()), ("explained", "We told everybody.", false));
     assert_eq!(answer("false-alarm").await, (303, "false-alarm".into(), new_normal()));
     assert!(finance.get(&path).await.body.contains("It is closed as it was before"));
     assert_eq!(answer("open").await, (303, "closed".into(), new_normal()));
     assert_eq!(answer("open").await.0, 400, "there is no answer any more");
+    assert_eq!(table().await, ["closed", "", ""], "nobody answers what it says now");
     let page = finance.get(&path).await.body;
     assert!(
         page.contains("Closed: the new normal") && page.contains("The answer was taken back; it is closed"),

@@ -136,6 +136,28 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     assert!(page.body.contains("; over the 30 days from then about $"), "{}", page.body);
     assert!(page.body.contains("Not 30 times the day"), "{}", page.body);
     assert!(page.body.contains("Settled") && page.body.contains("class=\"band\""), "{}", page.body);
+    // The file has what the page says: the answer, and what was expected of each day.
+    let file = finance.get(&format!("/deployments/{step}.csv")).await.body;
+    let amount = |name: &str| column(&file, name)[0].parse::<f64>().unwrap();
+    let ends = ["EffectPerDay", "EffectPerDayLow", "EffectPerDayHigh"].map(amount);
+    let gap: f64 = ends.iter().zip([per_day, low, high]).map(|(told, stored)| (told - stored).abs()).sum();
+    assert!(gap < 1e-6, "{ends:?}: {file}");
+    assert_eq!((column(&file, "Phase")[0].as_str(), column(&file, "Finding")[0].as_str()), ("settled", "increase"));
+    let lines = ["ExpectedLow", "ExpectedCost", "ExpectedHigh", "Cost"].map(|name| column(&file, name));
+    let after: Vec<usize> = (0..lines[0].len())
+        .filter(|row| column(&file, "Side")[*row] == "after" && !lines[1][*row].is_empty())
+        .collect();
+    let mut above = 0.0;
+    for row in &after {
+        let [low, expected, high, cost] = [0, 1, 2, 3].map(|name: usize| lines[name][*row].parse::<f64>().unwrap());
+        assert!(low <= expected && expected <= high, "{file}");
+        above += (cost - expected) / after.len() as f64;
+    }
+    assert!((30.0..50.0).contains(&above), "{above} more a day than expected: {file}");
+    let plain = finance.get(&format!("/deployments/{step}.csv?basis=billed")).await.body;
+    assert!(column(&plain, "ExpectedCost").iter().all(String::is_empty), "the line is of amortized cost: {plain}");
+    let file = finance.get(&format!("/deployments/{newest}.csv")).await.body;
+    assert!(column(&file, "Phase").iter().all(|one| one == "measuring"), "{file}");
     let measuring = finance.get(&format!("/deployments/{newest}")).await;
     assert!(measuring.body.contains("Not yet known: 1 of 3 complete days"), "{}", measuring.body);
     let listed = texts(&finance.get("/deployments?finding=increase").await.body, "tbody th");

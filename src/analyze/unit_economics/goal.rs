@@ -7,6 +7,13 @@ use super::Figure;
 /// A movement smaller than this share is none that anyone cares for.
 const MATERIAL: f64 = 0.02;
 
+impl Figure {
+    /// Whether all of a change's interval, as a share, is none that anyone cares for.
+    pub fn is_immaterial(&self) -> bool {
+        self.low > -MATERIAL && self.high < MATERIAL
+    }
+}
+
 /// What someone stated for a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {

@@ -52,13 +52,51 @@ pub struct KnownDay {
     pub usage: f64,
 }
 
+/// Days on which something is used, and units that are used on them, below which a side says nothing of what one costs.
+const HANDFUL: usize = 5;
+
+/// Why the cost of one unit has no interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoInterval {
+    /// Fewer than three days have both cost and usage.
+    TooFewDays,
+    /// There are such days, and nothing was used on them.
+    NothingUsed,
+    /// Fewer than five units on fewer than five days: the quotient is what the whole service cost over a few of them.
+    TooFewUnits,
+    /// The days differ by so much that it would reach below zero, where no cost does.
+    BelowZero,
+}
+
+impl NoInterval {
+    /// In JSON and CSV.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::TooFewDays => "too-few-days",
+            Self::NothingUsed => "nothing-used",
+            Self::TooFewUnits => "too-few-units",
+            Self::BelowZero => "below-zero",
+        }
+    }
+
+    /// For people.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::TooFewDays => "fewer than three days of a side have cost and usage",
+            Self::NothingUsed => "nothing was used on the days of a side",
+            Self::TooFewUnits => "fewer than five units on fewer than five days of a side",
+            Self::BelowZero => "cannot tell: days of a side differ so much that its interval would reach below zero",
+        }
+    }
+}
+
 /// The days of one side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Side {
     /// Exact sums, and the days that are not known.
     pub unit: UnitCost,
-    /// Cost of one unit with its interval; `None` where fewer than three days are known or nothing was used.
-    pub per_unit: Option<Figure>,
+    /// Cost of one unit with its interval, or why none can be told.
+    pub per_unit: Result<Figure, NoInterval>,
     /// The fixed and the variable part of its daily cost, or why they cannot be told.
     pub parts: Result<FixedVariable, CannotTell>,
 }
@@ -70,15 +108,23 @@ impl Side {
         costs: &BTreeMap<NaiveDate, BigDecimal>,
         usage: &BTreeMap<NaiveDate, BigDecimal>,
     ) -> Self {
-        let known: Vec<KnownDay> = days
-            .days()
-            .filter_map(|day| {
-                let used = usage.get(&day)?.to_f64()?;
-                let cost = costs.get(&day).map_or(Some(0.0), ToPrimitive::to_f64)?;
-                Some(KnownDay { cost, usage: used })
-            })
-            .collect();
+        let known = known_days(days, costs, usage);
         Self { unit: UnitCost::of(days, costs, usage), per_unit: per_unit(&known), parts: split(&known) }
+    }
+
+    /// The exact cost of so many units; `None` where nothing was used, and where it was too little to tell.
+    pub fn per(&self, units: i32) -> Option<BigDecimal> {
+        self.unit.per(units).filter(|_| !self.has_too_few_units())
+    }
+
+    /// Whether something was used, and too little to tell what a unit of it costs.
+    pub fn has_too_few_units(&self) -> bool {
+        self.per_unit == Err(NoInterval::TooFewUnits)
+    }
+
+    /// Whether it says anything of what a unit costs, be it that this cannot be told.
+    pub fn is_told(&self) -> bool {
+        !matches!(self.per_unit, Err(NoInterval::TooFewDays | NoInterval::NothingUsed))
     }
 
     fn usage_a_day(&self) -> Option<f64> {
@@ -105,8 +151,9 @@ pub struct Comparison {
 
 /// Compares both sides.
 pub fn compare(before: Side, after: Side) -> Comparison {
-    let change = before.per_unit.zip(after.per_unit).map(|(before, after)| difference(after, before));
-    let relative = before.per_unit.zip(after.per_unit).and_then(|(before, after)| relative(after, before));
+    let both = before.per_unit.ok().zip(after.per_unit.ok());
+    let change = both.map(|(before, after)| difference(after, before));
+    let relative = both.and_then(|(before, after)| relative(after, before));
     let from_volume = before
         .parts
         .as_ref()
@@ -134,23 +181,62 @@ pub fn relative(after: Figure, before: Figure) -> Option<Figure> {
     Some(Figure { value: value.exp() - 1.0, low: (value - reach).exp() - 1.0, high: (value + reach).exp() - 1.0 })
 }
 
+fn known_days(
+    days: DateRange,
+    costs: &BTreeMap<NaiveDate, BigDecimal>,
+    usage: &BTreeMap<NaiveDate, BigDecimal>,
+) -> Vec<KnownDay> {
+    days.days()
+        .filter_map(|day| {
+            let used = usage.get(&day)?.to_f64()?;
+            let cost = costs.get(&day).map_or(Some(0.0), ToPrimitive::to_f64)?;
+            Some(KnownDay { cost, usage: used })
+        })
+        .collect()
+}
+
+/// How much of something a unit took, such as minutes of a run. Unlike a cost, which a service has without any run too,
+/// few runs tell it as well. `None` below three days.
+pub fn taken(
+    days: DateRange,
+    amounts: &BTreeMap<NaiveDate, BigDecimal>,
+    units: &BTreeMap<NaiveDate, BigDecimal>,
+) -> Option<Figure> {
+    quotient(&known_days(days, amounts, units)).ok()
+}
+
 /// Mean of a metric that is not added up, such as latency, with its interval. `None` below three days.
 pub fn mean(values: &[f64]) -> Option<Figure> {
     let known: Vec<KnownDay> = values.iter().map(|value| KnownDay { cost: *value, usage: 1.0 }).collect();
-    per_unit(&known)
+    quotient(&known).ok()
+}
+
+// No interval of it reaches below zero, where no day cost less than nothing: a credit may.
+fn per_unit(days: &[KnownDay]) -> Result<Figure, NoInterval> {
+    let used = days.iter().filter(|day| day.usage > 0.0);
+    let usage: f64 = days.iter().map(|day| day.usage).sum();
+    if usage > 0.0 && usage < HANDFUL as f64 && used.count() < HANDFUL {
+        return Err(NoInterval::TooFewUnits);
+    }
+    let figure = quotient(days)?;
+    let is_impossible = figure.low < 0.0 && days.iter().all(|day| day.cost >= 0.0);
+    if is_impossible { Err(NoInterval::BelowZero) } else { Ok(figure) }
 }
 
 // The quotient of two sums: its error is that of the mean of what each day lies off it.
-fn per_unit(days: &[KnownDay]) -> Option<Figure> {
+fn quotient(days: &[KnownDay]) -> Result<Figure, NoInterval> {
     let usage: f64 = days.iter().map(|day| day.usage).sum();
-    if days.len() < 3 || usage <= 0.0 {
-        return None;
+    if days.len() < 3 {
+        return Err(NoInterval::TooFewDays);
+    }
+    if usage <= 0.0 {
+        return Err(NoInterval::NothingUsed);
     }
     let value = days.iter().map(|day| day.cost).sum::<f64>() / usage;
     let off: Vec<f64> = days.iter().map(|day| day.cost - value * day.usage).collect();
     let count = days.len() as f64;
     let variance = long_run_variance(&off) * count / (count - 1.0);
-    Some(Figure::around(value, (variance * count).sqrt() / usage, count - 1.0))
+    Ok(Figure::around(value, (variance * count).sqrt() / usage, count - 1.0))
 }
 
 /// How far a value may hang on the one before it: above this, a few weeks say nothing.

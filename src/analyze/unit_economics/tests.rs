@@ -120,6 +120,27 @@ fn an_interval_of_a_unit_cost_holds_it_in_about_nine_of_ten() {
     assert!((mean(&[1.0, 2.0, 3.0]).unwrap().value - 2.0).abs() < 1e-12);
 }
 
+/// No unit costs less than nothing, and a few runs say nothing of what one costs.
+#[test]
+fn where_an_interval_would_reach_below_zero_or_units_are_few_it_cannot_be_told() {
+    let of = |cost: f64, usage: f64| KnownDay { cost, usage };
+    let wild: Vec<KnownDay> = (0..10).map(|day| of(if day == 5 { 900.0 } else { 1.0 }, 10.0)).collect();
+    assert_eq!(per_unit(&wild), Err(NoInterval::BelowZero));
+    // A credit does.
+    let credited: Vec<KnownDay> = wild.iter().map(|day| of(day.cost - 2.0, day.usage)).collect();
+    assert!(per_unit(&credited).unwrap().low < 0.0);
+    let runs = |count: usize| -> Vec<KnownDay> {
+        (0..28).map(|day| of(4500.0, f64::from(u8::from(day % 5 == 1 && day / 5 < count)))).collect()
+    };
+    assert_eq!(per_unit(&runs(2)), Err(NoInterval::TooFewUnits));
+    assert_eq!(per_unit(&runs(4)), Err(NoInterval::TooFewUnits));
+    assert_ne!(per_unit(&runs(5)), Err(NoInterval::TooFewUnits));
+    assert_eq!(per_unit(&runs(0)), Err(NoInterval::NothingUsed));
+    assert_eq!(per_unit(&[of(1.0, 10.0); 2]), Err(NoInterval::TooFewDays));
+    // What a metric counts in millions has little on each of many days.
+    assert!(per_unit(&[of(10.0, 0.1); 28]).is_ok());
+}
+
 #[test]
 fn quantiles_are_those_of_the_tables() {
     for (degrees, quantile) in [(4.0, 2.132), (10.0, 1.812), (26.0, 1.706), (1000.0, 1.646)] {
@@ -153,8 +174,8 @@ proptest! {
             prop_assert!(parts.fixed_per_day.value >= 0.0 && parts.variable_per_unit.value > 0.0);
             prop_assert!(parts.fixed_per_day.low <= parts.fixed_per_day.value);
         }
-        if let Some(figure) = per_unit(&days) {
-            prop_assert!(figure.low <= figure.value && figure.value <= figure.high);
+        if let Ok(figure) = per_unit(&days) {
+            prop_assert!(0.0 <= figure.low && figure.low <= figure.value && figure.value <= figure.high);
         }
         if let Ok(share) = variable_share(&days) {
             prop_assert!(0.0 <= share.low && share.low <= share.value && share.value <= share.high && share.high <= 1.0);

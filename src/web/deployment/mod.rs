@@ -35,10 +35,10 @@ use crate::store::deployment_list::label_of;
 use crate::store::deployment_lists::{self, Row};
 use crate::store::deployment_notes::{self, DeploymentNote};
 use crate::store::deployment_pins;
+use crate::store::effect_runs;
 use crate::store::impact_series::Environments;
 use crate::store::pipeline_runs::{self, ListedRun};
 use crate::store::release_lists::{self, ListedRelease};
-use crate::store::{effect_runs, effects};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
@@ -48,7 +48,7 @@ use change_set::ChangeSet;
 use chart::BeforeAfter;
 use effect::EffectView;
 pub use effect::{FlagRow, flags, standing};
-use export::export;
+use export::{estimates, export};
 use failure::FailureSection;
 pub use failure::sentence as failure_sentence;
 use figure_changes::FigureChangeRow;
@@ -171,21 +171,17 @@ async fn show(
     if complete_to.is_some() && !ids.is_empty() {
         days = deployment_costs::days(&mut snapshot, &scope, &ids, environment_id, around.whole(), view.basis).await?;
     }
+    let asked = (id, !ids.is_empty());
+    let (answers, lines) = estimates(&mut snapshot, &scope, asked, view.basis).await?;
     if is_csv {
         if ids.is_empty() {
             return Err(Error::Forbidden);
         }
-        return Ok(export(&days, &open, &around).into_response(&format!("deployment-{id}.csv")));
+        return Ok(export(&days, &open, &around, (&answers, &lines)).into_response(&format!("deployment-{id}.csv")));
     }
     let matching = deployment_pins::matching(&mut snapshot, id).await?.unwrap_or_default();
     let is_pinned = matching.pinned_by.is_some();
     let state = state(&row, (services.as_slice(), is_pinned), &open, &around, complete_to.is_some(), &days);
-    let mut answers = Vec::new();
-    let mut lines = Vec::new();
-    if !ids.is_empty() {
-        answers = effects::of_deployment(&mut snapshot, &scope, id).await?;
-        lines = effects::lines(&mut snapshot, &scope, id).await?;
-    }
     let environments = Environments::of_kind(row.environment_kind.as_deref());
     let calibration = effect_runs::calibration(&mut snapshot, environments).await?;
     let mut effect = effect::view(&answers, calibration.as_ref());
@@ -220,7 +216,7 @@ async fn show(
             context: &context,
             shows_bills: page.shows_bills,
             lines_href: &lines_href,
-            lines: if view.basis == CostBasis::Amortized { &lines } else { &[] },
+            lines: &lines,
         };
         // As the figures above: days that are not there yet are no days without cost.
         let has_after = went_live(&row) && around.after.is_some() && (state.is_none() || around.before.is_none());

@@ -1,7 +1,7 @@
 //! What stands in the way of a comparison, and what the page says of it.
 
 use super::super::comparison::{Around, WEEK, days_needed};
-use super::super::display::{Delta, Direction, change_shown, decimals, money};
+use super::super::display::{Delta, change_shown, decimals, money};
 use super::super::query::range_label;
 use super::figures::averages;
 use super::{change_set, went_live};
@@ -123,8 +123,8 @@ pub(super) fn answer(
             let digits = decimals(&average.currency, &average.before.abs().max(average.after.abs()));
             let delta = Delta::between(&average.after, &average.before, &average.currency, digits);
             let now = money(&average.after, &average.currency, digits);
-            if delta.direction == Direction::Flat {
-                return format!("{now} a day, the same");
+            if let Some(same) = delta.same() {
+                return format!("{now} a day, {same}");
             }
             let change = money(&change_shown(&average.after, &average.before, digits).abs(), &average.currency, digits);
             format!("{now} a day, {change} {} {}", delta.relative, delta.word()).replace("  ", " ")

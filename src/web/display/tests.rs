@@ -34,6 +34,27 @@ fn a_change_against_little_or_nothing_has_no_percentage() {
     assert_eq!(delta("90", "100").relative, "(\u{2212}10.0%)");
 }
 
+/// Three words beside "more" and "less": within 2 % it is the same, whichever way; what is not told from noise is neither.
+#[test]
+fn a_small_change_is_the_same_and_an_uncertain_one_is_not_clear() {
+    let delta = |now: &str, before: &str| Delta::between(&decimal(now), &decimal(before), "USD", 0);
+    for (now, word, class) in [
+        ("1021", "more", "up"),
+        ("1020", "the same", "flat"),
+        ("980", "the same", "flat"),
+        ("979", "less", "down"),
+        ("1000", "the same", "flat"),
+    ] {
+        let told = delta(now, "1000");
+        assert_eq!((told.word(), told.class()), (word, class), "{now}");
+    }
+    assert_eq!(delta("1020", "1000").same().as_deref(), Some("the same (+$20)"));
+    assert_eq!(delta("1000", "1000").same().as_deref(), Some("the same"));
+    assert_eq!((delta("1021", "1000").same(), delta("1", "0").word()), (None, "more"), "new");
+    let noise = Delta { reading: Reading::NotClear, ..delta("2000", "1000") };
+    assert_eq!((noise.word(), noise.class()), ("not clear", "flat"));
+}
+
 #[test]
 fn a_table_in_two_currencies_adds_up_in_each() {
     let mut first = Compared::default();

@@ -4,10 +4,11 @@ use super::super::csv::{Cell, Table};
 use super::super::display::{decimals, money};
 use super::super::service::unit_chart::{Days, UnitChart};
 use super::super::service::usage::{per, unit_decimals};
-use super::super::unit_costs::lacking;
+use super::super::unit_costs::{groups_apart, lacking, left_out, no_cost};
 use super::super::{AppState, Error, Policy, Principal, Result};
 use super::{href, written};
 use crate::analyze::unit_cost::UnitCost;
+use crate::analyze::unit_economics::Side;
 use crate::focus::{CostBasis, DateRange};
 use crate::store::costs::CostFilter;
 use crate::store::freshness::Freshness;
@@ -37,6 +38,8 @@ pub(super) struct UnitCostSection {
     chart: Option<UnitChart>,
     csv_href: String,
     services_href: String,
+    /// Services that are not in it, counted and named; may be empty.
+    left_out: String,
     /// Why there is nothing, and what to do.
     empty: &'static str,
 }
@@ -70,6 +73,8 @@ struct Read {
     bills: Freshness,
     // Services of which a bill that lacks makes a material part, each with the days without it.
     lacking: BTreeMap<String, Lacking>,
+    // Services that cost and use something, and whose cost is not that of the units.
+    apart: BTreeSet<String>,
 }
 
 impl Read {
@@ -79,8 +84,9 @@ impl Read {
         let filter = CostFilter::new(days, CostBasis::default());
         let group = UnitGroup::Service;
         let lacking = lacking(conn, group, days, bills).await?;
+        let apart = groups_apart(conn, scope, &filter, metric, group, days).await?;
         let (costs, usage, bills) = (BTreeMap::new(), BTreeMap::new(), bills.clone());
-        let mut read = Self { days, costs, usage, bills, lacking };
+        let mut read = Self { days, costs, usage, bills, lacking, apart };
         for row in unit_costs::costs(conn, scope, &filter, &metric.metric, group, days).await? {
             let of = read.costs.entry(row.currency).or_default().entry(row.key).or_default();
             *of.entry(row.charge_date).or_default() += row.cost;
@@ -100,7 +106,7 @@ impl Read {
     // A service's day counts where its usage is known, with its cost; all others are left out, with theirs.
     fn sums(&self, costs: &ByService) -> Sums {
         let mut sums = Sums::default();
-        for (service, by_day) in costs {
+        for (service, by_day) in costs.iter().filter(|(service, _)| !self.apart.contains(*service)) {
             sums.charge_days += by_day.len();
             for (day, value) in
                 self.usage.get(service).into_iter().flatten().filter(|(day, _)| self.is_billed(service, day))
@@ -133,6 +139,7 @@ pub(super) async fn section(
             "/unit-costs?{}",
             serde_urlencoded::to_string([("metric", &metric.metric)]).unwrap_or_default()
         ),
+        left_out: String::new(),
         empty: "",
     };
     if !metric.is_summed() {
@@ -154,23 +161,29 @@ pub(super) async fn section(
     // The currency of most days is the one of the chart.
     all.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.charge_days));
     for (currency, sums) in &all {
-        let unit = UnitCost::of(read.days, &sums.costs, &sums.usage);
-        if let Some(cost) = unit.per(metric.unit_cost_per) {
+        let side = Side::of(read.days, &sums.costs, &sums.usage);
+        let cost = side.per(metric.unit_cost_per);
+        if cost.is_some() || side.has_too_few_units() {
+            let text = |cost: &BigDecimal| money(cost, currency, unit_decimals(&cost.abs(), currency));
             section.totals.push(Total {
-                unit_cost: money(&cost, currency, unit_decimals(&cost.abs(), currency)),
-                cost: money(&unit.cost, currency, decimals(currency, &unit.cost)),
-                usage: written(&unit.usage),
-                known_days: unit.day_count,
-                unknown_days: unit.unknown_days.len(),
+                unit_cost: cost.as_ref().map_or_else(|| no_cost(&side).to_owned(), text),
+                cost: money(&side.unit.cost, currency, decimals(currency, &side.unit.cost)),
+                usage: written(&side.unit.usage),
+                known_days: side.unit.day_count,
+                unknown_days: side.unit.unknown_days.len(),
             });
         }
     }
+    section.left_out = left_out(UnitGroup::Service, &read.apart);
     if let Some((currency, sums)) = all.first() {
         let (range, units) = (read.days, metric.unit_cost_per);
         let days = Days { range, costs: &sums.costs, usage: &sums.usage, units, currency };
         section.chart = UnitChart::new(&metric.metric, per(metric), &days);
     }
-    if section.totals.is_empty() {
+    if section.totals.is_empty() && !section.left_out.is_empty() {
+        section.empty = "No unit cost is told: all that these services cost is not the cost of being built. Choose the metric as the \
+                         unit of a service on its page where it is.";
+    } else if section.totals.is_empty() {
         section.empty = "No unit cost is known of these days: no service has both cost and a value that is not zero on one of \
                          them. Values count for the service that they name, and cost for the one that the rules name.";
     }
@@ -197,12 +210,12 @@ pub(super) async fn export(
     for read in read.iter() {
         for (currency, costs) in &read.costs {
             for (service, by_day) in costs {
-                let none = BTreeMap::new();
+                let (none, is_told) = (BTreeMap::new(), !read.apart.contains(service));
                 let used = read.usage.get(service).unwrap_or(&none);
                 let days: BTreeSet<&NaiveDate> = by_day.keys().chain(used.keys()).collect();
                 for day in days {
                     let unit = UnitCost::of(DateRange::days_to(*day, 1), by_day, used);
-                    let known = unit.per(metric.unit_cost_per).filter(|_| read.is_billed(service, day));
+                    let known = unit.per(metric.unit_cost_per).filter(|_| is_told && read.is_billed(service, day));
                     let unit_cost = known.map(|cost| cost.with_prec(30).normalized());
                     let (cost, usage) = (by_day.get(day).cloned(), used.get(day).cloned());
                     table.row(&[

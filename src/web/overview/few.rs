@@ -101,14 +101,16 @@ fn table(costs: &[ServiceCost], currency: &str, ways: &Ways<'_>) -> Option<Few> 
     let few = Pareto::few(&positions);
     let sum = |costs: &[&ServiceCost]| -> BigDecimal { costs.iter().map(|cost| &cost.cost).sum() };
     let teams = teams(&ranked[..few], ways);
-    // Rows that add up: the teams of the few, the other services, credits of others, what is not allocated.
-    let others: Vec<&ServiceCost> =
-        costs.iter().filter(|cost| cost.currency == currency && cost.service_id != 0).collect();
-    let other_count = others.len() - few;
-    let other_cost = sum(&others) - sum(&ranked[..few]);
+    // Rows that add up, in cost and in count: the teams of the few, the other services that are ranked, those that are not
+    // since they cost nothing or are credited more than they cost, and what is not allocated.
+    let other_count = ranked.len() - few;
+    let unranked: Vec<&ServiceCost> = costs
+        .iter()
+        .filter(|cost| cost.currency == currency && cost.service_id != 0 && cost.cost <= BigDecimal::zero())
+        .collect();
     let none: BigDecimal =
         costs.iter().filter(|cost| cost.currency == currency && cost.service_id == 0).map(|cost| &cost.cost).sum();
-    let parts = [sum(&ranked[..few]), other_cost, none.clone()];
+    let parts = [sum(&ranked[..few]), sum(&ranked[few..]), sum(&unranked), none.clone()];
     // What rounding leaves is taken by a row without a page of the same figure.
     let rest = usize::from(other_count > 0);
     let rows = parts.each_ref().map(|part| single(currency, part));
@@ -122,14 +124,18 @@ fn table(costs: &[ServiceCost], currency: &str, ways: &Ways<'_>) -> Option<Few> 
     if other_count > 0 {
         other_rows.push(OtherRow { name: others_label(other_count), href: services_href.clone(), line: line(1)? });
     }
+    if !unranked.is_empty() {
+        let name = format!("{} without cost above zero", services(unranked.len()));
+        other_rows.push(OtherRow { name, href: services_href.clone(), line: line(2)? });
+    }
     if !none.is_zero() {
         let href = ways.setting.unmapped.map_or_else(|| ways.lines(&[("service", NONE)]), str::to_owned);
-        other_rows.push(OtherRow { name: "Not allocated".to_owned(), href, line: line(2)? });
+        other_rows.push(OtherRow { name: "Not allocated".to_owned(), href, line: line(3)? });
     }
     Some(Few {
         currency: currency.to_owned(),
         title: format!("{} {} {share} of cost", services(few), if few == 1 { "makes" } else { "make" }),
-        summary: format!("{} ranked by cost in {currency}. The first {few} make {share}.", services(ranked.len())),
+        summary: summary(currency, ranked.len(), unranked.len(), (few, share.as_str())),
         chart: Pareto::new(&positions, format!("{}, {share}", services(few))),
         few_label: services(few),
         teams: teams.into_iter().zip(shown).map(|(team, shown)| team.row(shown)).collect(),
@@ -139,6 +145,16 @@ fn table(costs: &[ServiceCost], currency: &str, ways: &Ways<'_>) -> Option<Few> 
         total: columns.total.into_iter().next()?,
         total_href: ways.lines(&[]),
     })
+}
+
+fn summary(currency: &str, ranked: usize, unranked: usize, (few, share): (usize, &str)) -> String {
+    let left_out = match unranked {
+        0 => String::new(),
+        1 => " 1 more has no cost above zero and no rank.".to_owned(),
+        count => format!(" {count} more have no cost above zero and no rank."),
+    };
+    let make = if few == 1 { "makes" } else { "make" };
+    format!("{} ranked by cost in {currency}.{left_out} The first {few} {make} {share}.", services(ranked))
 }
 
 fn services(count: usize) -> String {
@@ -190,4 +206,46 @@ fn single(currency: &str, cost: &BigDecimal) -> Compared {
     let mut row = Compared::default();
     row.add(true, currency, cost);
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(service_id: i64, amount: i64) -> ServiceCost {
+        ServiceCost {
+            service_id,
+            slug: format!("s{service_id}"),
+            name: format!("s{service_id}"),
+            team_slug: None,
+            team_name: None,
+            currency: "USD".into(),
+            charge_count: 1,
+            cost: BigDecimal::from(amount),
+            cost_before: BigDecimal::zero(),
+        }
+    }
+
+    fn number(text: &str) -> usize {
+        text.split_once(' ').and_then(|(first, _)| first.parse().ok()).unwrap()
+    }
+
+    /// A service that is credited more than it costs has no rank, and is no other one that has.
+    #[test]
+    fn the_few_and_the_others_are_as_many_as_are_ranked() {
+        let view = View::parse(None, crate::web::unit_costs::ACCEPTS).unwrap();
+        let day = chrono::NaiveDate::from_ymd_opt(2026, 11, 1).unwrap();
+        let setting = Setting { view: &view, days: DateRange::days_to(day, 30), unmapped: Some("/unmapped") };
+        let amounts = [500, 300, 100, 40, 30, 20, 10, -5, 0];
+        let costs: Vec<ServiceCost> = (1..).zip(amounts).map(|(id, amount)| cost(id, amount)).collect();
+        let few = tables(&costs, &["USD".to_owned()], &setting).remove(0);
+        assert!(few.summary.starts_with("7 services ranked by cost in USD. 2 more have no cost"), "{}", few.summary);
+        let names: Vec<&str> = few.others.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(number(&few.few_label) + number(names[0]), 7, "{} and {names:?}", few.few_label);
+        assert_eq!(names[1..], ["2 services without cost above zero"]);
+        assert_eq!(few.others[1].line.cost, "\u{2212}$5");
+        // Without such services there is no such row.
+        let few = tables(&costs[..7], &["USD".to_owned()], &setting).remove(0);
+        assert_eq!((few.others.len(), few.summary.contains("more")), (1, false));
+    }
 }

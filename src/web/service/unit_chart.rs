@@ -4,6 +4,7 @@ use super::super::charts::{MonthBar, MonthBars, position};
 use super::super::display::money;
 use super::usage::unit_decimals;
 use crate::analyze::unit_cost::UnitCost;
+use crate::analyze::unit_economics::Side;
 use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, NaiveDate};
@@ -38,11 +39,12 @@ pub(in crate::web) struct Days<'a> {
 }
 
 impl UnitChart {
-    /// None where fewer than two days have a unit cost, or the days are too many.
+    /// None where fewer than two days have a unit cost, units are too few to tell, or the days are too many.
     pub(in crate::web) fn new(metric: &str, per: String, days: &Days<'_>) -> Option<Self> {
         let all: Vec<(NaiveDate, Option<BigDecimal>)> = days.range.days().map(|day| (day, days.on(day))).collect();
         let known: Vec<&BigDecimal> = all.iter().filter_map(|(_, cost)| cost.as_ref()).collect();
-        if known.len() < 2 || all.len() > DAYS_MAX {
+        let has_too_few = Side::of(days.range, days.costs, days.usage).has_too_few_units();
+        if known.len() < 2 || all.len() > DAYS_MAX || has_too_few {
             return None;
         }
         let largest = known.iter().map(|cost| cost.abs()).max()?;

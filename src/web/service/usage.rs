@@ -1,26 +1,27 @@
 //! What a service was used for, and what a unit of it cost: beside the cost of the same days.
 
-use super::super::display::{Delta, Direction, change_shown, minor_units, money, percent_change};
+use super::super::display::{Delta, Reading, change_shown, minor_units, money, percent_change};
 use super::super::mapping_change::{self, MappingChange};
 use super::super::query::Span;
+use super::super::unit_costs::no_cost;
 use super::super::{AppState, ClientAddress, Error, Principal, Result, metrics as metric_pages};
 use super::loaded::Loaded;
 use super::unit_chart::{Days, UnitChart};
 use crate::analyze::unit_cost::{UnitCost, billed, runs};
-use crate::analyze::unit_economics::{Side, compare};
+use crate::analyze::unit_economics::{Comparison, Side, compare};
 use crate::focus::DateRange;
 use crate::store::freshness::Freshness;
 use crate::store::known_days::Lacking;
 use crate::store::metric_points::{self, MetricDay};
 use crate::store::metrics::{self, Metric};
 use crate::store::service_costs::ServiceHead;
-use crate::store::{Snapshot, catalogue};
+use crate::store::{Snapshot, catalogue, workload_goals};
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use bigdecimal::num_bigint::Sign;
-use bigdecimal::{BigDecimal, One};
+use bigdecimal::{BigDecimal, One, Zero};
 use chrono::NaiveDate;
 use serde::Deserialize;
 use serde_json::json;
@@ -113,9 +114,14 @@ pub(super) async fn read(
         has_unit |= metric.is_unit(&job_minutes) && !row.costs.is_empty();
         read.push((metric, row, chart(metric, &known, span, days, &lacking)));
     }
+    let has_builds = has_unit && read.iter().any(|(metric, _, _)| metric.is_of_builds());
+    let goals = match has_builds {
+        true => workload_goals::list(&mut *snapshot, Some(&[service.service_id])).await?,
+        false => Vec::new(),
+    };
     for (metric, row, chart) in &mut read {
-        // All that a service costs is not the cost of building it, where something else that it does has a unit cost.
-        if has_unit && metric.is_of_builds() && metric.metric != chosen {
+        let is_named = metric.metric == chosen || goals.iter().any(|goal| goal.metric == metric.metric);
+        if !metric.is_told_beside(has_unit, is_named) {
             row.costs.clear();
             *chart = None;
         }
@@ -203,24 +209,35 @@ pub fn compared(
     currency: &str,
 ) -> Option<UnitLine> {
     let [before, now] = [span.before, span.days].map(|days| Side::of(days, costs, usage));
-    let sides = compare(before, now);
-    let is_clear = sides.change.is_some_and(|change| change.is_clear());
-    unit_line(sides.after.unit.per(units), sides.before.unit.per(units), is_clear, currency)
+    unit_line(&compare(before, now), units, currency)
 }
 
 // Both sides as they are shown. A change within its noise has no colour, as in "What a unit costs".
-fn unit_line(now: Option<BigDecimal>, before: Option<BigDecimal>, is_clear: bool, currency: &str) -> Option<UnitLine> {
-    let larger = [&now, &before].into_iter().flatten().map(BigDecimal::abs).max()?;
+fn unit_line(sides: &Comparison, units: i32, currency: &str) -> Option<UnitLine> {
+    let (now, before) = (sides.after.per(units), sides.before.per(units));
+    let is_told = [&sides.after, &sides.before].iter().any(|side| side.has_too_few_units());
+    let largest = [&now, &before].into_iter().flatten().map(BigDecimal::abs).max();
+    // Too little on both sides is told too.
+    let larger = largest.or(is_told.then(BigDecimal::zero))?;
     let digits = unit_decimals(&larger, currency);
-    let text = |side: &Option<BigDecimal>| {
-        side.as_ref().map_or_else(|| "not known".to_owned(), |cost| money(cost, currency, digits))
+    let text = |cost: &Option<BigDecimal>, side: &Side| {
+        cost.as_ref().map_or_else(|| no_cost(side).to_owned(), |cost| money(cost, currency, digits))
     };
     let delta = now.as_ref().zip(before.as_ref()).map(|(now, before)| {
         let relative = percent_change(&(now - before), before).map(|text| format!("({text})")).unwrap_or_default();
         let delta = Delta::amount(&change_shown(now, before, digits), currency, digits);
-        Delta { relative, direction: if is_clear { delta.direction } else { Direction::Flat }, ..delta }
+        Delta { relative, reading: reading(sides), ..delta }
     });
-    Some(UnitLine { now: text(&now), before: text(&before), delta })
+    Some(UnitLine { now: text(&now, &sides.after), before: text(&before, &sides.before), delta })
+}
+
+// As goals are judged: the same where all of the interval lies within 2 %.
+fn reading(sides: &Comparison) -> Reading {
+    match (sides.relative, sides.change) {
+        (Some(share), _) if share.is_immaterial() => Reading::Same,
+        (_, Some(change)) if change.is_clear() => Reading::Moved,
+        _ => Reading::NotClear,
+    }
 }
 
 /// Decimals of a unit cost: below one, as many as show three digits that are not zero.
@@ -305,22 +322,52 @@ pub(super) async fn choose(
 mod tests {
     use super::*;
 
+    // Ten days of a side: what one costs, and how many units are used on it.
+    fn side(days: &[(i64, i64)]) -> Side {
+        let first = NaiveDate::from_ymd_opt(2026, 10, 1).unwrap();
+        let range = DateRange::days_to(first + chrono::Days::new(days.len() as u64 - 1), days.len() as u32);
+        let of = |pick: fn(&(i64, i64)) -> i64| -> BTreeMap<NaiveDate, BigDecimal> {
+            range.days().zip(days).map(|(day, one)| (day, BigDecimal::new(pick(one).into(), 2))).collect()
+        };
+        let (costs, usage) = (of(|one| one.0), of(|one| one.1 * 100));
+        Side::of(range, &costs, &usage)
+    }
+
+    fn line(before: &[(i64, i64)], now: &[(i64, i64)]) -> Option<UnitLine> {
+        unit_line(&compare(side(before), side(now)), 1, "USD")
+    }
+
     #[test]
     fn small_unit_costs_keep_digits_that_say_something() {
-        let shown = |text: &str| {
-            let cost: BigDecimal = text.parse().unwrap();
-            unit_line(Some(cost), None, false, "USD").unwrap().now
+        let shown = |cents: i64, units: i64| line(&[(0, 0); 10], &[(cents, units); 10]).unwrap().now;
+        assert_eq!(shown(24_400, 10), "$24.40");
+        assert_eq!(shown(244, 10), "$0.244");
+        assert_eq!(shown(123, 1_000), "$0.00123");
+        assert_eq!(shown(0, 10), "$0.00");
+        assert!(line(&[(100, 0); 10], &[(100, 0); 10]).is_none(), "nothing was used");
+    }
+
+    #[test]
+    fn a_change_is_told_the_same_or_not_clear() {
+        let told = |before: &[(i64, i64)], now: &[(i64, i64)]| {
+            let delta = line(before, now).unwrap().delta.unwrap();
+            (delta.amount.clone(), delta.word())
         };
-        assert_eq!(shown("24.4049"), "$24.40");
-        assert_eq!(shown("0.24404"), "$0.244");
-        assert_eq!(shown("0.0012345"), "$0.00123");
-        assert_eq!(shown("0"), "$0.00");
-        assert!(unit_line(None, None, false, "USD").is_none());
-        let line =
-            |is_clear| unit_line(Some("3".parse().unwrap()), Some("2".parse().unwrap()), is_clear, "USD").unwrap();
-        let delta = line(true).delta.unwrap();
-        assert_eq!((delta.amount.as_str(), delta.direction), ("+$1.00", Direction::Up));
-        let noise = line(false).delta.unwrap();
-        assert_eq!((noise.amount.as_str(), noise.direction), ("+$1.00", Direction::Flat), "told, without a colour");
+        let steady = [(2_000, 10); 10];
+        assert_eq!(told(&steady, &[(3_000, 10); 10]), ("+$1.00".into(), "more"));
+        assert_eq!(told(&steady, &[(2_010, 10); 10]), ("+$0.01".into(), "the same"));
+        // 3.8 % more on days that differ by half.
+        let swings: Vec<(i64, i64)> =
+            [1_000, 3_152, 1_500, 2_652, 2_076, 1_200, 2_952, 1_800, 2_352, 2_076].map(|cents| (cents, 10)).into();
+        assert_eq!(told(&steady, &swings), ("+$0.08".into(), "not clear"));
+    }
+
+    #[test]
+    fn a_few_runs_are_too_few_to_tell_what_one_costs() {
+        let mut few = [(450_000, 0); 10];
+        (few[2].1, few[7].1) = (1, 1);
+        let told = line(&few, &few).unwrap();
+        assert_eq!((told.now.as_str(), told.before.as_str()), ("too few to tell", "too few to tell"));
+        assert!(told.delta.is_none());
     }
 }

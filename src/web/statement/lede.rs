@@ -81,7 +81,8 @@ fn change(told: &Told<'_>) -> String {
     let change = total.change().abs();
     let amount = display::money(&change, told.currency, display::minor_units(told.currency));
     let relative = display::percent(&change, &total.before).map(|p| format!(" ({p})")).unwrap_or_default();
-    match (total.delta.word(), told.booked.is_some()) {
+    // To the cent: what ties to invoices is not "the same" within some percent.
+    match (total.delta.direction.word(), told.booked.is_some()) {
         ("the same", false) => format!(", the same as in {before}."),
         ("the same", true) => format!(". Without that, it is the same as in {before}."),
         (word, false) => format!(", which is {amount}{relative} {word} than {before}."),

@@ -1,5 +1,6 @@
 //! Unit costs of services, environments or products in a period, against the one before.
 
+use super::builds;
 use crate::analyze::unit_cost::billed;
 use crate::analyze::unit_economics::{Comparison, Side, compare};
 use crate::focus::DateRange;
@@ -65,6 +66,16 @@ pub struct Groups {
     pub metrics: Vec<String>,
     /// The dearest first.
     pub units: Vec<GroupUnit>,
+    /// Those that have usage and cost, and of which the cost is not that of the units: builds of services that do
+    /// something else.
+    pub left_out: Vec<GroupUnit>,
+}
+
+impl Groups {
+    /// What is left out, counted and named; empty where nothing is.
+    pub fn left_out_words(&self) -> String {
+        builds::left_out(self.group, &self.left_out.iter().map(|one| one.label.clone()).collect())
+    }
 }
 
 // What people call each group, by its key and currency, and its cost by day.
@@ -74,7 +85,8 @@ type GroupCosts = BTreeMap<(String, String), (String, BTreeMap<NaiveDate, BigDec
 pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Freshness) -> Result<Groups> {
     let group = UnitGroup::from_key(view.by());
     let Some(span) = view.span(bills) else {
-        return Ok(Groups { span: None, group, metric: None, metrics: Vec::new(), units: Vec::new() });
+        let (units, left_out) = (Vec::new(), Vec::new());
+        return Ok(Groups { span: None, group, metric: None, metrics: Vec::new(), units, left_out });
     };
     let (start, end) = (span.days.start().min(span.before.start()), span.days.end().max(span.before.end()));
     let both = DateRange::new(start, end).unwrap_or(span.days);
@@ -85,7 +97,8 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
         Some(metric) => vec![metric.metric.clone()],
         None => names.iter().take(metrics::UNITS_TRIED_MAX).cloned().collect(),
     };
-    let mut read = Groups { span: Some(span), group, metric: None, metrics: names, units: Vec::new() };
+    let mut read =
+        Groups { span: Some(span), group, metric: None, metrics: names, units: Vec::new(), left_out: Vec::new() };
     if tried.is_empty() {
         return Ok(read);
     }
@@ -103,10 +116,12 @@ pub async fn groups(conn: &mut Snapshot, scope: &Scope, view: &View, bills: &Fre
             Some(known) => known,
             None => costs_of(conn, &asked, &metric.metric).await?,
         };
-        let units = units_of(conn, &asked, &metric.metric, costs.insert(own)).await?;
+        let all = units_of(conn, &asked, &metric.metric, costs.insert(own)).await?;
+        let apart = builds::groups_apart(conn, scope, &asked.filter, &metric, group, both).await?;
+        let (left_out, units): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| apart.contains(&one.key));
         let has_cost = HasCost::of(&units);
         if read.metric.is_none() || has_cost > told {
-            (read.metric, read.units, told) = (Some(metric), units, has_cost);
+            (read.metric, read.units, read.left_out, told) = (Some(metric), units, left_out, has_cost);
         }
         if told == HasCost::InThePeriod {
             break;

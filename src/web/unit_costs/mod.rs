@@ -1,6 +1,7 @@
 //! `/unit-costs`: what a request, an order, a run or a job costs, by service, environment or product; and the sections of
 //! other pages that say it of one deployment or service.
 
+mod builds;
 mod goals;
 mod groups;
 mod read;
@@ -8,17 +9,19 @@ mod resources;
 mod table;
 mod words;
 
+pub use builds::{groups_apart, left_out};
 pub use goals::{StatedGoal, form as goal_form, state as state_goal};
 pub use groups::{ACCEPTS, GroupUnit, Groups, groups, lacking};
 pub use read::{Duration, NoDuration, ServiceCosts, Sides, Workload, workloads};
 pub use resources::{Resource, ResourceRow};
 pub use table::{GoalForm, UnitSection, csv, decimal, figure, per_unit};
-pub use words::verdict as verdict_words;
+pub use words::{no_cost, verdict as verdict_words};
 
 use super::csv::{Cell, Table};
 use super::parts::{Filters, Select, Switch};
 use super::query::{NONE, View, range_label};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, filters};
+use crate::analyze::unit_economics::Side;
 use crate::store::service_costs;
 use crate::store::unit_costs::UnitGroup;
 use askama::Template;
@@ -64,6 +67,8 @@ struct UnitCostsPage {
     group: &'static str,
     per: String,
     rows: Vec<GroupRow>,
+    /// Groups without a row that have cost and usage; may be empty.
+    left_out: String,
     has_metrics: bool,
     csv_href: String,
 }
@@ -79,6 +84,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         read.units.iter().filter_map(|unit| Some(row(unit, read.metric.as_ref()?, read.group))).collect();
     Ok(UnitCostsPage {
         answer: answer(&read),
+        left_out: read.left_out_words(),
         filters: Filters::new("/unit-costs", &view, span.as_ref(), selects(&view, choices, &read)),
         switches: UnitGroup::ALL
             .iter()
@@ -191,35 +197,50 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
         "VariablePerUnit",
         "RSquared",
         "CannotTell",
+        "NoInterval",
     ]);
     let metric = read.metric.as_ref().map(|metric| metric.metric.clone()).unwrap_or_default();
-    for one in &read.units {
+    let told = read.units.iter().map(|one| (one, false));
+    for (one, is_left_out) in told.chain(read.left_out.iter().map(|one| (one, true))) {
         for (name, side) in [("before", &one.comparison.before), ("now", &one.comparison.after)] {
-            let parts = side.parts.as_ref().ok();
-            let per_unit = side.unit.per(1).map(|cost| cost.with_prec(30).normalized());
-            let of = |value: Option<f64>| value.map(decimal);
-            let (fixed, variable, fit) = (
-                of(parts.map(|parts| parts.fixed_per_day.value)),
-                of(parts.map(|parts| parts.variable_per_unit.value)),
-                of(parts.map(|parts| parts.r_squared)),
-            );
-            table.row(&[
-                (&one.key).into(),
-                (&one.label).into(),
-                (&metric).into(),
-                (&one.currency).into(),
-                name.into(),
-                (&side.unit.cost).into(),
-                (&side.unit.usage).into(),
-                (side.unit.day_count as i64).into(),
-                (side.unit.unknown_days.len() as i64).into(),
-                Cell::from(&per_unit),
-                Cell::from(&fixed),
-                Cell::from(&variable),
-                Cell::from(&fit),
-                side.parts.as_ref().err().map_or("", |reason| reason.key()).into(),
-            ]);
+            unit_row(&mut table, one, &metric, (name, side), is_left_out);
         }
     }
     Ok(table.into_response("unit-costs.csv"))
+}
+
+// What is left out has its cost and usage, and no cost of a unit.
+fn unit_row(table: &mut Table, one: &GroupUnit, metric: &str, (name, side): (&str, &Side), is_left_out: bool) {
+    let parts = side.parts.as_ref().ok().filter(|_| !is_left_out);
+    let per_unit = side.per(1).filter(|_| !is_left_out).map(|cost| cost.with_prec(30).normalized());
+    let of = |value: Option<f64>| value.map(decimal);
+    let (fixed, variable, fit) = (
+        of(parts.map(|parts| parts.fixed_per_day.value)),
+        of(parts.map(|parts| parts.variable_per_unit.value)),
+        of(parts.map(|parts| parts.r_squared)),
+    );
+    let (cannot_tell, no_interval) = match is_left_out {
+        true => (builds::OWN_BUILDS, builds::OWN_BUILDS),
+        false => (
+            side.parts.as_ref().err().map_or("", |reason| reason.key()),
+            side.per_unit.err().map_or("", |reason| reason.key()),
+        ),
+    };
+    table.row(&[
+        (&one.key).into(),
+        (&one.label).into(),
+        metric.into(),
+        (&one.currency).into(),
+        name.into(),
+        (&side.unit.cost).into(),
+        (&side.unit.usage).into(),
+        (side.unit.day_count as i64).into(),
+        (side.unit.unknown_days.len() as i64).into(),
+        Cell::from(&per_unit),
+        Cell::from(&fixed),
+        Cell::from(&variable),
+        Cell::from(&fit),
+        cannot_tell.into(),
+        no_interval.into(),
+    ]);
 }

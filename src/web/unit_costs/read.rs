@@ -3,7 +3,7 @@
 use super::resources::{Resource, is_of_runs, minutes_of, of_runs};
 use crate::analyze::unit_cost::billed;
 use crate::analyze::unit_economics::{
-    Comparison, Figure, Goal, Measure, Side, Verdict, compare, mean, relative, verdict,
+    Comparison, Figure, Goal, Measure, Side, Verdict, compare, mean, relative, taken, verdict,
 };
 use crate::focus::DateRange;
 use crate::store::freshness::Freshness;
@@ -151,7 +151,7 @@ pub async fn workloads(
                 let costs = &costs[&key];
                 let side = |days| Side::of(days, costs, &used);
                 let comparison = compare(side(sides.before), side(sides.after));
-                if comparison.before.per_unit.is_none() && comparison.after.per_unit.is_none() {
+                if !comparison.before.is_told() && !comparison.after.is_told() {
                     continue;
                 }
                 let mut one = Workload {
@@ -171,7 +171,7 @@ pub async fn workloads(
         if has_unit && told.iter().any(|one| one.metric.is_of_builds()) {
             let chosen = metrics::unit_metric(conn, service.service_id).await?;
             let is_chosen = |one: &Workload| chosen.as_ref() == Some(&one.metric.metric);
-            told.retain(|one| !one.metric.is_of_builds() || one.goal.is_some() || is_chosen(one));
+            told.retain(|one| one.metric.is_told_beside(has_unit, one.goal.is_some() || is_chosen(one)));
         }
         all.append(&mut told);
     }
@@ -240,7 +240,7 @@ fn duration_of_runs(
     if !is_told(sides.before) && !is_told(sides.after) {
         return Err(NoDuration::NoMinutes);
     }
-    let side = |days| Side::of(days, took, &timed).per_unit;
+    let side = |days| taken(days, took, &timed);
     let (before, after) = side(sides.before).zip(side(sides.after)).ok_or(NoDuration::FewMinutes)?;
     Ok(Duration {
         metric: minutes.metric.clone(),

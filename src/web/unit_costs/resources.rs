@@ -3,7 +3,7 @@
 use super::read::{Days, Sides, Workload, mean_of};
 use super::table::decimal;
 use super::words::share_text;
-use crate::analyze::unit_economics::{Comparison, Figure, Side, compare, relative};
+use crate::analyze::unit_economics::{Figure, relative, taken};
 use crate::store::metrics::Metric;
 use crate::store::run_resources::BoughtDay;
 use crate::web::metrics::written;
@@ -63,9 +63,9 @@ pub(super) fn of_runs(
 }
 
 fn per_run(name: String, unit: String, used: &Days, runs: &Days, sides: Sides) -> Resource {
-    let side = |days| Side::of(days, used, runs);
-    let Comparison { before, after, relative, .. } = compare(side(sides.before), side(sides.after));
-    Resource { name, unit, is_per_run: true, before: before.per_unit, after: after.per_unit, relative }
+    let (before, after) = (taken(sides.before, used, runs), taken(sides.after, used, runs));
+    let relative = before.zip(after).and_then(|(before, after)| relative(after, before));
+    Resource { name, unit, is_per_run: true, before, after, relative }
 }
 
 fn mean(metric: &Metric, values: &Days, sides: Sides) -> Option<Resource> {

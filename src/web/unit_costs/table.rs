@@ -87,6 +87,7 @@ pub fn csv(workloads: &[Workload]) -> Table {
         "Resources",
         "Goal",
         "Verdict",
+        "NoInterval",
     ]);
     for one in workloads {
         type OfSide = fn(&Resource) -> Option<Figure>;
@@ -95,8 +96,8 @@ pub fn csv(workloads: &[Workload]) -> Table {
             ("after", &one.comparison.after, |resource| resource.after),
         ];
         for (name, side, of_side) in sides {
-            let per_unit = side.unit.per(1).map(|cost| cost.with_prec(30).normalized());
-            let interval = side.per_unit.map(|figure| (decimal(figure.low), decimal(figure.high)));
+            let per_unit = side.per(1).map(|cost| cost.with_prec(30).normalized());
+            let interval = side.per_unit.ok().map(|figure| (decimal(figure.low), decimal(figure.high)));
             let parts = side.parts.as_ref().ok();
             let fixed = parts.map(|parts| decimal(parts.fixed_per_day.value));
             let variable = parts.map(|parts| decimal(parts.variable_per_unit.value));
@@ -121,6 +122,7 @@ pub fn csv(workloads: &[Workload]) -> Table {
                 resources::cell(&one.resources, of_side).into(),
                 goal.into(),
                 one.verdict.map_or("", |verdict| verdict.key()).into(),
+                side.per_unit.err().map_or("", |reason| reason.key()).into(),
             ]);
         }
     }
@@ -139,5 +141,5 @@ pub fn figure(figure: Figure) -> [String; 3] {
 
 /// Cost of one unit of a side with all digits that mean something.
 pub fn per_unit(side: &Side) -> Option<String> {
-    side.unit.per(1).map(|cost| cost.with_prec(30).normalized().to_plain_string())
+    side.per(1).map(|cost| cost.with_prec(30).normalized().to_plain_string())
 }

@@ -1,7 +1,7 @@
 //! Unit costs in words and figures, the same on every page.
 
 use super::read::{NoDuration, Workload};
-use crate::analyze::unit_economics::{CannotTell, Figure, FixedVariable, Side, Verdict};
+use crate::analyze::unit_economics::{CannotTell, Figure, FixedVariable, NoInterval, Side, Verdict};
 use crate::store::metrics::Metric;
 use crate::web::display::{change_shown, decimals, money, percent, percent_change, signed};
 use crate::web::metrics as metric_pages;
@@ -78,22 +78,26 @@ pub struct Unit<'a> {
     digits: i64,
     /// The change as both sides show it; `None` where one is not known.
     change: Option<BigDecimal>,
+    /// Why there is no interval of the change.
+    no_interval: NoInterval,
 }
 
 impl<'a> Unit<'a> {
     /// With digits that suit both sides, the one before and the one after.
     pub fn new(metric: &'a Metric, currency: &'a str, sides: [&Side; 2]) -> Self {
-        let [before, after] = sides.map(|side| side.unit.per(metric.unit_cost_per));
+        let [before, after] = sides.map(|side| side.per(metric.unit_cost_per));
+        // A side without days says least.
+        let lacks = sides.iter().filter_map(|side| side.per_unit.err()).min();
         let larger = [&before, &after].into_iter().flatten().map(BigDecimal::abs).max().unwrap_or_default();
         let digits = unit_decimals(&larger, currency);
         let change = before.zip(after).map(|(before, after)| change_shown(&after, &before, digits));
-        Self { metric, currency, digits, change }
+        Self { metric, currency, digits, change, no_interval: lacks.unwrap_or(NoInterval::TooFewDays) }
     }
 
     /// The exact quotient of a side, rounded for the page.
     pub fn exact(&self, side: &Side) -> String {
-        let cost = side.unit.per(self.metric.unit_cost_per);
-        cost.map_or_else(|| "not known".into(), |cost| money(&cost, self.currency, self.digits))
+        let cost = side.per(self.metric.unit_cost_per);
+        cost.map_or_else(|| no_cost(side).into(), |cost| money(&cost, self.currency, self.digits))
     }
 
     fn amount(&self, for_one: f64) -> BigDecimal {
@@ -107,7 +111,7 @@ impl<'a> Unit<'a> {
     /// Amount, interval and class of a change.
     pub fn change(&self, change: Option<Figure>, relative: Option<Figure>) -> (String, String, &'static str) {
         let Some(change) = change else {
-            return ("not known".into(), "fewer than three days of a side have cost and usage".into(), "flat");
+            return ("not known".into(), self.no_interval.sentence().into(), "flat");
         };
         let share = relative.map(|one| format!(" ({})", share_text(one.value))).unwrap_or_default();
         let class = match () {
@@ -161,6 +165,11 @@ impl<'a> Unit<'a> {
             per(self.metric)
         )
     }
+}
+
+/// What stands in the place of a unit cost that a side does not tell.
+pub fn no_cost(side: &Side) -> &'static str {
+    if side.has_too_few_units() { "too few to tell" } else { "not known" }
 }
 
 #[expect(clippy::float_arithmetic, reason = "a mean for an estimate")]

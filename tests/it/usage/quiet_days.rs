@@ -3,6 +3,7 @@
 
 use super::catalogue_more::{run, values};
 use super::{ingest, now, opened, point, send, shop};
+use crate::finance::column;
 use crate::ledger::Line;
 use crate::support::{TestApp, count, pools};
 use axum::http::StatusCode;
@@ -162,7 +163,8 @@ async fn days_with_runs_stay_whole_while_all_is_read_again(pool: PgPool) {
     counted(&pool, now()).await;
     assert_eq!(runs(&pool).await, ["20 1", "22 1", "24 1"]);
     let page = app.get("/services/batch?period=2026-10-20..2026-10-24").await.body;
-    assert!(page.contains("$10.00") && page.contains("per unit of runs"), "their days are known: {page}");
+    assert!(page.contains("3 of 5 days are known") && page.contains("per unit of runs"), "they are known: {page}");
+    assert!(page.contains("too few to tell"), "three runs say nothing of what one costs: {page}");
     sqlx::query("UPDATE event_delivery SET state = 'done'").execute(&pool).await.unwrap();
     assert!(ask_for_due_counts(&pools(&pool), now()).await.unwrap());
     counted(&pool, now()).await;
@@ -365,8 +367,41 @@ async fn a_build_has_a_unit_cost_where_nothing_else_is_counted(pool: PgPool) {
         let units = metrics::units(&mut conn, id, days, &job_minutes).await.unwrap();
         assert_eq!(units.first().map(String::as_str), Some(expected), "{slug}");
     }
+    // The page of the metric, the list, its file and the API have the same rule, and name what they leave out.
+    let left_out = "1 service whose runs are builds of its own is left out: shop.";
+    let read = app.token(TokenScope::Read, Role::Finance).await;
+    let asked = "metric=pipeline_runs&period=2026-10-29..2026-10-31";
+    let told = async || {
+        let api = app.api("GET", &format!("/api/v1/unit-costs?{asked}"), &read, Value::Null).await.json();
+        let all = api["groups"].as_array().unwrap().clone();
+        let groups: Vec<String> = all.iter().map(|one| one["group"].as_str().unwrap().to_owned()).collect();
+        (groups, api)
+    };
+    let (groups, api) = told().await;
+    assert_eq!((groups, &api["left_out"]), (vec!["search".to_owned()], &json!(["shop"])), "{api}");
+    assert!(api["notes"].as_array().unwrap().contains(&json!(left_out)), "{api}");
+    let after = &api["groups"][0]["after"];
+    assert_eq!((&after["cost_per_unit"], &after["no_interval"]), (&Value::Null, &json!("too-few-units")), "{api}");
+    let page = app.get(&format!("/unit-costs?{asked}")).await.body;
+    assert!(page.contains(left_out) && page.contains("too few to tell"), "{page}");
+    let csv = app.get(&format!("/unit-costs.csv?{asked}")).await.body;
+    let reasons = column(&csv, "Group").into_iter().zip(column(&csv, "Side")).zip(column(&csv, "NoInterval"));
+    let now: Vec<(String, String)> =
+        reasons.filter(|((_, side), _)| side == "now").map(|((group, _), reason)| (group, reason)).collect();
+    let of = |group: &str, reason: &str| (group.to_owned(), reason.to_owned());
+    assert_eq!(now, [of("search", "too-few-units"), of("shop", "own-builds")], "{csv}");
+    let metric = app.get("/metrics/pipeline_runs").await.body;
+    assert!(metric.contains(left_out) && metric.contains("too few to tell"), "{metric}");
+    let csv = app.get("/metrics/pipeline_runs/unit-costs.csv").await.body;
+    let costs = column(&csv, "Service").into_iter().zip(column(&csv, "UnitCost"));
+    assert!(costs.filter(|(service, _)| service == "shop").all(|(_, cost)| cost.is_empty()), "{csv}");
+    let environments = app.get(&format!("/unit-costs?{asked}&by=env")).await;
+    assert_eq!(environments.status, StatusCode::OK, "{}", environments.body);
+
     let chosen = app.post_form("/services/shop/unit-metric", &[("metric", "pipeline_runs")]).await;
     assert_eq!(chosen.status, StatusCode::SEE_OTHER, "{}", chosen.body);
+    let (groups, api) = told().await;
+    assert_eq!((groups.len(), &api["left_out"]), (2, &json!([])), "{api}");
     let page = app.get(&format!("/services/shop{url}")).await.body;
     assert!(page.contains("Unit cost, per unit of runs") && !page.contains("per unit of minutes"), "{page}");
 }
