@@ -40,7 +40,7 @@ pub fn settle(count: usize, threads: usize) -> Result<(), Box<dyn Error>> {
                     let world = &worlds[*place];
                     let deployment = &world.deployments[*at];
                     let (day, service) = (deployment.day, deployment.service);
-                    let history = effects::asked(world, service, day, day + SETTLED_AGE, &model);
+                    let history = effects::asked_history(world, service, day, day + SETTLED_AGE, &model);
                     let impact = estimate(&history, world.date(day), &model, &calibration);
                     answered.fetch_add(usize::from(impact.effect.is_some()), Ordering::Relaxed);
                 }

@@ -35,7 +35,7 @@ pub fn answers<'a>(world: &World, model: &Model, calibration: impl Fn(usize) -> 
         }
         for (asked, age) in QUESTIONS {
             let asked_on = deployment.day + age;
-            let history = asked(world, deployment.service, deployment.day, asked_on, model);
+            let history = asked_history(world, deployment.service, deployment.day, asked_on, model);
             let impact = estimate(&history, world.date(deployment.day), model, calibration(asked_on));
             answers.push(Answer { deployment: deployment.name.clone(), asked, impact });
         }
@@ -80,7 +80,7 @@ pub fn joint_answers<'a>(
             let mut members: Vec<_> = own.iter().filter(|one| places.contains(&one.day)).collect();
             members.sort_by_key(|one| one.day);
             for (asked, age) in QUESTIONS {
-                let history = asked(world, service, last, last + age, model);
+                let history = asked_history(world, service, last, last + age, model);
                 let impact = estimate_joint(&history, &days, model, calibration(last + age));
                 let deployments = members.iter().map(|one| one.name.clone()).collect();
                 answers.push(JointAnswer { deployments, service, last, asked, impact });
@@ -134,7 +134,7 @@ pub fn learnt(world: &World, until: usize, model: &Model, shipped: &Calibration)
             let places = [day, asked_to[0], asked_to[1]].map(|day| world.place_of(day));
             let [Some(at), Some(settled), Some(provisional)] = places else { continue };
             for last in [settled, provisional] {
-                let history = asked(world, service, at, last + COMPLETE_AGE, model);
+                let history = asked_history(world, service, at, last + COMPLETE_AGE, model);
                 placebos.extend(placebo(&history, day, place, model));
             }
             place += 1;
@@ -159,7 +159,7 @@ fn all_known(world: &World, service: usize, asked_on: usize) -> History {
 }
 
 /// What is known of a service in production when the effect of a day is asked: how the others moved is told around it.
-pub fn asked(world: &World, service: usize, day: usize, asked_on: usize, model: &Model) -> History {
+pub fn asked_history(world: &World, service: usize, day: usize, asked_on: usize, model: &Model) -> History {
     let complete = asked_on - COMPLETE_AGE;
     let first = day.saturating_sub(model.history_days as usize);
     let told = world.siblings_around((service, "prod"), day, complete);

@@ -94,8 +94,13 @@ fn question(world: &World, claims: &[Claim], scope: &Scope, month: NaiveDate, as
         let known = claims.iter().filter(|claim| claim.service == service && claim.stands_on(asked));
         known.map(|claim| claim.day).filter(|day| *day <= world.date(complete)).collect()
     };
-    let parts =
-        scope.services.iter().map(|service| Part { cost: usage(world, *service, asked), restarts: restarts(*service) });
+    let part = |service: &usize| Part {
+        cost: usage(world, *service, asked),
+        restarts: restarts(*service),
+        late_from: None,
+        shown: 0.0,
+    };
+    let parts = scope.services.iter().map(part);
     Question {
         first_day: world.first_day,
         parts: parts.collect(),

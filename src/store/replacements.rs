@@ -9,21 +9,25 @@ use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A sum that counts now and the one that would count instead.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = ReplacedAmount)]
 pub struct Moved {
     /// What counts now; zero where nothing does.
     #[serde(serialize_with = "exact")]
+    #[schema(value_type = String)]
     pub before: BigDecimal,
     /// What would count instead.
     #[serde(serialize_with = "exact")]
+    #[schema(value_type = String)]
     pub after: BigDecimal,
     /// After, less before.
     #[serde(serialize_with = "exact")]
+    #[schema(value_type = String)]
     pub change: BigDecimal,
 }
 
 /// What a delivery would take the place of in one billing period and currency.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[expect(non_snake_case, reason = "the names of FOCUS, as the JSON has them")]
 pub struct Replacement {
     /// First day of the period.

@@ -167,8 +167,10 @@ fn a_release_and_fewer_days_are_not_counted_twice() {
     let mut open = input(vec![usage(1, side("700", "700", "700"), side("3940", "3940", "3940"))]);
     (open.days, open.days_before, open.days_to_come) = (30, 31, (25, 0));
     let part = lasting_part("40", (5, 21), (5, 31));
-    open.facts
-        .insert(1, ServiceFacts { traffic: Some((1000.0, 1000.0)), releases: vec![part], ..ServiceFacts::default() });
+    open.facts.insert(
+        place_of(1),
+        ServiceFacts { traffic: Some((1000.0, 1000.0)), releases: vec![part], ..ServiceFacts::default() },
+    );
     let rows = explain(&open);
     assert_eq!(sum(&rows), number("-3240"));
     assert!(amount(&rows, Cause::ReleasesUp) > 150.0, "{rows:?}");

@@ -1,5 +1,6 @@
 //! One currency of a statement: sentence, figures, bridge, table, chart, ties. Pure.
 
+use super::MonthState;
 use super::adjustments::{Booked, booked};
 use super::booked_total::{WithBooked, booked_node, with_booked};
 use super::breakdown::{Breakdown, Node, breakdown, nodes};
@@ -8,7 +9,6 @@ use super::closed_ties::{ClosedTies, closed_ties};
 use super::comparison::{Comparison, NOT_BILLED};
 use super::lede::{Told, lede};
 use super::like::Like;
-use super::MonthState;
 use super::views::{Views, views};
 use super::year::{Span, Year, year};
 use super::{Asked, CHART_MONTH_COUNT, Read};

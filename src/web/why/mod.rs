@@ -20,7 +20,7 @@ use super::display;
 use super::statement::{Bridge, Move, UnusualLink, walk};
 use crate::analyze::impact::SETTLED_DAYS;
 use crate::analyze::variance::{self, Cause, Input, Line, Place, ReleaseCourse, ServiceFacts, Side};
-use crate::focus::{CostBasis, DateRange};
+use crate::focus::DateRange;
 use crate::store::effects::{self, ClaimedFilter, ClaimedRelease};
 use crate::store::freshness::Freshness;
 use crate::store::statements::MonthView;
