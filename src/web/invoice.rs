@@ -143,7 +143,10 @@ fn rows(one: &Compared) -> Vec<Row> {
     };
     let mut rows = Vec::new();
     if let Some((billed, count)) = lines {
-        let note = format!("{count} lines");
+        let note = match count {
+            1 => "1 line".to_owned(),
+            count => format!("{} lines", filters::grouped(&BigDecimal::from(count), 0)),
+        };
         rows.push(Row { href: one.lines_href(), ..row("Lines of bills".into(), note, billed) });
     }
     rows.extend(invoiced_rows(one, &row));

@@ -101,7 +101,7 @@ fn what_is_exported_is_the_same_bill_again() {
     let refused = costwake(&data, &["export", "focus", other.to_str().unwrap()]);
     assert!(!refused.status.success() && said(&refused).contains("names no form"), "{}", said(&refused));
     let none = costwake(&data, &["export", "focus", other.to_str().unwrap(), "--service", "nobody"]);
-    assert!(said(&none).contains("service=nobody is not in the catalogue"), "{}", said(&none));
+    assert!(said(&none).contains("--service nobody is not in the catalogue"), "{}", said(&none));
     assert!(!other.with_extension("partial").exists() && !other.exists());
 
     for (name, file) in shared() {
@@ -229,7 +229,7 @@ fn an_export_is_narrowed_by_any_condition() {
     }
     let refused = [
         (["--provider", "nobody"], "there is no provider nobody: bills are of Acme, Other Cloud"),
-        (["--environment", "moon"], "env=moon is not in the catalogue"),
+        (["--environment", "moon"], "--environment moon is not in the catalogue"),
         (["--category", "free"], "it is one of Usage, Purchase, Tax, Credit, Adjustment"),
         (["--billing-period", "2026-10..2026-08"], "the first is after the last"),
         (["--tag", "team"], "Give a key and a value like team=shop"),

@@ -12,6 +12,9 @@ use std::ops::Range;
 const OTHERS_MIN: usize = 2;
 /// One in so many is left out at each end: one that went wild does not speak for all.
 const TRIMMED: usize = 6;
+/// Logarithms are added up in this part of one, as whole numbers: what is left when one is taken out again does not depend
+/// on it, not even by rounding, so that a service's own cost moves nothing of what it is told of the others.
+const LOG_PARTS: f64 = (1_u64 << 42) as f64;
 /// Days of next to nothing count as this share of the median.
 const SHARE_MIN: f64 = 1e-4;
 /// Days before the one that is asked about, or before a month, on which the index begins: more than an estimate looks at.
@@ -81,8 +84,8 @@ fn without_each(series: &[Option<Vec<Option<f64>>>], wanted: &[usize], days: usi
         .iter()
         .map(|own| (with_figures - usize::from(has_own(*own)) >= OTHERS_MIN).then(|| vec![0.0; days]))
         .collect();
-    let mut values: Vec<(f64, usize)> = Vec::with_capacity(series.len());
-    let mut sums: Vec<f64> = Vec::with_capacity(series.len() + 1);
+    let mut values: Vec<(i64, usize)> = Vec::with_capacity(series.len());
+    let mut sums: Vec<i64> = Vec::with_capacity(series.len() + 1);
     let mut ranks: Vec<Option<usize>> = vec![None; series.len()];
     for day in 0..days {
         values.clear();
@@ -90,13 +93,13 @@ fn without_each(series: &[Option<Vec<Option<f64>>>], wanted: &[usize], days: usi
             series
                 .iter()
                 .enumerate()
-                .filter_map(|(place, days)| Some((days.as_ref()?.get(day).copied().flatten()?, place))),
+                .filter_map(|(place, days)| Some((parts(days.as_ref()?.get(day).copied().flatten()?), place))),
         );
-        values.sort_unstable_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
+        values.sort_unstable();
         sums.clear();
-        sums.push(0.0);
+        sums.push(0);
         ranks.fill(None);
-        let mut sum = 0.0;
+        let mut sum = 0;
         for (rank, (value, place)) in values.iter().enumerate() {
             sum += value;
             sums.push(sum);
@@ -111,7 +114,11 @@ fn without_each(series: &[Option<Vec<Option<f64>>>], wanted: &[usize], days: usi
     out
 }
 
-fn trimmed_mean(values: &[(f64, usize)], sums: &[f64], left_out: Option<usize>) -> Option<f64> {
+fn parts(log: f64) -> i64 {
+    (log * LOG_PARTS).round() as i64
+}
+
+fn trimmed_mean(values: &[(i64, usize)], sums: &[i64], left_out: Option<usize>) -> Option<f64> {
     let count = values.len() - usize::from(left_out.is_some());
     if count < OTHERS_MIN {
         return None;
@@ -124,7 +131,7 @@ fn trimmed_mean(values: &[(f64, usize)], sums: &[f64], left_out: Option<usize>) 
         Some(own) if own < end => sums[end + 1] - sums[first] - values[own].0,
         _ => sums[end] - sums[first],
     };
-    Some(sum / (end - first) as f64)
+    Some(sum as f64 / LOG_PARTS / (end - first) as f64)
 }
 
 #[cfg(test)]
@@ -153,6 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn its_own_cost_moves_nothing_of_what_it_is_told() {
+        let told = |own: f64| {
+            let others = [0.1, 0.3, -0.7, 0.013].map(|log| Some(vec![Some(log)]));
+            let series: Vec<Option<Vec<Option<f64>>>> = [Some(vec![Some(own)])].into_iter().chain(others).collect();
+            without_each(&series, &[0], 1)
+        };
+        for own in [0.2, 1.0 / 3.0, -5.1, 7.7] {
+            assert_eq!(told(own), told(0.0), "{own}");
+        }
+    }
+
+    #[test]
     fn two_others_are_needed() {
         let one = || Some(vec![Some(1.0)]);
         assert_eq!(without_each(&[one(), one()], &[0, 1], 1), [None, None]);
@@ -165,7 +184,7 @@ mod tests {
         let first: NaiveDate = "2026-01-01".parse().unwrap();
         let asked = first + Days::new(100);
         let figures = |place: usize, days: usize| -> Vec<Option<f64>> {
-            (0..days).map(|day| Some(10.0 + ((day * (place + 3)) % 11) as f64)).collect()
+            (0..days).map(|day| Some(10.0 + (day * (place + 1)) as f64)).collect()
         };
         let told = |days: usize| {
             let known = DateRange::new(first, first + Days::new(days as u64)).unwrap();

@@ -155,7 +155,7 @@ fn a_full_disk_is_named_and_the_cluster_comes_back_when_there_is_room() {
     drop(tiny);
 
     // Room for the cluster, and none for the schema.
-    let narrow = SmallDisk::mount(&data_dir, "60m").unwrap();
+    let narrow = SmallDisk::mount(&data_dir, "43m").unwrap();
     let (done, text) = said(&["migrate"]);
     assert!(!done && text.contains("is full: free some space on it and start again"), "{text}");
     drop(narrow);

@@ -5,6 +5,7 @@ use super::texts;
 use crate::support::TestApp;
 use axum::http::StatusCode;
 use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::Sign;
 use costwake::store::Role;
 use scraper::Html;
 use sqlx::PgPool;
@@ -166,9 +167,11 @@ async fn assert_few(browser: &TestApp, path: &str, Row { name, href, shown }: &R
     let count = name.split_whitespace().find_map(|word| word.parse::<usize>().ok()).expect("a count of services");
     let amounts: Vec<BigDecimal> =
         listed.iter().filter(|(_, shown)| shown.contains('$')).map(|(_, shown)| amount(shown)).collect();
-    let sum: BigDecimal = match name.contains("other") {
-        true => amounts[amounts.len() - count..].iter().sum(),
-        false => amounts[..count].iter().sum(),
+    let ranked: Vec<&BigDecimal> = amounts.iter().filter(|amount| amount.sign() == Sign::Plus).collect();
+    let sum: BigDecimal = match () {
+        () if name.contains("without cost above zero") => amounts[amounts.len() - count..].iter().sum(),
+        () if name.contains("other") => ranked[ranked.len() - count..].iter().copied().sum(),
+        () => ranked[..count].iter().copied().sum(),
     };
     // Each is rounded by itself.
     let off = (&sum - amount(shown)).abs();

