@@ -12,6 +12,8 @@ const OPEN_MONTH_COUNT: u32 = 2;
 /// Providers issue an invoice so many days after the month, and want it paid so many days later.
 const ISSUED_AFTER_DAYS: u64 = 3;
 const DUE_AFTER_DAYS: u64 = 30;
+/// What a provider invoices beside its bill, once.
+const WORKSHOP: i128 = 1_200 * ONE;
 
 /// What an invoice of a provider totals.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,17 @@ pub struct DemoInvoice {
     pub issue_date: NaiveDate,
     /// When it is to be paid.
     pub due_date: NaiveDate,
+    /// What it holds that no bill does, which finance says of the difference.
+    pub item: Option<DemoInvoiceItem>,
+}
+
+/// An item that explains what an invoice and its lines differ by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DemoInvoiceItem {
+    /// Signed as the difference is: below zero where more is invoiced.
+    pub amount: String,
+    /// What it is.
+    pub reason: String,
 }
 
 /// How a shared cost is divided among all services.
@@ -57,7 +70,7 @@ pub struct DemoRate {
 }
 
 /// The invoices of months that are over. One says what the first version of its bill said, before it was restated;
-/// the newest of the smaller provider has not come yet.
+/// the newest of the smaller provider has not come yet, and the one before that has a workshop on it.
 pub fn invoices(bills: &[DemoBill], last_day: NaiveDate) -> Vec<DemoInvoice> {
     let mut seen = BTreeSet::new();
     let newest = first_of_month(last_day) - Months::new(1);
@@ -69,14 +82,19 @@ pub fn invoices(bills: &[DemoBill], last_day: NaiveDate) -> Vec<DemoInvoice> {
         if issue_date > last_day || is_late || !seen.insert(invoice_id.clone()) {
             continue;
         }
+        let has_workshop = bill.month == newest - Months::new(1) && bill.source.starts_with("datadog");
         invoices.push(DemoInvoice {
             invoice_id: invoice_id.clone(),
             invoice_issuer_name: bill.invoice_issuer_name.clone(),
             billing_currency: bill.billing_currency.clone(),
-            total: cents(bill.billed),
+            total: cents(if has_workshop { bill.billed + WORKSHOP } else { bill.billed }),
             month: bill.month,
             issue_date,
             due_date: issue_date + Days::new(DUE_AFTER_DAYS),
+            item: has_workshop.then(|| DemoInvoiceItem {
+                amount: cents(-WORKSHOP),
+                reason: "Workshop of two days, ordered apart: it is on no bill.".into(),
+            }),
         });
     }
     invoices
@@ -140,9 +158,14 @@ mod tests {
             bill("datadog", "2026-02-01", ONE, Some("DATADOG-202602")),
             bill("aws", "2026-03-01", ONE, Some("AWS-202603")),
         ];
-        let invoices = invoices(&bills, day("2026-03-15"));
-        assert_eq!(invoices.len(), 1, "{invoices:?}");
-        assert_eq!((invoices[0].total.as_str(), invoices[0].issue_date), ("1.00", day("2026-02-04")));
+        let told = invoices(&bills, day("2026-03-15"));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!((told[0].total.as_str(), told[0].issue_date), ("1.00", day("2026-02-04")));
+        assert_eq!(told[0].item, None);
+        // A month later the one that was late is there.
+        let later = invoices(&bills, day("2026-04-15"));
+        let datadog = later.iter().find(|invoice| invoice.invoice_id == "DATADOG-202602").unwrap();
+        assert_eq!((datadog.total.as_str(), datadog.item.as_ref().unwrap().amount.as_str()), ("1201.00", "-1200.00"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use std::path::{Path, PathBuf};
 
 pub use deployments::Release;
-pub use finance::{DemoInvoice, DemoRate, DemoSplit, REPORTING_CURRENCY};
+pub use finance::{DemoInvoice, DemoInvoiceItem, DemoRate, DemoSplit, REPORTING_CURRENCY};
 
 /// Calendar months that the bills cover; the last one is the running month.
 const MONTH_COUNT: u32 = 13;

@@ -26,15 +26,15 @@ impl Caller {
         self.client.request(method, format!("{}{path}", self.address)).header("Origin", &self.address)
     }
 
-    /// Posts JSON to the API and expects success.
-    pub async fn post_json(&self, path: &str, token: &str, body: &Value) -> anyhow::Result<()> {
+    /// Posts JSON to the API and expects success, with the body of which it answers.
+    pub async fn post_json(&self, path: &str, token: &str, body: &Value) -> anyhow::Result<String> {
         self.send_json(Method::POST, path, token, body).await
     }
 
     /// The same by another method.
-    pub async fn send_json(&self, method: Method, path: &str, token: &str, body: &Value) -> anyhow::Result<()> {
+    pub async fn send_json(&self, method: Method, path: &str, token: &str, body: &Value) -> anyhow::Result<String> {
         let response = self.request(method, path).bearer_auth(token).json(body).send().await?;
-        succeeded(response, path).await.map(drop)
+        succeeded(response, path).await
     }
 }
 

@@ -145,7 +145,12 @@ async fn settle(caller: &Caller, secret: &str, files: &DemoFiles) -> anyhow::Res
             "billing_month": invoice.month.format("%Y-%m").to_string(), "issue_date": invoice.issue_date,
             "due_date": invoice.due_date,
         });
-        post("/api/v1/invoices", body).await?;
+        let entered = post("/api/v1/invoices", body).await?;
+        if let Some(item) = &invoice.item {
+            let entered: Value = serde_json::from_str(&entered).context("the invoice that was recorded")?;
+            let path = format!("/api/v1/invoices/{}/items", entered["id"]);
+            post(&path, json!({ "amount": item.amount, "reason": item.reason })).await?;
+        }
     }
     for month in &files.closed_months {
         let path = format!("/api/v1/months/{}/close", month.format("%Y-%m"));
