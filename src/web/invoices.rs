@@ -192,27 +192,25 @@ async fn import(
     Ok(Redirect::to("/finance/invoices"))
 }
 
-/// The invoices of one currency; the columns add up as shown.
+/// The invoices of one currency: those that have both sides, and those that have one. What is missing in the other column
+/// adds up to nothing that could be compared, so that each has its own total.
 struct Section {
     currency: String,
-    rows: Vec<Shown>,
-    /// Of the invoices that have both sides; `None` where none has.
-    total: Option<Total>,
-    /// The invoices that have one side only; `None` where all have both.
-    one_sided: Option<Total>,
+    groups: Vec<Group>,
 }
 
-/// What rows add up to, with all digits: lines less invoices are the difference.
-struct Total {
-    /// The rows.
-    count: i64,
-    /// Without voided ones, as the difference has them: they ask for nothing.
+/// Rows whose columns add up as shown.
+struct Group {
+    has_both_sides: bool,
+    rows: Vec<Shown>,
+    /// With all digits.
     invoiced: String,
     billed: String,
+    /// Lines less invoices, where both are there.
     difference: String,
-    /// What rounding leaves between the rows and this: invoiced and billed.
+    /// What rounding leaves between the rows and the total: invoiced and billed.
     rounding: Option<(String, String)>,
-    /// Voided totals, which are shown without being added up.
+    /// Voided totals, which are shown without being added up: they ask for nothing.
     voided_count: i64,
 }
 
@@ -237,24 +235,21 @@ fn sections(rows: &[Compared]) -> Vec<Section> {
 
 fn section(all: &[Compared], currency: &str) -> Section {
     let of_currency = all.iter().enumerate().filter(|(_, one)| one.row.billing_currency == currency);
-    let rows: Vec<(usize, &Compared)> = of_currency.collect();
-    let (both, one_sided): (Vec<&Compared>, Vec<&Compared>) =
-        rows.iter().map(|(_, one)| *one).partition(|one| one.has_both_sides());
-    let one_sided: Vec<&Compared> = one_sided.into_iter().filter(|one| !one.is_voided()).collect();
-    let voided_count = rows.iter().filter(|(_, one)| one.is_voided()).count() as i64;
-    let total = |rows: &[&Compared]| (!rows.is_empty()).then(|| total(rows, currency));
+    let (both, one): (Vec<Indexed>, Vec<Indexed>) = of_currency.partition(|(_, one)| one.has_both_sides());
+    let groups = [(true, both), (false, one)].into_iter().filter(|(_, rows)| !rows.is_empty());
     Section {
-        total: total(&both).map(|total| Total { voided_count, ..total }),
-        one_sided: total(&one_sided),
-        rows: rows.iter().map(|(index, one)| shown(*index, one, currency)).collect(),
+        groups: groups.map(|(has_both_sides, rows)| group(&rows, has_both_sides, currency)).collect(),
         currency: currency.to_owned(),
     }
 }
 
-fn total(rows: &[&Compared], currency: &str) -> Total {
+/// An invoice, and where in the list it stands.
+type Indexed<'a> = (usize, &'a Compared);
+
+fn group(rows: &[Indexed<'_>], has_both_sides: bool, currency: &str) -> Group {
     let decimals = minor_units(currency);
     let column = |pick: fn(&Compared) -> Option<&BigDecimal>| {
-        let values: Vec<BigDecimal> = rows.iter().map(|one| pick(one).cloned().unwrap_or_default()).collect();
+        let values: Vec<BigDecimal> = rows.iter().map(|(_, one)| pick(one).cloned().unwrap_or_default()).collect();
         let sum: BigDecimal = values.iter().sum();
         let (rounded, _) = alone(&values, &sum, decimals);
         let left = &sum - rounded.iter().sum::<BigDecimal>();
@@ -263,14 +258,15 @@ fn total(rows: &[&Compared], currency: &str) -> Total {
     let (invoiced, invoiced_left) = column(|one| one.row.invoiced.as_ref().filter(|_| !one.is_voided()));
     let (billed, billed_left) = column(|one| one.row.billed.as_ref());
     let exact = |amount: &BigDecimal| money_exact(amount, currency);
-    Total {
-        count: rows.len() as i64,
-        difference: exact(&(&billed - &invoiced)),
+    Group {
+        has_both_sides,
+        rows: rows.iter().map(|(index, one)| shown(*index, one, currency)).collect(),
+        difference: if has_both_sides { exact(&(&billed - &invoiced)) } else { String::new() },
         rounding: (!invoiced_left.is_zero() || !billed_left.is_zero())
             .then(|| (exact(&invoiced_left), exact(&billed_left))),
         invoiced: exact(&invoiced),
         billed: exact(&billed),
-        voided_count: 0,
+        voided_count: rows.iter().filter(|(_, one)| one.is_voided()).count() as i64,
     }
 }
 
