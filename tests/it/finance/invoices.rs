@@ -187,7 +187,7 @@ async fn an_issuer_is_known_in_other_letters_and_where_it_is_not_named(db: PgPoo
     assert_eq!(rows, expected, "{csv}");
     let page = finance.get("/finance/invoices").await.body;
     let total = texts(&page, "tr.total").join(" ");
-    assert!(total.contains("of the 2 with both sides $34.00 $34.00 $0.00"), "{total}");
+    assert!(total.contains("Total $34.00 $34.00 $0.00"), "{total}");
     for invoice in ["INV-1", "INV-2"] {
         let lines = scraper::Html::parse_document(&page);
         let links = scraper::Selector::parse("td a").unwrap();
