@@ -159,6 +159,10 @@ fn answer(read: &Groups) -> String {
             Some(_) => "No metric that adds up has values on these days, so that no unit has a cost.".into(),
         };
     };
+    let per = super::service::usage::per(metric);
+    if read.units.is_empty() {
+        return format!("Nothing here has a cost {per} from {}.", range_label(span.days));
+    }
     let clear = |rises: bool| {
         let is = |one: &&GroupUnit| {
             one.comparison.change.is_some_and(|change| if rises { change.low > 0.0 } else { change.high < 0.0 })
@@ -166,9 +170,8 @@ fn answer(read: &Groups) -> String {
         read.units.iter().filter(is).count()
     };
     format!(
-        "What {} cost {} from {}, against {}: clearly more for {}, clearly less for {}, of {}.",
+        "What {} cost {per} from {}, against {}: clearly more for {}, clearly less for {}, of {}.",
         metric.metric,
-        super::service::usage::per(metric),
         range_label(span.days),
         span.before_label(),
         clear(true),

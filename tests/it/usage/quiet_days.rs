@@ -397,6 +397,9 @@ async fn a_build_has_a_unit_cost_where_nothing_else_is_counted(pool: PgPool) {
     assert!(costs.filter(|(service, _)| service == "shop").all(|(_, cost)| cost.is_empty()), "{csv}");
     let environments = app.get(&format!("/unit-costs?{asked}&by=env")).await;
     assert_eq!(environments.status, StatusCode::OK, "{}", environments.body);
+    // Both are in one environment, which is left out as a whole.
+    let nothing = "Nothing here has a cost per unit of runs from 29";
+    assert!(environments.body.contains(nothing), "{}", environments.body);
 
     let chosen = app.post_form("/services/shop/unit-metric", &[("metric", "pipeline_runs")]).await;
     assert_eq!(chosen.status, StatusCode::SEE_OTHER, "{}", chosen.body);
