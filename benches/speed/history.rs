@@ -15,6 +15,8 @@ use tokio::task::spawn_blocking;
 const TURNS: u64 = 3;
 /// The reader that notices waits opens its page this often.
 const READS_EVERY: Duration = Duration::from_millis(50);
+/// So many of the longest waits are told with their time.
+const LONGEST_TOLD: usize = 5;
 
 /// Takes in `months` months of `rows` rows each and prints what that took.
 pub async fn run(folder: &Path, months: u32, rows: u64, as_json: bool) -> anyhow::Result<()> {
@@ -103,10 +105,12 @@ async fn restatement(server: Server, target: &Target, folder: &Path, rows: u64) 
         focus_file::write(&bill, rows, month, focus_file::SEED + 1 + turn)?;
         focus_file::write(&other, rows, month, focus_file::SEED + 101 + turn)?;
         let (stop, stopped) = oneshot::channel();
-        let reader = tokio::spawn(longest(target.clone(), stopped));
+        let reader = tokio::spawn(waits(target.clone(), stopped));
         restated.push(timed(&server, "bench", &bill).await?);
         let _ = stop.send(());
-        longest_page_ms = longest_page_ms.max(reader.await??);
+        let waits = reader.await??;
+        eprintln!("meanwhile readers waited longest: {}", longest_of(&waits));
+        longest_page_ms = waits.iter().map(|wait| wait.ms).fold(longest_page_ms, f64::max);
         alone.push(timed(&server, &format!("alone {turn}"), &other).await?);
     }
     let server = std::sync::Arc::into_inner(server).context("nobody else holds the server")?;
@@ -122,14 +126,33 @@ async fn timed(server: &std::sync::Arc<Server>, source: &str, bill: &Path) -> an
     Ok(imported.duration.as_secs_f64())
 }
 
-// The longest that a reader waits for a page until told to stop; milliseconds.
-async fn longest(target: Target, mut stopped: oneshot::Receiver<()>) -> anyhow::Result<f64> {
-    let mut longest = 0.0_f64;
+// How long a reader waited for a page, and when.
+struct Wait {
+    after: Duration,
+    ms: f64,
+}
+
+// Each wait of a reader until told to stop.
+async fn waits(target: Target, mut stopped: oneshot::Receiver<()>) -> anyhow::Result<Vec<Wait>> {
+    let begun = Instant::now();
+    let mut waits = Vec::new();
     while stopped.try_recv().is_err() {
-        longest = longest.max(pages::open(&target).await?);
+        let after = begun.elapsed();
+        waits.push(Wait { after, ms: pages::open(&target).await? });
         tokio::time::sleep(READS_EVERY).await;
     }
-    Ok(longest)
+    Ok(waits)
+}
+
+// Where to look for what they waited for.
+fn longest_of(waits: &[Wait]) -> String {
+    let mut by_length: Vec<&Wait> = waits.iter().collect();
+    by_length.sort_by(|one, other| other.ms.total_cmp(&one.ms));
+    let told = by_length
+        .iter()
+        .take(LONGEST_TOLD)
+        .map(|wait| format!("{:.0} ms at {:.1} s", wait.ms, wait.after.as_secs_f64()));
+    format!("{} (of {} pages)", told.collect::<Vec<_>>().join(", "), waits.len())
 }
 
 fn rounded(value: f64) -> f64 {

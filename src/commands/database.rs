@@ -43,17 +43,20 @@ pub async fn open(config: &Config) -> anyhow::Result<Database> {
 
 /// Opens the database and leaves its schema alone.
 pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
-    let (options, cluster) = match &config.database_url {
-        Some(address) => (address.parse().context("DATABASE_URL is not a PostgreSQL address")?, None),
+    let database = match &config.database_url {
+        Some(address) => {
+            let options: PgConnectOptions = address.parse().context("DATABASE_URL is not a PostgreSQL address")?;
+            Database { pools: Pools::connect_lazy(options.clone()), options, cluster: None }
+        }
         None => {
             let (data_dir, postgres_bin) = (config.data_dir(), config.postgres_bin.clone());
             let open = move || Cluster::open(&data_dir, postgres_bin.as_deref());
             let cluster = Arc::new(tokio::task::spawn_blocking(open).await??);
             cluster.create_database().await.context("could not connect to the database cluster")?;
-            (cluster.connect_options(), Some(cluster))
+            let options = cluster.connect_options();
+            Database { pools: Pools::of_own_cluster(options.clone()), options, cluster: Some(cluster) }
         }
     };
-    let database = Database { pools: Pools::connect_lazy(options.clone()), options, cluster };
     if database.cluster.is_none() {
         refuse_old_server(&database.options).await?;
     }

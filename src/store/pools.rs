@@ -1,3 +1,4 @@
+use super::priority;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, Postgres, Row, Transaction};
 use std::time::Duration;
@@ -29,6 +30,21 @@ const UNASKED_MAX: Duration = Duration::from_secs(1);
 impl Pools {
     /// Opens the pools; connections are made when first needed.
     pub fn connect_lazy(options: PgConnectOptions) -> Self {
+        Self::with(options, guarded(JOB_CONNECTIONS_MAX))
+    }
+
+    /// The same, of a server on this machine and for nobody else: there background work gives way to readers.
+    pub fn of_own_cluster(options: PgConnectOptions) -> Self {
+        let giving_way = guarded(JOB_CONNECTIONS_MAX).after_connect(|connection, _| {
+            Box::pin(async move {
+                check_settings(connection).await?;
+                priority::lower_backend(connection).await
+            })
+        });
+        Self::with(options, giving_way)
+    }
+
+    fn with(options: PgConnectOptions, of_jobs: PgPoolOptions) -> Self {
         // The ROLLBACK of `guarded` mostly has nothing to end, and the server would say so each time.
         let options = options.options([("client_min_messages", "error")]);
         let web = options.clone().options([
@@ -41,7 +57,7 @@ impl Pools {
         let intake = web.clone().options([("plan_cache_mode", "force_generic_plan")]);
         Self {
             web: guarded(WEB_CONNECTIONS_MAX).connect_lazy_with(web.clone()),
-            jobs: guarded(JOB_CONNECTIONS_MAX).acquire_timeout(Duration::from_secs(30)).connect_lazy_with(jobs),
+            jobs: of_jobs.acquire_timeout(Duration::from_secs(30)).connect_lazy_with(jobs),
             intake: unguarded(INTAKE_CONNECTIONS).connect_lazy_with(intake),
             health: guarded(2).connect_lazy_with(web),
         }

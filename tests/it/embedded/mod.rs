@@ -2,6 +2,7 @@
 //! Each test makes a real cluster in a folder of its own.
 
 mod no_settings;
+mod priority;
 mod rights;
 mod upgrade;
 
