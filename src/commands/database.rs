@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::patience::Patience;
 use crate::rollup::retention;
 use crate::store::embedded::{Cluster, OLDEST_MAJOR};
-use crate::store::{MIGRATIONS, Pools, backup};
+use crate::store::{MIGRATIONS, Pools, backup, full_disk};
 use anyhow::{Context, ensure};
 use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
@@ -52,7 +52,11 @@ pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
             let (data_dir, postgres_bin) = (config.data_dir(), config.postgres_bin.clone());
             let open = move || Cluster::open(&data_dir, postgres_bin.as_deref());
             let cluster = Arc::new(tokio::task::spawn_blocking(open).await??);
-            cluster.create_database().await.context("could not connect to the database cluster")?;
+            if let Err(error) = cluster.create_database().await {
+                let full_disk = cluster.full_disk(&error).map(anyhow::Error::from);
+                let other = || anyhow::Error::from(error).context("could not connect to the database cluster");
+                return Err(full_disk.unwrap_or_else(other));
+            }
             let options = cluster.connect_options();
             Database { pools: Pools::of_own_cluster(options.clone()), options, cluster: Some(cluster) }
         }
@@ -118,10 +122,10 @@ pub async fn migrate(pools: &Pools) -> anyhow::Result<()> {
             "the database was migrated by a newer Costwake (it has {version}, which this build does not know): \
              run that version again, or restore a backup made before"
         ),
-        Err(MigrateError::Execute(error)) => Err(error).context("could not reach the database"),
-        Err(error) if error.to_string().contains("No space left on device") => anyhow::bail!(
+        Err(error) if full_disk::is_told(&error.to_string()) => anyhow::bail!(
             "the disk that holds the database is full: free some space on it and start again; nothing is half done"
         ),
+        Err(MigrateError::Execute(error)) => Err(error).context("could not reach the database"),
         Err(error) => Err(error).context("could not migrate the database"),
     }
 }

@@ -210,7 +210,12 @@ pub async fn import_with(
     options: ImportOptions,
     progress: impl Fn(u64, u64, u64) + Send + Sync + 'static,
 ) -> anyhow::Result<Receipt> {
-    let fault = request.source.as_deref().and_then(source_name_fault);
+    // Of a delivery that came in before, the name was looked at then.
+    let named = request.source.as_deref().filter(|_| options.delivery_id.is_none());
+    let fault = match named {
+        Some(name) => source_name_fault(&mut *pools.jobs.acquire().await?, name).await?,
+        None => None,
+    };
     let fault = fault.or_else(|| request.as_of.and_then(|as_of| version_fault(as_of, request.now)));
     if let Some(fault) = fault {
         anyhow::bail!(fault);

@@ -1,5 +1,8 @@
 //! Which runs of pipelines are told as deployments already, by whoever deployed: a rule makes no second deployment of
 //! these. It is worked out from what is known of both, so that it is no matter which of them was told first.
+//!
+//! The list of pipelines without a rule, `store::unmapped::pipelines`, asks the database the same of runs that are
+//! nobody's yet: a change of one is a change of both.
 
 use super::mapper::Mapper;
 use crate::allocate::{self, Assignment, Target};

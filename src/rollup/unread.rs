@@ -4,6 +4,7 @@ use super::import::ImportError;
 use super::load::{Load, keep_content};
 use super::reader::Found;
 use crate::normalize::BillError;
+use crate::store::full_disk;
 use crate::store::unread_files::INCOMPLETE;
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, PgConnection};
@@ -70,8 +71,7 @@ pub(super) fn remedy(error: &ImportError) -> Option<&'static str> {
         let text = at.to_string();
         is_full |= code == Some("53100")
             || matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
-            || text.contains("No space left on device")
-            || text.contains("Disk quota exceeded");
+            || full_disk::is_told(&text);
         lacks_memory |= code == Some("53200");
         meets_others |= matches!(code, Some("40001" | "40P01" | "55P03"));
     }

@@ -4,7 +4,6 @@ use super::kind::{Kind, LateBills, Layout, Restatement};
 use super::place::Place;
 use super::schedule::Schedule;
 
-const NAME_BYTES_MAX: usize = 200;
 /// A year.
 const EXPECTED_HOURS_MAX: i32 = 366 * 24;
 
@@ -32,16 +31,8 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// What is wrong, in a sentence.
+    /// What is wrong, in a sentence. Not of the name: who adds it asks about that.
     pub fn fault(&self) -> Option<String> {
-        let name = &self.name;
-        if name.trim().is_empty()
-            || name.len() > NAME_BYTES_MAX
-            || name.chars().any(char::is_control)
-            || name.contains('/')
-        {
-            return Some(format!("The name of a source is plain text of 1 to {NAME_BYTES_MAX} bytes without a slash."));
-        }
         if !self.layout.restatements().contains(&self.restatement) {
             let labels: Vec<&str> = self.layout.restatements().iter().map(|rule| rule.key()).collect();
             return Some(format!("With the layout {} the rule is {}.", self.layout, labels.join(" or ")));
@@ -78,8 +69,6 @@ mod tests {
         };
         assert_eq!(good.fault(), None);
         for wrong in [
-            Setting { name: " ".into(), ..good.clone() },
-            Setting { name: "a/b".into(), ..good.clone() },
             Setting { restatement: Restatement::Overwrite, ..good.clone() },
             Setting { kind: Kind::Push, ..good.clone() },
             Setting { expected_every_hours: Some(0), ..good.clone() },

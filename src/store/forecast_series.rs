@@ -70,16 +70,21 @@ pub async fn known(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Ve
     .await
 }
 
-/// The current bills that hold some of these days, as a hash: it is another one when a bill comes, changes or goes. `None`
-/// where no bill does.
-pub async fn rests_on(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Option<String>> {
+/// The current bills that hold some days of each of these ranges, as a hash, in their order: it is another one when a bill
+/// comes, changes or goes. `None` where no bill does.
+pub async fn rests_on(conn: &mut PgConnection, ranges: &[DateRange]) -> sqlx::Result<Vec<Option<String>>> {
+    let (starts, ends): (Vec<NaiveDate>, Vec<NaiveDate>) =
+        ranges.iter().map(|range| (range.start(), range.end())).unzip();
     sqlx::query_scalar!(
-        "SELECT md5(string_agg(generation_id::text, ' ' ORDER BY generation_id)) FROM generation
-         WHERE state = 'current' AND first_charge_date < $2 AND last_charge_date >= $1",
-        range.start(),
-        range.end()
+        r#"SELECT md5(string_agg(g.generation_id::text, ' ' ORDER BY g.generation_id)) AS "rests_on?"
+           FROM unnest($1::date[], $2::date[]) WITH ORDINALITY AS t (first_day, end_day, place)
+           LEFT JOIN generation g ON g.state = 'current'
+               AND g.first_charge_date < t.end_day AND g.last_charge_date >= t.first_day
+           GROUP BY t.place ORDER BY t.place"#,
+        &starts,
+        &ends
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await
 }
 

@@ -68,6 +68,7 @@ pub mod forecast_record;
 pub mod forecast_series;
 pub mod forecasts;
 pub mod freshness;
+pub mod full_disk;
 pub mod generations;
 pub mod history;
 pub mod impact_series;

@@ -166,6 +166,10 @@ impl UnmappedPipeline {
 
 /// Pipelines whose runs no rule makes a deployment, the newest first. Most are none: they build and test. Jobs are parts of
 /// a run and no runs. Whose a run is nobody knows yet, so that any deployment of its commit about its time tells of it.
+///
+/// `rollup::told_already` decides the same once a rule says whose a run is: a change of one is a change of both. It is no
+/// place for this list, since it takes deployments by whose they are, and of all told for a run only what is read anew;
+/// and here the indexes find what lies beside the latest runs, where all deployments of their time would have to be read.
 pub async fn pipelines(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<UnmappedPipeline>> {
     sqlx::query_as!(
         UnmappedPipeline,
@@ -198,7 +202,10 @@ pub async fn pipelines(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<
                           OR (d.sha IS NULL AND EXISTS (
                                   SELECT FROM deployment_commit k
                                   WHERE k.deployment_id = d.deployment_id AND is_same_commit(k.sha, run.sha)))
-                          OR ((d.sha IS NULL OR run.sha IS NULL) AND d.version = run.version))
+                          OR ((run.sha IS NULL
+                               OR (d.sha IS NULL AND NOT EXISTS (
+                                       SELECT FROM deployment_commit k WHERE k.deployment_id = d.deployment_id)))
+                              AND d.version = run.version))
                ) ELSE false END AS is_told
                FROM run)
            SELECT source_name AS "source_name!", repo, name AS "name!", count(DISTINCT run_id) AS "run_count!",

@@ -3,6 +3,7 @@
 
 use super::{Error, Result};
 use crate::config::Config;
+use crate::rollup::source_name_fault;
 use crate::sources::kind::{Kind, Restatement};
 use crate::sources::objects::{Opened, PlaceError};
 use crate::sources::place::Credentials;
@@ -82,8 +83,11 @@ pub async fn add(
     credentials: &Credentials,
     by: &By,
 ) -> Result<i64> {
-    checked(setting, Some(credentials))?;
     let name = &setting.name;
+    if let Some(fault) = source_name_fault(&mut *conn, name).await? {
+        return Err(Error::Invalid(fault));
+    }
+    checked(setting, Some(credentials))?;
     let added = source_settings::insert(conn, setting, &by.actor, by.now).await?;
     let Some(source_id) = added else {
         return Err(Error::Conflict(format!(

@@ -96,7 +96,7 @@ async fn read(app: &AppState, mut multipart: Multipart) -> Result<Form> {
                     _ => form.files.push(spooled),
                 }
             }
-            Some("source") => form.source = source(&text(field).await?)?,
+            Some("source") => form.source = source(app, &text(field).await?).await?,
             Some("as_of") => form.as_of = as_of(&text(field).await?)?,
             Some("format") => form.format = format(&text(field).await?)?,
             Some("parts") => form.are_parts = !text(field).await?.is_empty(),
@@ -120,11 +120,12 @@ async fn text(mut field: axum::extract::multipart::Field<'_>) -> Result<String> 
     Ok(text.trim().to_owned())
 }
 
-fn source(text: &str) -> Result<Option<String>> {
+async fn source(app: &AppState, text: &str) -> Result<Option<String>> {
     if text.is_empty() {
         return Ok(None);
     }
-    if let Some(fault) = rollup::source_name_fault(text) {
+    let mut conn = app.pools.web.acquire().await?;
+    if let Some(fault) = rollup::source_name_fault(&mut conn, text).await? {
         return Err(Error::Invalid(fault));
     }
     Ok(Some(text.to_owned()))

@@ -3,9 +3,10 @@
 
 use super::finance::{Line, World, bill, decimal, world};
 use chrono::NaiveDate;
+use costwake::focus::DateRange;
 use costwake::jobs::forecasts;
-use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
+use costwake::store::{Role, forecast_series};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -120,4 +121,25 @@ async fn what_was_told_in_time_is_the_record_and_what_was_not_is_none(db: PgPool
         assert_eq!(asked, (&Value::from("2026-08-15"), &Value::from(true)));
         assert_eq!(decimal(august["known"].as_str().unwrap()), decimal(cost) * decimal("15"));
     }
+}
+
+/// All months are asked about at once, each of its own bills and in the order in which they were named.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn each_month_rests_on_the_bills_of_its_own_days(db: PgPool) {
+    let world = world(&db).await;
+    deliver(&world, "cloud-one", Line { cost: "100", ..Line::default() }, &MONTHS, "2026-11-19T06:00:00Z").await;
+    let range = |first: &str, end: &str| DateRange::new(first.parse().unwrap(), end.parse().unwrap()).unwrap();
+    let ranges = [
+        range("2026-10-01", "2026-11-01"),
+        range("2026-09-01", "2026-11-01"),
+        range("2026-01-01", "2026-07-01"),
+        range("2026-10-15", "2026-10-16"),
+    ];
+    let mut conn = db.acquire().await.unwrap();
+    let all = forecast_series::rests_on(&mut conn, &ranges).await.unwrap();
+    assert_eq!(all.len(), 4);
+    assert!(all[0].is_some() && all[1].is_some() && all[0] != all[1], "{all:?}");
+    assert_eq!((&all[2], &all[3]), (&None, &all[0]));
+    assert_eq!(forecast_series::rests_on(&mut conn, &ranges[..1]).await.unwrap(), all[..1]);
+    assert!(forecast_series::rests_on(&mut conn, &[]).await.unwrap().is_empty());
 }

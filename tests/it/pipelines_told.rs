@@ -204,6 +204,26 @@ async fn pages_say_what_is_told_already(pool: PgPool) {
     assert!(!page.contains("value=Deploy"), "no rule is to be made of it: {page}");
     assert!(below.contains("Deploy"), "{below}");
 
+    // Of a deployment that tells its commits in a list, its version is no matter, as where a rule is asked.
+    let mut changed = pool.begin().await.unwrap();
+    for (statement, told_count) in [
+        ("UPDATE pipeline_run SET facts = facts || '{\"version\":\"7\"}' WHERE name = 'Deploy'", 3),
+        ("DELETE FROM deployment_commit", 3),
+        ("UPDATE deployment SET sha = NULL, version = '8'", 0),
+        ("UPDATE deployment SET version = '7'", 3),
+        (
+            "INSERT INTO deployment_commit (deployment_id, repo, sha)
+             SELECT deployment_id, '', repeat('f', 40) FROM deployment",
+            0,
+        ),
+        ("UPDATE pipeline_run SET sha = NULL", 3),
+    ] {
+        sqlx::query(statement).execute(&mut *changed).await.unwrap();
+        let expected = ("Deploy".to_owned(), 3, told_count, told_count == 3);
+        assert_eq!(told(&mut changed).await[0], expected, "{statement}");
+    }
+    changed.rollback().await.unwrap();
+
     let preview = "/rules/preview?applies_to=deployments&attribute=pipeline&operator=equals&value=Deploy\
                    &service=checkout&environment=production&place=last";
     let page = finance.get(preview).await.body;

@@ -5,11 +5,11 @@
 use super::commitments::Steps;
 use super::hours::{HourlyStart, Hours};
 use super::inputs::Inputs;
-use super::placebo_sample::sampled;
+use super::placebo_sample::PlaceboDay;
 use super::siblings::{self, Around};
 use crate::analyze::impact::{
-    self, Calibration, HISTORY_DAYS, History, Impact, KnownSize, Model, Note, NoteKind, PlaceboPurpose, PriceEvent,
-    PriceEventKind, ReleaseDay, SETTLED_DAYS, SiblingSpan, Siblings,
+    self, Calibration, HISTORY_DAYS, History, Impact, KnownSize, Model, Note, NoteKind, PriceEvent, PriceEventKind,
+    ReleaseDay, SETTLED_DAYS, SiblingSpan, Siblings,
 };
 use crate::focus::{BillingPeriod, DateRange};
 use crate::store::impact_series::{LiveRelease, MetricDay, RuleStep};
@@ -69,15 +69,33 @@ impl Series {
     }
 }
 
-/// The history of every service and environment that has releases and cost, a currency each.
-pub(super) fn build(inputs: &Inputs) -> Vec<Series> {
-    let Some(range) = inputs.range else { return Vec::new() };
-    let (costs, traffic) = (costs(inputs, range), by_place(&inputs.traffic, range));
-    let mut series = histories(inputs, range, (&costs, &traffic), false);
-    let asked = asked(&series);
-    let told = siblings::of(&costs, &traffic, range, &asked, |day| SiblingSpan::around(day, range));
-    add(&mut series, told);
-    series
+/// The history of every service and environment that has releases and cost, a currency each, and what tells how the
+/// others moved around any of their days.
+#[derive(Default)]
+pub(super) struct Histories {
+    /// Without how the others moved.
+    pub series: Vec<Series>,
+    costs: Costs,
+    traffic: ByPlace,
+    range: Option<DateRange>,
+}
+
+impl Histories {
+    pub fn of(inputs: &Inputs) -> Self {
+        let Some(range) = inputs.range else { return Self::default() };
+        let (costs, traffic) = (costs(inputs, range), by_place(&inputs.traffic, range));
+        let series = histories(inputs, range, (&costs, &traffic), false);
+        Self { series, costs, traffic, range: Some(range) }
+    }
+
+    /// With how the others moved around each release and around these placebos.
+    pub fn told(mut self, placebos: &[PlaceboDay]) -> Vec<Series> {
+        let Some(range) = self.range else { return self.series };
+        let asked = asked(&self.series, placebos);
+        let told = siblings::of(&self.costs, &self.traffic, range, &asked, |day| SiblingSpan::around(day, range));
+        add(&mut self.series, told);
+        self.series
+    }
 }
 
 /// The history of every service and environment that has cost, a currency each.
@@ -101,15 +119,21 @@ fn add(series: &mut [Series], mut told: HashMap<Key, BTreeMap<NaiveDate, Around>
 }
 
 // Whose effects, or whose placebos, are asked on which day.
-fn asked(series: &[Series]) -> BTreeMap<NaiveDate, Vec<Key>> {
+fn asked(series: &[Series], placebos: &[PlaceboDay]) -> BTreeMap<NaiveDate, Vec<Key>> {
     let mut asked: BTreeMap<NaiveDate, Vec<Key>> = BTreeMap::new();
     let released = series.iter().flat_map(|one| one.history.releases.iter().map(move |release| (one, release.day)));
-    let placebos =
-        [PlaceboPurpose::Learn, PlaceboPurpose::Tell].into_iter().flat_map(|purpose| sampled(series, purpose));
+    let placebos = placebos.iter().map(|(place, day)| (&series[*place], *day));
     for (one, day) in released.chain(placebos) {
         asked.entry(day).or_default().push(one.key.clone());
     }
     asked
+}
+
+/// Whether what is told of the others around this placebo may count for a later release around which too few of them are
+/// known: only where it reaches to the last day, as the history of that release does. Whoever asks it always says the same,
+/// whether anything is learnt or not.
+pub(super) fn stands_in(series: &Series, day: NaiveDate) -> bool {
+    day + Days::new(u64::from(SETTLED_DAYS + 1)) >= series.history.complete_to
 }
 
 fn histories(

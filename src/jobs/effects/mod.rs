@@ -22,7 +22,7 @@ use crate::store::impact_series::Environments;
 use crate::store::{Pools, freshness, jobs, price_changes, retagging};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
-use histories::{Key, Series};
+use histories::{Histories, Key, Series};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
@@ -226,10 +226,13 @@ fn work(questions: Vec<Questions>, standing: Vec<Standing>, publication_id: i64,
     let model = Model::default();
     let mut done = Done::default();
     for question in questions {
-        let series = histories::build(&question.inputs);
-        let stored = question.stored.as_ref();
-        let calibration = calibrate::calibration(stored, &series, &model);
-        let learnt = calibrate::learn(stored, &series, &model, &calibration, now);
+        let histories = Histories::of(&question.inputs);
+        let due = calibrate::Due::of(question.stored.as_ref(), &histories.series, now);
+        // Seldom anything is learnt, and without that nobody asks about most placebos.
+        let placebos = due.placebos(&histories.series);
+        let series = histories.told(&placebos);
+        let calibration = calibrate::calibration(&due, &series, &model);
+        let learnt = calibrate::learn(&due, &series, &model, &calibration, now);
         done.learnt.extend(learnt.map(|learnt| (question.environments, learnt)));
         let asked = Asked {
             model: &model,

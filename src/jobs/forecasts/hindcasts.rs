@@ -33,9 +33,11 @@ impl Hindcasts {
         let told_months = forecasts::told_months(&mut *conn).await?;
         let kept = forecasts::hindcasts(&mut *conn).await?;
         let mut found = Self::default();
-        for first_day in months(complete_to, &told_months, &kept) {
-            let asked = asked(first_day);
-            let rests_on = forecast_series::rests_on(&mut *conn, looked_at(&asked)).await?;
+        let months: Vec<Asked> = months(complete_to, &told_months, &kept).into_iter().map(asked).collect();
+        let looked_at: Vec<DateRange> = months.iter().map(looked_at).collect();
+        let bills = forecast_series::rests_on(conn, &looked_at).await?;
+        for (asked, rests_on) in months.into_iter().zip(bills) {
+            let first_day = asked.first_day;
             let mut said = kept.iter().filter(|one| one.first_day == first_day).peekable();
             let is_said = said.peek().is_some();
             if is_said && said.all(|one| Some(&one.rests_on) == rests_on.as_ref()) {

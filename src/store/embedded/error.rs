@@ -1,5 +1,6 @@
 //! What can go wrong, each as one sentence that says what to do.
 
+use crate::store::full_disk;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -168,7 +169,7 @@ impl EmbeddedError {
 
     /// The sentence for what initdb, pg_ctl or the server's log said.
     pub(super) fn said(action: &'static str, folder: &Path, log: &Path, text: &str) -> Self {
-        if text.contains("No space left on device") || text.contains("Disk quota exceeded") {
+        if full_disk::is_told(text) {
             return Self::DiskFull { path: folder.to_owned() };
         }
         if text.contains("Permission denied") || text.contains("has wrong ownership") {

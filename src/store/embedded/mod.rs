@@ -19,6 +19,7 @@ pub use error::EmbeddedError;
 pub use locks::ServeLock;
 pub use upgrade::{Upgraded, old_folders, remove_old, upgrade};
 
+use super::full_disk;
 use error::Doing;
 use locks::{Gate, Holder};
 use owner::Owner;
@@ -111,6 +112,16 @@ impl Cluster {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// That the disk of the cluster is full, where this error tells of it, or the server's log, or it is: a server that
+    /// ended for want of room breaks the connection off without a word.
+    pub fn full_disk(&self, error: &sqlx::Error) -> Option<EmbeddedError> {
+        let folder = self.folder();
+        let is_full = full_disk::is_told(&error.to_string())
+            || server_log::tells_of_full_disk(&folder)
+            || matches!(server::room_in(&folder), Err(EmbeddedError::DiskFull { .. }));
+        is_full.then_some(EmbeddedError::DiskFull { path: folder })
     }
 
     /// Collects what queries are planned by.

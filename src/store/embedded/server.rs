@@ -136,7 +136,8 @@ pub(super) fn socket_folder(folder: &Path) -> PathBuf {
     Path::new("/tmp").join(format!("costwake-{hash}"))
 }
 
-fn room_in(folder: &Path) -> Result<(), EmbeddedError> {
+/// Whether a little can be written.
+pub(super) fn room_in(folder: &Path) -> Result<(), EmbeddedError> {
     let path = folder.join("costwake.room");
     let written = fs::write(&path, [0; 64 << 10]).doing("write", folder);
     let _ = fs::remove_file(&path);

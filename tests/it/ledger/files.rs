@@ -108,14 +108,25 @@ async fn a_nameless_source_and_a_version_of_the_future_are_refused(pool: PgPool)
     let path = file(folder.path(), &many(1));
     let future = time("2126-01-01T00:00:00Z");
     let long = "x".repeat(5000);
-    for (source, as_of, says) in
-        [("", None, "1 to 200 bytes"), (&*long, None, "1 to 200 bytes"), ("acme", Some(future), "lies in the future")]
-    {
+    for (source, as_of, says) in [
+        ("", None, "1 to 200 bytes"),
+        (&*long, None, "1 to 200 bytes"),
+        ("acme/one", None, "without a slash"),
+        ("acme", Some(future), "lies in the future"),
+    ] {
         let request = request(path.clone(), Some(source), as_of);
         let error = import_with(&support::pools(&pool), request, ImportOptions::default(), |_, _, _| {}).await;
         assert!(error.unwrap_err().to_string().contains(says));
     }
     assert_eq!(support::count(&pool, "SELECT count(*) FROM delivery").await, 0);
+}
+
+/// Names had slashes once, and those that files give their sources have them still.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_source_that_is_there_keeps_its_slash(pool: PgPool) {
+    sqlx::query("INSERT INTO source (name) VALUES ('acme/one')").execute(&pool).await.unwrap();
+    let receipt = import_as_of(&pool, "acme/one", &many(1), 1).await;
+    assert_eq!((receipt.state.as_str(), receipt.source.as_deref()), ("published", Some("acme/one")));
 }
 
 /// Ctrl-C and a service manager's stop leave a receipt and nothing else; what SIGKILL leaves is cleared up by the

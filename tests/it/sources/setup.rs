@@ -2,7 +2,8 @@
 
 use super::{Home, assert_counts, october};
 use crate::support::{self, TestApp};
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Method, StatusCode, header};
 use costwake::sources::kind::Layout;
 use costwake::store::{Role, source_settings};
 use sqlx::PgPool;
@@ -94,6 +95,34 @@ async fn a_mistake_keeps_what_was_filled_in(pool: PgPool) {
         assert_eq!(app.get(&format!("/sources/add?kind={kind}")).await.status, StatusCode::OK);
     }
     assert_eq!(app.get("/sources/add").await.status, StatusCode::OK);
+}
+
+/// Setting up and handing in ask the same of a name, and leave one alone that a source has already.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_slash_is_in_no_name_of_a_new_source(pool: PgPool) {
+    let home = Home::new();
+    let app = admin(&home, &pool).await;
+    let mut fields = S3;
+    fields[0] = ("name", "aws/main");
+    let form = "--line\r\nContent-Disposition: form-data; name=\"source\"\r\n\r\naws/main\r\n--line--\r\n";
+    let upload = async || {
+        let request = app
+            .request(Method::POST, "/upload")
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=line");
+        app.send(request.body(Body::from(form)).unwrap()).await
+    };
+    for page in [app.post_form("/sources/add", &fields).await, upload().await] {
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert!(page.body.contains("1 to 200 bytes without a slash"), "{}", page.body);
+    }
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM source").await, 0);
+    sqlx::query("INSERT INTO source (name) VALUES ('aws/main')").execute(&pool).await.unwrap();
+    assert!(upload().await.body.contains("No file was chosen"), "the name is no fault of it");
+    let added = app.post_form("/sources/add", &fields).await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.body);
+    let setup = format!("{}/setup", added.location());
+    assert_eq!(app.post_form(&setup, &fields[1..7]).await.status, StatusCode::SEE_OTHER);
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -49,6 +49,10 @@ fn hours(index: u64, currency: &str) -> ReleaseHours {
     ReleaseHours { service_id: 1, environment_id: 7, billing_currency: currency.into(), day: day(index), hours }
 }
 
+fn build(inputs: &Inputs) -> Vec<Series> {
+    Histories::of(inputs).told(&[])
+}
+
 fn inputs() -> Inputs {
     let mut days = Vec::new();
     for service_id in 1..=4 {
@@ -237,6 +241,23 @@ fn the_others_are_what_the_estimator_says_they_are() {
     for (told, expected) in own.cost.iter().zip(sibling_index(&others)) {
         assert!((told - expected).abs() < 1e-12, "{told} {expected}");
     }
+}
+
+#[test]
+fn the_others_are_told_around_releases_and_the_placebos_that_are_named() {
+    let days = |placebos: &[PlaceboDay]| -> Vec<NaiveDate> {
+        Histories::of(&inputs()).told(placebos)[0].siblings.keys().copied().collect()
+    };
+    let released: Vec<NaiveDate> = build(&inputs())[0].history.releases.iter().map(|one| one.day).collect();
+    assert_eq!(days(&[]), released);
+    assert_eq!(days(&[(0, day(35))]), [vec![day(35)], released].concat());
+}
+
+#[test]
+fn a_placebo_whose_days_reach_to_the_last_stands_in_for_a_release_behind_it() {
+    let series = &build(&inputs())[0];
+    let last = series.history.complete_to;
+    assert_eq!([14, 15, 16].map(|back| stands_in(series, last - Days::new(back))), [true, true, false]);
 }
 
 #[test]
