@@ -2,7 +2,7 @@
 
 use crate::focus::BillingPeriod;
 use crate::store::closed_ties::ClosedTie;
-use crate::store::month_closing::Adjustment;
+use crate::store::booked_costs::Adjustment;
 use crate::web::display;
 use bigdecimal::{BigDecimal, Zero};
 use chrono::NaiveDate;
