@@ -1,7 +1,7 @@
--- What statements say. In prices before commitments (`CostBasis::is_before_commitments` in src/focus/basis.rs) they leave out
--- what was bought for commitments: whoever asks says whether the price is one. These are functions and no views, because
--- purchases are then not even looked for in other prices. Each is a plain query, so that the planner puts it in place of the
--- call, and conditions on bills and days reach the indexes.
+-- What statements say. In prices before commitments (`CostBasis::is_before_commitments` in src/focus/basis.rs) they
+-- leave out what was bought for commitments: whoever asks says whether the price is one. These are functions and no
+-- views, because purchases are then not even looked for in other prices. Each is a plain query, so that the planner puts
+-- it in place of the call, and conditions on bills and days reach the indexes.
 
 -- By billing period: current bills, and closed months as they were at closing.
 CREATE FUNCTION statement_cell(is_before_commitments boolean) RETURNS SETOF statement_cost
