@@ -2,8 +2,8 @@
 
 use super::costs::{Total, plain};
 use crate::focus::{BillingPeriod, Money};
+use crate::store::booked_costs::Adjustment;
 use crate::store::costs::CostFilter;
-use crate::store::month_closing::Adjustment;
 use bigdecimal::{BigDecimal, Zero};
 use chrono::NaiveDate;
 use serde::Serialize;

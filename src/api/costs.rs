@@ -8,7 +8,7 @@ use crate::store::converted_costs::CostPart;
 use crate::store::costs::{self, CostFilter, CostRow, Dimension};
 use crate::store::freshness::Freshness;
 use crate::store::statements::{self, MonthView, StatementRow};
-use crate::store::{Scope, Snapshot, commitment_purchases, month_closing};
+use crate::store::{Scope, Snapshot, booked_costs, commitment_purchases, month_closing};
 use crate::web::csv::{Cell, Table};
 use crate::web::missing_bills;
 use crate::web::query::{Accepts, Period, View};
@@ -354,7 +354,7 @@ async fn by_billing_period(
     costs.rows = rows.into_iter().map(Row::from).collect();
     // Beside the rows, never in one: an adjustment has an account and no service, so that a row of it would break the sums
     // by every dimension. The statement's page has it in the same place.
-    let adjustments = month_closing::adjustments(conn, scope, view.basis, month).await?;
+    let adjustments = booked_costs::adjustments(conn, scope, view.basis, month).await?;
     let late = BookedLate::of(month, &filter, &adjustments, scope.is_everything());
     costs.notes.extend(late.notes());
     costs.totals = late.totals(totals);

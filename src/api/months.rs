@@ -9,6 +9,7 @@ use crate::store::late_bills;
 use crate::store::month_closing::{self, Closing};
 use crate::store::statement_ties::{self, MonthReach};
 use crate::store::statements;
+use crate::web::close_warnings::{Standing, close_warnings};
 use crate::web::statement::MonthState;
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes, detached};
 use axum::Json;
@@ -51,6 +52,26 @@ pub struct MonthHistoryBody {
     pub closings: Vec<ClosingBody>,
     /// Deliveries that would change the closed month and wait for finance. Empty for those who may not see bills.
     pub waiting_delivery_ids: Vec<i64>,
+}
+
+/// A month that was just closed, with its history.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ClosedMonthBody {
+    /// The month as it stands.
+    #[serde(flatten)]
+    pub history: MonthHistoryBody,
+    /// What was wanting in it before: bills, decisions, rates, invoices, months before it. It kept nobody from closing it.
+    pub warnings: Vec<CloseWarningBody>,
+}
+
+/// Something that was wanting in a month when it was closed.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct CloseWarningBody {
+    /// In a few words.
+    #[schema(example = "Rates are missing")]
+    pub title: String,
+    /// In sentences.
+    pub words: String,
 }
 
 /// A time that a month was closed.
@@ -113,9 +134,10 @@ pub async fn show(
 }
 
 /// Close a month that is over: its figures and rates stay, and what arrives late is booked to the first open month.
+/// `warnings` has what was wanting in it.
 #[utoipa::path(post, path = "/api/v1/months/{month}/close", tag = "months", request_body = MonthDecision,
     params(("month" = String, Path, description = "Like 2026-10")), responses(
-    (status = 200, body = MonthHistoryBody),
+    (status = 200, body = ClosedMonthBody),
     (status = 409, description = "It is not over, has no bill, or is closed already", body = ErrorBody),
     (status = 422, body = ErrorBody)))]
 pub async fn close(
@@ -124,8 +146,11 @@ pub async fn close(
     address: ClientAddress,
     Path(month): Path<String>,
     body: Bytes,
-) -> Result<Json<MonthHistoryBody>> {
-    decide(app, principal, address, &month, &body, true).await
+) -> Result<Json<ClosedMonthBody>> {
+    // Asked before: a closed month has nothing wanting any more.
+    let warnings = warnings(&app, parsed(&month)?).await?;
+    let Json(history) = decide(app, principal, address, &month, &body, true).await?;
+    Ok(Json(ClosedMonthBody { history, warnings }))
 }
 
 /// Reopen a closed month: it shows its bills as they are now.
@@ -168,6 +193,14 @@ async fn decide(
     };
     detached(work).await.map_err(|error: CloseError| unprocessable(error.into()))?;
     Ok(Json(history(&app, month, true).await?))
+}
+
+async fn warnings(app: &AppState, month: BillingPeriod) -> web::Result<Vec<CloseWarningBody>> {
+    let (mut snapshot, today) = (app.pools.snapshot().await?, app.now().date_naive());
+    let standing = Standing::read(&mut snapshot, month, today).await?;
+    let warnings = close_warnings(&mut snapshot, month, &standing, today).await?;
+    let told = warnings.iter().map(|one| CloseWarningBody { title: one.title.clone(), words: one.text() });
+    Ok(told.collect())
 }
 
 async fn history(app: &AppState, month: BillingPeriod, shows_bills: bool) -> web::Result<MonthHistoryBody> {

@@ -3,9 +3,9 @@
 use super::database::{self, Database};
 use crate::config::Config;
 use crate::focus::BillingPeriod;
-use crate::rollup::close_warnings::close_warnings;
 use crate::rollup::{Person, close_month};
 use crate::store::month_closing;
+use crate::web::close_warnings::{Standing, close_warnings};
 use chrono::Utc;
 use std::process::ExitCode;
 
@@ -53,11 +53,15 @@ async fn act(action: Action, database: &Database) -> anyhow::Result<()> {
     match action {
         Action::Close { month, reason } => {
             // Asked before: a closed month has nothing wanting any more.
-            let warnings = close_warnings(&mut *pools.jobs.acquire().await?, month, now.date_naive()).await?;
+            let warnings = {
+                let (mut snapshot, today) = (pools.snapshot().await?, now.date_naive());
+                let standing = Standing::read(&mut snapshot, month, today).await?;
+                close_warnings(&mut snapshot, month, &standing, today).await?
+            };
             close_month::close(pools, month, &reason, BY, now).await?;
             println!("{} is closed", month.label());
             for warning in &warnings {
-                println!("  {}: {}", warning.title, warning.words);
+                println!("  {}: {}", warning.title, warning.text());
             }
             if !warnings.is_empty() {
                 println!("  to open it again: costwake month reopen {month} --reason …");

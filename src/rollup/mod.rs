@@ -2,7 +2,6 @@
 
 pub mod catalogue_import;
 pub mod close_month;
-pub mod close_warnings;
 pub mod cluster_costs;
 pub mod cluster_reports;
 pub mod control_totals;

@@ -7,11 +7,13 @@
 //! without what was bought for commitments ([`super::commitment_purchases`]).
 
 use super::{Scope, limits};
-use crate::focus::CostBasis;
+use crate::focus::{BillingPeriod, CostBasis};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
+/// Adjustments of one month that are read at once.
+const ADJUSTMENT_COUNT_MAX: i64 = 100_000;
 /// Parts of adjustments that are read at once.
 const PART_COUNT_MAX: i64 = 100_000;
 /// Sums by both months and currency that are read at once.
@@ -75,6 +77,62 @@ pub async fn keep_parts(conn: &mut PgConnection, publication_id: i64) -> sqlx::R
     Ok(())
 }
 
+/// Something that arrived late for a closed month.
+#[derive(Debug, Clone)]
+pub struct Adjustment {
+    /// First day of the closed month.
+    pub closed_month: NaiveDate,
+    /// First day of the month that it is booked to.
+    pub booked_month: NaiveDate,
+    /// The publication that brought it.
+    pub publication_id: i64,
+    /// The delivery, where it was one.
+    pub delivery_id: Option<i64>,
+    /// Name of the source.
+    pub source_name: String,
+    /// FOCUS BillingAccountId.
+    pub billing_account_id: String,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// Lines more, or fewer where below zero.
+    pub charge_count: i64,
+    /// What it adds, in the asked basis.
+    pub cost: BigDecimal,
+    /// When it was booked.
+    pub booked_at: DateTime<Utc>,
+}
+
+/// What is booked to a month for closed ones, and what is booked elsewhere for this month, oldest first.
+/// Organisation only: a bill belongs to no team, so a restricted scope sees none.
+pub async fn adjustments(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    basis: CostBasis,
+    month: BillingPeriod,
+) -> sqlx::Result<Vec<Adjustment>> {
+    if !scope.is_everything() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query_as!(
+        Adjustment,
+        r#"SELECT a.closed_month AS "closed_month!", a.booked_month AS "booked_month!",
+                  a.publication_id AS "publication_id!", a.delivery_id AS "delivery_id?",
+                  a.source_name AS "source_name!", a.billing_account_id AS "billing_account_id!",
+                  a.billing_currency AS "billing_currency!", a.charge_count AS "charge_count!",
+                  cost_in($2::text, a.billed_cost, a.effective_cost, a.list_cost, a.contracted_cost) AS "cost!",
+                  a.booked_at AS "booked_at!"
+           FROM booked_adjustment a
+           WHERE a.closed_month = $1 OR a.booked_month = $1
+           ORDER BY a.adjustment_id LIMIT $3"#,
+        month.first_day(),
+        basis.key(),
+        ADJUSTMENT_COUNT_MAX + 1,
+    )
+    .fetch_all(conn)
+    .await?;
+    limits::within(rows, ADJUSTMENT_COUNT_MAX, "adjustments of closed months")
+}
+
 /// A part of an adjustment: of one service in one environment.
 #[derive(Debug, Clone)]
 pub struct AdjustmentPart {
@@ -110,35 +168,32 @@ pub struct AdjustmentPart {
     pub booked_at: DateTime<Utc>,
 }
 
-/// What is booked to a month for closed ones, and what is booked elsewhere for this month, by service and environment,
-/// oldest first. Organisation only, as the adjustments.
+/// The same adjustments by service and environment.
 pub async fn parts(
     conn: &mut PgConnection,
     scope: &Scope,
     basis: CostBasis,
-    first_day: NaiveDate,
+    month: BillingPeriod,
 ) -> sqlx::Result<Vec<AdjustmentPart>> {
     if !scope.is_everything() {
         return Ok(Vec::new());
     }
     let rows = sqlx::query_as!(
         AdjustmentPart,
-        r#"SELECT k.month AS "closed_month!", a.booked_month AS "booked_month!",
+        r#"SELECT a.closed_month AS "closed_month!", a.booked_month AS "booked_month!",
                   a.publication_id AS "publication_id!", a.delivery_id AS "delivery_id?",
-                  source.name AS "source_name!", a.billing_account_id AS "billing_account_id!", p.service_id AS "service_id?",
+                  a.source_name AS "source_name!", a.billing_account_id AS "billing_account_id!", p.service_id AS "service_id?",
                   p.service_name AS "service_name?", p.team_name AS "team_name?", p.cost_center AS "cost_center?",
                   p.environment_name AS "environment_name?", a.billing_currency AS "billing_currency!",
                   p.charge_count AS "charge_count!",
                   cost_in($2::text, p.billed_cost, p.effective_cost, p.list_cost - p.commitment_list_cost,
                           p.contracted_cost - p.commitment_contracted_cost) AS "cost!",
                   a.booked_at AS "booked_at!"
-           FROM month_adjustment a
-           JOIN month_closing k ON k.closing_id = a.closing_id AND k.reopened_at IS NULL
-           JOIN source ON source.source_id = a.source_id
+           FROM booked_adjustment a
            JOIN adjustment_part p ON p.adjustment_id = a.adjustment_id
-           WHERE k.month = $1 OR a.booked_month = $1
+           WHERE a.closed_month = $1 OR a.booked_month = $1
            ORDER BY a.adjustment_id, p.service_name NULLS LAST, p.service_id, p.environment_name NULLS LAST LIMIT $3"#,
-        first_day,
+        month.first_day(),
         basis.key(),
         PART_COUNT_MAX + 1,
     )
@@ -169,14 +224,12 @@ pub async fn all(conn: &mut PgConnection, scope: &Scope, basis: CostBasis) -> sq
     }
     let rows = sqlx::query_as!(
         BookedCost,
-        r#"SELECT a.booked_month, k.month AS closed_month, a.billing_currency,
-                  sum(a.charge_count)::bigint AS "charge_count!",
-                  sum(cost_in($1::text, a.billed_cost, a.effective_cost, a.list_cost - a.commitment_list_cost,
-                              a.contracted_cost - a.commitment_contracted_cost)) AS "cost!"
-           FROM month_adjustment a
-           JOIN month_closing k ON k.closing_id = a.closing_id AND k.reopened_at IS NULL
-           GROUP BY a.booked_month, k.month, a.billing_currency
-           ORDER BY a.booked_month, k.month, a.billing_currency LIMIT $2"#,
+        r#"SELECT a.booked_month AS "booked_month!", a.closed_month AS "closed_month!",
+                  a.billing_currency AS "billing_currency!", sum(a.charge_count)::bigint AS "charge_count!",
+                  sum(cost_in($1::text, a.billed_cost, a.effective_cost, a.list_cost, a.contracted_cost)) AS "cost!"
+           FROM booked_adjustment a
+           GROUP BY a.booked_month, a.closed_month, a.billing_currency
+           ORDER BY a.booked_month, a.closed_month, a.billing_currency LIMIT $2"#,
         basis.key(),
         SUM_COUNT_MAX + 1,
     )

@@ -56,29 +56,21 @@ pub async fn closed_ties(
                FROM closed_cost c JOIN closing ON closing.closing_id = c.closing_id
                GROUP BY c.source_id, c.billing_account_id, c.billing_currency),
            bill AS (
-               SELECT g.source_id, g.billing_account_id, g.billing_period_start, g.generation_id, g.delivery_id,
-                      m.billing_currency,
-                      sum(cost_in($1::text, m.billed_cost, m.effective_cost, m.list_cost, m.contracted_cost)) AS cost
-               FROM generation g JOIN monthly_cost m ON m.generation_id = g.generation_id
+               SELECT g.generation_id, g.source_id, g.billing_account_id, g.billing_period_start, g.delivery_id,
+                      b.billing_currency,
+                      sum(cost_in($1::text, b.billed_cost, b.effective_cost, b.list_cost, b.contracted_cost)) AS cost,
+                      coalesce(sum(cost_in($1::text, 0, 0, b.list_cost, b.contracted_cost))
+                               FILTER (WHERE b.is_left_out), 0) AS left_out
+               FROM generation g JOIN bill_cell($5::boolean) b ON b.generation_id = g.generation_id
                WHERE g.state = 'current' AND g.billing_period_start >= $2 AND g.billing_period_start < $3
+                 AND b.billing_period_start >= $2 AND b.billing_period_start < $3
                  AND EXISTS (SELECT FROM closing)
-               GROUP BY g.source_id, g.billing_account_id, g.billing_period_start, g.generation_id, g.delivery_id,
-                        m.billing_currency),
-           left_out AS (
-               SELECT p.generation_id, p.billing_currency,
-                      sum(cost_in($1::text, 0, 0, p.list_cost, p.contracted_cost)) AS cost
-               FROM commitment_purchase p
-               WHERE $1::text IN ('list', 'contracted') AND p.state = 'current'
-                 AND p.billing_period_start >= $2 AND p.billing_period_start < $3
-               GROUP BY p.generation_id, p.billing_currency),
+               GROUP BY g.generation_id, b.billing_currency),
            told AS (
-               SELECT bill.source_id, bill.billing_account_id, bill.billing_currency, bill.delivery_id,
-                      bill.cost - coalesce(left_out.cost, 0) AS cost,
+               SELECT bill.source_id, bill.billing_account_id, bill.billing_currency, bill.delivery_id, bill.cost,
                       cost_in($1::text, t.billed_cost, t.effective_cost, t.list_cost, t.contracted_cost)
-                          - coalesce(left_out.cost, 0) AS delivered
+                          + bill.left_out AS delivered
                FROM bill
-               LEFT JOIN left_out ON left_out.generation_id = bill.generation_id
-                    AND left_out.billing_currency = bill.billing_currency
                LEFT JOIN delivery_total t ON t.delivery_id = bill.delivery_id
                     AND t.billing_account_id = bill.billing_account_id
                     AND t.billing_period_start = bill.billing_period_start
@@ -101,6 +93,7 @@ pub async fn closed_ties(
         month.first_day(),
         month.next().first_day(),
         BILL_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

@@ -7,8 +7,6 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use std::collections::HashMap;
 
-/// Adjustments of one month that are read at once.
-const ADJUSTMENT_COUNT_MAX: i64 = 100_000;
 /// Rates of closed months that are read at once.
 const RATE_COUNT_MAX: i64 = 100_000;
 
@@ -341,63 +339,6 @@ pub async fn book_adjustments(
     Ok(booked.rows_affected())
 }
 
-/// Something that arrived late for a closed month.
-#[derive(Debug, Clone)]
-pub struct Adjustment {
-    /// First day of the closed month.
-    pub closed_month: NaiveDate,
-    /// First day of the month that it is booked to.
-    pub booked_month: NaiveDate,
-    /// The publication that brought it.
-    pub publication_id: i64,
-    /// The delivery, where it was one.
-    pub delivery_id: Option<i64>,
-    /// Name of the source.
-    pub source_name: String,
-    /// FOCUS BillingAccountId.
-    pub billing_account_id: String,
-    /// FOCUS BillingCurrency.
-    pub billing_currency: String,
-    /// Lines more, or fewer where below zero.
-    pub charge_count: i64,
-    /// What it adds, in the asked basis.
-    pub cost: BigDecimal,
-    /// When it was booked.
-    pub booked_at: DateTime<Utc>,
-}
-
-/// What is booked to a month for closed ones, and what is booked elsewhere for this month, oldest first.
-/// Organisation only: a bill belongs to no team, so a restricted scope sees none.
-pub async fn adjustments(
-    conn: &mut PgConnection,
-    scope: &Scope,
-    basis: CostBasis,
-    month: BillingPeriod,
-) -> sqlx::Result<Vec<Adjustment>> {
-    if !scope.is_everything() {
-        return Ok(Vec::new());
-    }
-    let rows = sqlx::query_as!(
-        Adjustment,
-        r#"SELECT k.month AS closed_month, a.booked_month, a.publication_id, a.delivery_id,
-                  source.name AS source_name, a.billing_account_id, a.billing_currency, a.charge_count,
-                  cost_in($2::text, a.billed_cost, a.effective_cost, a.list_cost - a.commitment_list_cost,
-                          a.contracted_cost - a.commitment_contracted_cost) AS "cost!",
-                  a.booked_at
-           FROM month_adjustment a
-           JOIN month_closing k ON k.closing_id = a.closing_id AND k.reopened_at IS NULL
-           JOIN source ON source.source_id = a.source_id
-           WHERE k.month = $1 OR a.booked_month = $1
-           ORDER BY a.adjustment_id LIMIT $3"#,
-        month.first_day(),
-        basis.key(),
-        ADJUSTMENT_COUNT_MAX + 1,
-    )
-    .fetch_all(conn)
-    .await?;
-    limits::within(rows, ADJUSTMENT_COUNT_MAX, "adjustments of closed months")
-}
-
 /// What the bills of a closed month say now beyond its figures, within a scope.
 #[derive(Debug, Clone)]
 pub struct MovedSince {
@@ -420,32 +361,25 @@ pub async fn moved_since(
         MovedSince,
         r#"SELECT billing_currency AS "billing_currency!", sum(charge_count)::bigint AS "charge_count!",
                   sum(cost) AS "cost!"
-           FROM (SELECT m.billing_currency, m.charge_count,
-                        cost_in($2::text, m.billed_cost, m.effective_cost, m.list_cost, m.contracted_cost) AS cost
-                 FROM monthly_cost m
-                 JOIN generation g ON g.generation_id = m.generation_id AND g.state = 'current'
-                 LEFT JOIN service ON service.service_id = m.service_id
-                 WHERE m.billing_period_start >= $3 AND m.billing_period_start < $4
-                   AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-                 UNION ALL
-                 SELECT p.billing_currency, 0, cost_in($2::text, 0, 0, -p.list_cost, -p.contracted_cost)
-                 FROM commitment_purchase p LEFT JOIN service ON service.service_id = p.service_id
-                 WHERE $2::text IN ('list', 'contracted') AND p.state = 'current'
-                   AND p.billing_period_start >= $3 AND p.billing_period_start < $4
+           FROM (SELECT b.billing_currency, b.charge_count,
+                        cost_in($2::text, b.billed_cost, b.effective_cost, b.list_cost, b.contracted_cost) AS cost
+                 FROM bill_cell($5::boolean) b
+                 JOIN generation g ON g.generation_id = b.generation_id AND g.state = 'current'
+                 LEFT JOIN service ON service.service_id = b.service_id
+                 WHERE b.billing_period_start >= $3 AND b.billing_period_start < $4
                    AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
                  UNION ALL
                  SELECT s.billing_currency, -s.charge_count,
                         -cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost)
-                 FROM (SELECT * FROM statement_cost
-                       UNION ALL
-                       SELECT * FROM statement_left_out WHERE $2::text IN ('list', 'contracted')) s
+                 FROM statement_cell($5::boolean) s
                  WHERE s.month = $3 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))) side
            WHERE EXISTS (SELECT FROM month_closing WHERE reopened_at IS NULL AND month = $3)
            GROUP BY 1 HAVING sum(cost) <> 0 OR sum(charge_count) <> 0 ORDER BY 1"#,
         scope.team_ids(),
         basis.key(),
         month.first_day(),
-        month.next().first_day()
+        month.next().first_day(),
+        basis.is_before_commitments()
     )
     .fetch_all(conn)
     .await

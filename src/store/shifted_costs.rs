@@ -61,7 +61,7 @@ pub async fn shifted(
                SELECT p.billing_period_start, p.charge_date, p.is_correction, p.is_shared, p.service_id,
                       p.billing_currency, 0, 0, 0, -p.list_cost, -p.contracted_cost
                FROM commitment_purchase p
-               WHERE $2::text IN ('list', 'contracted') AND p.state = 'current'
+               WHERE $6::boolean AND p.state = 'current'
                  AND (p.billing_period_start >= $3 AND p.billing_period_start < $4)
                   <> (p.charge_date >= $3 AND p.charge_date < $4)
            )
@@ -81,6 +81,7 @@ pub async fn shifted(
         start,
         end,
         MONTH_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

@@ -161,38 +161,32 @@ pub async fn ties(
     let rows = sqlx::query_as!(
         SourceTie,
         r#"WITH stated AS (
-               SELECT m.generation_id, m.billing_currency, sum(m.charge_count)::bigint AS charge_count,
-                      sum(cost_in($1::text, m.billed_cost, m.effective_cost, m.list_cost, m.contracted_cost)) AS cost
-               FROM monthly_cost m WHERE m.billing_period_start >= $2 AND m.billing_period_start < $3
-               GROUP BY m.generation_id, m.billing_currency),
-           left_out AS (
-               SELECT p.generation_id, p.billing_currency,
-                      sum(cost_in($1::text, 0, 0, p.list_cost, p.contracted_cost)) AS cost
-               FROM commitment_purchase p
-               WHERE $1::text IN ('list', 'contracted') AND p.state = 'current'
-                 AND p.billing_period_start >= $2 AND p.billing_period_start < $3
-               GROUP BY p.generation_id, p.billing_currency)
+               SELECT b.generation_id, b.billing_currency, sum(b.charge_count)::bigint AS charge_count,
+                      sum(cost_in($1::text, b.billed_cost, b.effective_cost, b.list_cost, b.contracted_cost)) AS cost,
+                      coalesce(sum(cost_in($1::text, 0, 0, b.list_cost, b.contracted_cost))
+                               FILTER (WHERE b.is_left_out), 0) AS left_out
+               FROM bill_cell($5::boolean) b WHERE b.billing_period_start >= $2 AND b.billing_period_start < $3
+               GROUP BY b.generation_id, b.billing_currency)
            SELECT g.source_id, source.name AS source_name, source.provider_name, g.billing_account_id,
                   g.delivery_id, g.generation_id, g.published_at,
                   stated.billing_currency AS "billing_currency!", stated.charge_count AS "charge_count!",
                   cost_in($1::text, t.billed_cost, t.effective_cost, t.list_cost, t.contracted_cost)
-                      - coalesce(left_out.cost, 0) AS "delivered?",
-                  stated.cost - coalesce(left_out.cost, 0) AS "stated!"
+                      + stated.left_out AS "delivered?",
+                  stated.cost AS "stated!"
            FROM generation g
            JOIN source ON source.source_id = g.source_id
            JOIN stated ON stated.generation_id = g.generation_id
-           LEFT JOIN left_out ON left_out.generation_id = g.generation_id
-                AND left_out.billing_currency = stated.billing_currency
            LEFT JOIN delivery_total t ON t.delivery_id = g.delivery_id
                 AND t.billing_account_id = g.billing_account_id
                 AND t.billing_period_start = g.billing_period_start
                 AND t.billing_currency = stated.billing_currency
            WHERE g.state = 'current' AND g.billing_period_start >= $2 AND g.billing_period_start < $3
-           ORDER BY stated.cost DESC, source.name, g.billing_account_id LIMIT $4"#,
+           ORDER BY stated.cost - stated.left_out DESC, source.name, g.billing_account_id LIMIT $4"#,
         basis.key(),
         start,
         end,
         BILL_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

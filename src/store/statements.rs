@@ -108,9 +108,7 @@ async fn billed_rows(
                   s.provider_name AS "provider_name!", s.charge_category AS "charge_category!",
                   s.billing_currency AS "billing_currency!", sum(s.charge_count)::bigint AS "charge_count!",
                   sum(cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost)) AS "cost!"
-           FROM (SELECT * FROM statement_cost
-                 UNION ALL
-                 SELECT * FROM statement_left_out WHERE $2::text IN ('list', 'contracted')) s
+           FROM statement_cell($6::boolean) s
            WHERE s.month >= $3 AND s.month < $4 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
            GROUP BY s.month, s.service_id, s.service_slug, s.service_name, s.team_id, s.team_slug, s.team_name,
                     s.cost_center, s.environment_id, s.environment_slug, s.environment_name,
@@ -121,6 +119,7 @@ async fn billed_rows(
         start,
         end,
         CELL_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;
@@ -137,29 +136,18 @@ async fn charged_rows(
     let rows = sqlx::query_as!(
         StatementRow,
         r#"SELECT date_trunc('month', d.charge_date::timestamp)::date AS "month!",
-                  date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
-                  d.service_id AS "service_id!", service.slug AS "service_slug?", service.name AS "service_name?",
-                  team.team_id AS "team_id?", team.slug AS "team_slug?", team.name AS "team_name?", team.cost_center AS "cost_center?",
-                  d.environment_id AS "environment_id!", environment.slug AS "environment_slug?",
-                  environment.name AS "environment_name?", d.provider_name AS "provider_name!",
-                  d.charge_category AS "charge_category!", d.billing_currency AS "billing_currency!",
-                  sum(d.charge_count)::bigint AS "charge_count!",
+                  date_trunc('month', d.billing_period_start::timestamp)::date AS "billing_month!",
+                  d.service_id AS "service_id!", d.service_slug AS "service_slug?", d.service_name AS "service_name?",
+                  d.team_id AS "team_id?", d.team_slug AS "team_slug?", d.team_name AS "team_name?",
+                  d.cost_center AS "cost_center?", d.environment_id AS "environment_id!",
+                  d.environment_slug AS "environment_slug?", d.environment_name AS "environment_name?",
+                  d.provider_name AS "provider_name!", d.charge_category AS "charge_category!",
+                  d.billing_currency AS "billing_currency!", sum(d.charge_count)::bigint AS "charge_count!",
                   sum(cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
-           FROM (SELECT generation_id, service_id, environment_id, provider_name, charge_category, billing_currency,
-                        charge_date, charge_count, billed_cost, effective_cost, list_cost, contracted_cost
-                 FROM daily_cost
-                 UNION ALL
-                 SELECT generation_id, service_id, environment_id, provider_name, charge_category, billing_currency,
-                        charge_date, 0, 0, 0, -list_cost, -contracted_cost
-                 FROM commitment_purchase WHERE state = 'current' AND $2::text IN ('list', 'contracted')) d
-           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-           LEFT JOIN service ON service.service_id = d.service_id
-           LEFT JOIN team ON team.team_id = service.team_id
-           LEFT JOIN environment ON environment.environment_id = d.environment_id
-           WHERE d.charge_date >= $3 AND d.charge_date < $4
-             AND ($1::bigint[] IS NULL OR service.team_id = ANY($1))
-           GROUP BY 1, 2, d.service_id, service.slug, service.name, team.team_id, team.slug, team.name, team.cost_center,
-                    d.environment_id, environment.slug, environment.name,
+           FROM charged_cell($6::boolean) d
+           WHERE d.charge_date >= $3 AND d.charge_date < $4 AND ($1::bigint[] IS NULL OR d.team_id = ANY($1))
+           GROUP BY 1, 2, d.service_id, d.service_slug, d.service_name, d.team_id, d.team_slug, d.team_name,
+                    d.cost_center, d.environment_id, d.environment_slug, d.environment_name,
                     d.provider_name, d.charge_category, d.billing_currency
            LIMIT $5"#,
         scope.team_ids(),
@@ -167,6 +155,7 @@ async fn charged_rows(
         start,
         end,
         CELL_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;
@@ -280,9 +269,7 @@ async fn billed_months(
         r#"WITH cell AS (
                SELECT s.month, s.billing_currency, s.charge_category, s.service_id, s.charge_count,
                       cost_in($2::text, s.billed_cost, s.effective_cost, s.list_cost, s.contracted_cost) AS cost
-               FROM (SELECT * FROM statement_cost
-                     UNION ALL
-                     SELECT * FROM statement_left_out WHERE $2::text IN ('list', 'contracted')) s
+               FROM statement_cell($6::boolean) s
                WHERE s.month >= $3 AND s.month < $4 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1)))
            SELECT month AS "month!", billing_currency AS "billing_currency!", sum(cost) AS "cost!",
                   coalesce(sum(cost) FILTER (WHERE charge_category = 'Tax'), 0) AS "tax!",
@@ -295,6 +282,7 @@ async fn billed_months(
         start,
         end,
         MONTH_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;
@@ -311,20 +299,11 @@ async fn charged_months(
     let rows = sqlx::query!(
         r#"WITH cell AS (
                SELECT date_trunc('month', d.charge_date::timestamp)::date AS month,
-                      date_trunc('month', g.billing_period_start::timestamp)::date AS billing_month,
+                      date_trunc('month', d.billing_period_start::timestamp)::date AS billing_month,
                       d.billing_currency, d.charge_category, d.service_id, d.charge_count,
                       cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
-               FROM (SELECT generation_id, service_id, environment_id, provider_name, charge_category, billing_currency,
-                            charge_date, charge_count, billed_cost, effective_cost, list_cost, contracted_cost
-                     FROM daily_cost
-                     UNION ALL
-                     SELECT generation_id, service_id, environment_id, provider_name, charge_category, billing_currency,
-                            charge_date, 0, 0, 0, -list_cost, -contracted_cost
-                     FROM commitment_purchase WHERE state = 'current' AND $2::text IN ('list', 'contracted')) d
-               JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-               LEFT JOIN service ON service.service_id = d.service_id
-               WHERE d.charge_date >= $3 AND d.charge_date < $4
-                 AND ($1::bigint[] IS NULL OR service.team_id = ANY($1)))
+               FROM charged_cell($6::boolean) d
+               WHERE d.charge_date >= $3 AND d.charge_date < $4 AND ($1::bigint[] IS NULL OR d.team_id = ANY($1)))
            SELECT month AS "month!", billing_month AS "billing_month!", billing_currency AS "billing_currency!",
                   sum(cost) AS "cost!",
                   coalesce(sum(cost) FILTER (WHERE charge_category = 'Tax'), 0) AS "tax!",
@@ -338,6 +317,7 @@ async fn charged_months(
         start,
         end,
         MONTH_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

@@ -1,24 +1,18 @@
 //! Closing and reopening a month: each page says first what it does, asks for a reason, then does it.
 
-use super::invoice_list::{self, Compared};
+use super::close_warnings::{CloseWarning, Standing, close_warnings};
 use super::statement::MonthState;
 use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, detached};
 use crate::focus::BillingPeriod;
 use crate::rollup::Person;
 use crate::rollup::close_month::{self, CloseError};
-use crate::rollup::close_warnings::{CloseWarning, close_warnings};
-use crate::store::month_closing::{self, Closing};
-use crate::store::statement_ties;
+use crate::store::month_closing::Closing;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use std::collections::BTreeSet;
-
-/// Invoices, and months, that the page names; of more it says how many there are.
-const NAMED_COUNT_MAX: usize = 12;
 
 /// The routes of the pages and their forms.
 pub fn routes(routes: Routes) -> Routes {
@@ -60,10 +54,6 @@ struct CloseMonthPage {
     obstacle: Option<String>,
     /// What stands in the way: closed months that hold what arrived late for it.
     reopen_first: Vec<BillingPeriod>,
-    /// Invoices of the month that do not tie or are missing.
-    invoices: Vec<Compared>,
-    /// Months before it that have bills and are not closed, the newest first.
-    open_before: Vec<BillingPeriod>,
     form: ReasonForm,
     message: String,
 }
@@ -139,11 +129,9 @@ async fn page(
     let word = if closes { "Close" } else { "Reopen" };
     let title = format!("{word} {} · Statements", month.label());
     let page = Page::new(app, principal, &mut snapshot, title, NavItem::Statements).await?;
-    let reach = statement_ties::reach(&mut snapshot).await?;
-    let closing = month_closing::current(&mut snapshot, month).await?;
     let today = app.now().date_naive();
-    let warnings = if closes { close_warnings(&mut snapshot, month, today).await? } else { Vec::new() };
-    let state = MonthState::of(month, &reach, closing.as_ref(), today);
+    let standing = Standing::read(&mut snapshot, month, today).await?;
+    let warnings = if closes { close_warnings(&mut snapshot, month, &standing, today).await? } else { Vec::new() };
     let obstacle = if closes {
         close_month::close_obstacle(&mut snapshot, month, today).await?
     } else {
@@ -156,62 +144,8 @@ async fn page(
         _ => Vec::new(),
     };
     let obstacle = obstacle.map(|obstacle| obstacle.to_string());
-    let (mut invoices, mut open_before) = (Vec::new(), Vec::new());
-    if closes {
-        invoices = invoice_list::open(&mut snapshot, &principal.scope(), month, today).await?;
-        let closed: BTreeSet<_> =
-            month_closing::closed(&mut snapshot).await?.into_iter().map(|closing| closing.month).collect();
-        let billed: BTreeSet<_> = reach.iter().map(|row| row.month).filter(|day| *day < month.first_day()).collect();
-        open_before = billed.difference(&closed).map(|day| BillingPeriod::containing(*day)).collect();
-        open_before.reverse();
-    }
-    Ok(CloseMonthPage {
-        page,
-        month,
-        closes,
-        state,
-        closing,
-        warnings,
-        obstacle,
-        reopen_first,
-        invoices,
-        open_before,
-        form,
-        message,
-    })
-}
-
-impl CloseMonthPage {
-    fn named_invoices(&self) -> &[Compared] {
-        &self.invoices[..self.invoices.len().min(NAMED_COUNT_MAX)]
-    }
-
-    fn named_months(&self) -> &[BillingPeriod] {
-        &self.open_before[..self.open_before.len().min(NAMED_COUNT_MAX)]
-    }
-
-    fn more_invoices(&self) -> usize {
-        self.invoices.len().saturating_sub(NAMED_COUNT_MAX)
-    }
-
-    fn more_months(&self) -> usize {
-        self.open_before.len().saturating_sub(NAMED_COUNT_MAX)
-    }
-
-    /// The page of an invoice, or of all of the month where no total is recorded.
-    fn invoice_href(&self, one: &Compared) -> String {
-        match one.row.invoice_key {
-            Some(key) => format!("/finance/invoices/{key}"),
-            None => format!("/finance/invoices?month={}", self.month),
-        }
-    }
-
-    /// Its state, and where it differs which side is larger.
-    fn invoice_words(&self, one: &Compared) -> String {
-        let state = one.comparison.state.label().to_lowercase();
-        let words = one.difference_words();
-        if words.is_empty() { state } else { format!("{state}, {words}") }
-    }
+    let Standing { state, closing, .. } = standing;
+    Ok(CloseMonthPage { page, month, closes, state, closing, warnings, obstacle, reopen_first, form, message })
 }
 
 fn parsed(month: &str) -> Result<BillingPeriod> {

@@ -16,6 +16,7 @@ mod charges_focus;
 pub mod charts;
 pub mod client_address;
 mod close_month;
+pub mod close_warnings;
 mod closed_lines;
 mod closed_lists;
 pub mod clusters;

@@ -1,7 +1,7 @@
 //! What arrived late: booked to this month for closed ones, or booked elsewhere for this one. Pure.
 
 use crate::focus::BillingPeriod;
-use crate::store::month_closing::Adjustment;
+use crate::store::booked_costs::Adjustment;
 use crate::web::display::{self, Delta};
 use bigdecimal::{BigDecimal, Zero};
 use std::collections::BTreeMap;

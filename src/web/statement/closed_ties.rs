@@ -1,8 +1,8 @@
 //! A closed statement beside the bills as they are now: what came after closing, and where that is booked. Pure.
 
 use crate::focus::BillingPeriod;
+use crate::store::booked_costs::Adjustment;
 use crate::store::closed_ties::ClosedTie;
-use crate::store::month_closing::Adjustment;
 use crate::web::display;
 use bigdecimal::{BigDecimal, Zero};
 use chrono::NaiveDate;

@@ -99,7 +99,7 @@ pub(super) async fn adjustments(
     let view = View::parse(query.as_deref(), Accepts::default())?;
     let mut snapshot = app.pools.snapshot().await?;
     let currency = view.currency(&mut snapshot).await?;
-    let mut rows = booked_costs::parts(&mut snapshot, &principal.scope(), view.basis, month.first_day()).await?;
+    let mut rows = booked_costs::parts(&mut snapshot, &principal.scope(), view.basis, month).await?;
     rows.retain(|row| currency.as_ref().is_none_or(|asked| *asked == row.billing_currency));
     let column = view.basis.focus_column();
     let mut table = Table::new(&[

@@ -30,13 +30,13 @@ use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use super::{filters, invoice_list};
 use crate::analyze::invoices::InvoiceState;
 use crate::focus::{BillingPeriod, CostBasis};
-use crate::store::booked_costs::{self, BookedCost};
+use crate::store::booked_costs::{self, Adjustment, BookedCost};
 use crate::store::closed_ties::{self as ties_of_closed, ClosedTie};
 use crate::store::commitment_purchases::{self, LeftOut};
 use crate::store::converted_costs::CostPart;
 use crate::store::history::RestatedOf;
 use crate::store::late_bills::Waiting;
-use crate::store::month_closing::{Adjustment, Closing, MovedSince};
+use crate::store::month_closing::{Closing, MovedSince};
 use crate::store::shifted_costs::{self, ShiftedCost};
 use crate::store::statement_ties::{BilledIn, Restatement, SourceTie};
 use crate::store::statements::{MonthTotal, MonthView, StatementRow};
@@ -241,7 +241,7 @@ impl Read {
             restatements: statement_ties::restatements(conn, scope, basis, month).await?,
             invoices: invoice_list::states(conn, scope, month, today).await?,
             closings,
-            adjustments: month_closing::adjustments(conn, scope, basis, month).await?,
+            adjustments: booked_costs::adjustments(conn, scope, basis, month).await?,
             moved: month_closing::moved_since(conn, scope, basis, month).await?,
         })
     }

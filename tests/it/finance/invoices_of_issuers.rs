@@ -138,3 +138,35 @@ async fn closing_names_invoices_that_do_not_tie_and_open_months_before(db: PgPoo
     enter(&world, "INV-10", "2026-10", "90").await;
     assert!(!page("2026-10").await.contains("does not tie"));
 }
+
+/// Who closes by the API is told what the page says, with the first twelve of what is named one by one.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn closing_by_the_api_says_what_the_page_warns_of(db: PgPool) {
+    let world = world(&db).await;
+    let ids = [
+        "INV-10", "INV-11", "INV-12", "INV-13", "INV-14", "INV-15", "INV-16", "INV-17", "INV-18", "INV-19", "INV-20",
+        "INV-21", "INV-22",
+    ];
+    let mut lines: Vec<Line> = ids.iter().map(|&invoice| Line { invoice, ..Line::default() }).collect();
+    let earlier = |billed, day, invoice| Line { billed, day, invoice, ..Line::default() };
+    lines.extend([earlier("2026-08", "2026-08-05", "INV-8"), earlier("2026-09", "2026-09-05", "INV-9")]);
+    world.import(&lines, "2026-11-02T06:00:00Z").await;
+    let token = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let path = "/api/v1/months/2026-10/close";
+    let close = async || world.app.api("POST", path, &token, json!({"reason": "The rest comes later."})).await;
+    let closed = close().await;
+    assert_eq!(closed.status, StatusCode::OK, "{}", closed.body);
+    let body = closed.json();
+    let named: Vec<String> = ids[..12].iter().map(|id| format!("{id}: missing invoice.")).collect();
+    let invoices = format!(
+        "{} And 1 more. The month can be closed all the same; what is settled later is booked to a later month.",
+        named.join(" ")
+    );
+    let months = "September 2026, August 2026. What changes there changes their statements, not this one.";
+    let expected = json!([
+        {"title": "13 invoices do not tie", "words": invoices},
+        {"title": "2 months before it are still open", "words": months},
+    ]);
+    assert_eq!((&body["state"], &body["warnings"]), (&json!("closed"), &expected));
+    assert_eq!(close().await.status, StatusCode::CONFLICT);
+}

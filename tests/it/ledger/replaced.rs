@@ -3,6 +3,7 @@
 use super::{ANN, Line, assert_clean, bill, file, import_as_of, october, request, time};
 use crate::support;
 use costwake::normalize::Format;
+use costwake::rollup::invoices::{self, InvoiceForm};
 use costwake::rollup::{ImportOptions, accept, import_with, rates, revert};
 use costwake::store::Role;
 use costwake::store::receipts::Receipt;
@@ -140,8 +141,18 @@ async fn a_command_shows_all_totals_and_logs_nothing_unasked(pool: PgPool) {
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn closing_by_command_warns_as_the_page_does(pool: PgPool) {
     let app = support::app(pool.clone()).await;
+    import_as_of(&pool, "other", &bill(&[Line::of("2025-07", 5, "shop", "2")]), 1).await;
     let lines = [Line::of("2025-09", 5, "shop", "1.5"), Line::of("2025-09", 6, "shop", "1.5")];
     import_as_of(&pool, "acme", &bill(&lines), 1).await;
+    let invoice = InvoiceForm {
+        invoice_id: "INV-1".into(),
+        issuer: "Nobody".into(),
+        currency: "USD".into(),
+        total: "9".into(),
+        month: "2025-09".into(),
+        ..InvoiceForm::default()
+    };
+    invoices::enter(&app.state.pools.web, &invoice, ANN, time("2026-11-20T10:00:00Z")).await.unwrap();
     let waiting = import_as_of(&pool, "acme", &bill(&lines).replacen("\n1.5,1.5,", "\nmuch,1.5,", 1), 2).await;
     assert_eq!(waiting.state, "quarantined");
     rates::set_reporting_currency(&pool, "EUR", ANN, time("2026-11-21T10:00:00Z")).await.unwrap();
@@ -150,12 +161,24 @@ async fn closing_by_command_warns_as_the_page_does(pool: PgPool) {
         ("Deliveries wait", "1 delivery waits for a decision and holds bills of September 2025."),
         ("Rates are missing", "There is no rate for USD in September 2025."),
     ];
+    let named = [
+        (
+            "1 invoice does not tie",
+            ">INV-1</a>: missing bill.",
+            "INV-1: missing bill. The month can be closed all the same",
+        ),
+        ("A month before it is still open", ">July 2025</a>. What changes", "July 2025. What changes there"),
+    ];
     let finance = app.browser(Role::Finance, false, &[]).await;
     let page = finance.get("/finance/statements/2025-09/close").await;
     let done = support::said(&costwake(&pool, None, &["month", "close", "2025-09", "--reason", "Done."]));
     assert!(done.contains("September 2025 is closed") && done.contains("costwake month reopen 2025-09"), "{done}");
     for (title, words) in warnings {
         assert!(page.body.contains(title) && page.body.contains(words), "{}", page.body);
+        assert!(done.contains(&format!("{title}: {words}")), "{done}");
+    }
+    for (title, linked, words) in named {
+        assert!(page.body.contains(title) && page.body.contains(linked), "{}", page.body);
         assert!(done.contains(&format!("{title}: {words}")), "{done}");
     }
 }
