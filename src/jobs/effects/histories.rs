@@ -313,7 +313,8 @@ pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
     let after = u64::from(SETTLED_DAYS + 1);
     let first = history.first_day.max(day - Days::new(before));
     let last = history.complete_to.min(day + Days::new(after));
-    let start = usize::try_from((first - history.first_day).num_days()).unwrap_or_default();
+    // A release long after the last bill has no day at all.
+    let start = usize::try_from((first - history.first_day).num_days()).unwrap_or_default().min(history.cost.len());
     let end = usize::try_from((last - history.first_day).num_days() + 1).unwrap_or_default();
     let end = end.clamp(start, history.cost.len());
     let is_inside = |day: NaiveDate| first <= day && day <= last;

@@ -161,6 +161,23 @@ fn days_of_a_gap_are_not_known_and_answers_about_them_wait() {
     assert_ne!(of(&series), of(&zeros));
 }
 
+/// Bills that ended months ago say nothing of what is released now, and everything of what was released then.
+#[test]
+fn a_release_long_after_the_last_bill_waits_for_days() {
+    for index in [172, 173, 174, 400] {
+        let mut inputs = inputs();
+        inputs.releases.push(release(13, index, 12));
+        let series = &build(&inputs)[0];
+        let window = window(series, day(index));
+        assert!(window.cost.is_empty(), "{index}");
+        let impact = estimated(&window, &[day(index)], &Model::default(), &Calibration::default());
+        let answer = (impact.phase, impact.finding, impact.days_after, impact.deployment_ids);
+        assert_eq!(answer, (impact::Phase::Measuring, impact::Finding::CannotTell, 0, vec![13]), "{index}");
+        let parts = Parts::of(&window, "");
+        assert!(parts.changed_to(&window, "").is_empty(), "{index}");
+    }
+}
+
 /// N18: days are half-open. A release at the instant at which a day begins is that day's, with nothing of it before;
 /// one a moment earlier is the day's before. A moment that only a receipt told says nothing about the share.
 #[test]
