@@ -256,6 +256,22 @@ fn the_others_are_what_the_estimator_says_they_are() {
     }
 }
 
+/// One release goes to several environments on a day: none of them is told of another as of one of the others.
+#[test]
+fn other_environments_of_a_service_are_none_of_the_others() {
+    let told = |is_everywhere: bool| {
+        let mut inputs = inputs();
+        for environment_id in [8, 9] {
+            let step = |index: u64| if index > 40 { 30.0 } else { 0.0 };
+            let figures = (5..60).map(|index| DayFigure { environment_id, ..figure(1, index, 100.0 + step(index)) });
+            inputs.days.extend(figures.filter(|_| is_everywhere));
+        }
+        let around = |series: Vec<Series>, on: u64| window(&series[0], day(on)).siblings.unwrap();
+        (around(build(&inputs), 40), around(build_all(&inputs), 45))
+    };
+    assert_eq!(told(true), told(false));
+}
+
 #[test]
 fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
     let calibration = of_calibration(&Calibration::reference());
