@@ -312,7 +312,10 @@ impl Asked<'_> {
             fingerprint.push_str(&format!("+{}", days.len() - 1));
         }
         let before = |id: &i64| self.standing.get(&key_of(series.key(), *id));
-        let own = |id: &i64| rollbacks::own_fingerprint(series, *id, &fingerprint);
+        let ids = releases.clone().flat_map(|release| &release.deployment_ids);
+        let own: BTreeMap<i64, String> =
+            ids.map(|id| (*id, rollbacks::own_fingerprint(series, *id, &fingerprint))).collect();
+        let own = |id: &i64| own.get(id).map_or(fingerprint.as_str(), String::as_str);
         let stands = |id: &i64| before(id).is_some_and(|one| one.fingerprint == own(id));
         if releases.clone().all(|release| release.deployment_ids.iter().all(stands)) {
             return;
@@ -332,7 +335,7 @@ impl Asked<'_> {
                     alone: of_day.as_ref(),
                     asked_on: series.history.complete_to,
                     publication_id: self.publication_id,
-                    fingerprint: &own(deployment_id),
+                    fingerprint: own(deployment_id),
                     parts: &parts,
                     window: &window,
                     calibrated: self.calibrated,

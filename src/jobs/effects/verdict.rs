@@ -159,7 +159,10 @@ impl Verdict<'_> {
             None => changes.push("what it rests on is another".into()),
         }
         if changes.is_empty() {
-            changes.push("which releases share an answer is another".into());
+            // Days that became complete say so themselves.
+            let is_of_undone = rollbacks::is_made_anew(&before.fingerprint, self.fingerprint);
+            let undone = "what is known of the releases that it took back is another";
+            changes.push(if is_of_undone { undone } else { "which releases share an answer is another" }.into());
         }
         if before.finding != finding_key(self.impact.finding) {
             let (from, to) = (finding_words(&before.finding), finding_words(finding_key(self.impact.finding)));

@@ -311,7 +311,40 @@ fn a_rollback_took_back_all_since_what_it_went_back_to() {
         let series = build(&inputs);
         assert_eq!(series[0].rollbacks, BTreeMap::from([(5, expected)]), "{went_back_to:?}");
     }
-    assert_eq!(own_fingerprint(&build(&inputs)[0], 5, "parts"), "parts~3,4-back");
+    let fingerprint = own_fingerprint(&build(&inputs)[0], 5, "parts");
+    assert!(fingerprint.starts_with("parts~3,4@") && fingerprint.ends_with("-back"), "{fingerprint}");
+}
+
+/// What was taken back is estimated from days before those that the answer about the rollback looks at: it is asked again
+/// whether the cost came back where these are others.
+#[test]
+fn days_before_those_of_a_rollback_ask_about_it_again() {
+    let mut inputs = inputs();
+    inputs.range = DateRange::new(day(0), day(200));
+    inputs.complete_to = day(199);
+    inputs.days = (0..200).map(|index| figure(1, index, 100.0 + (index % 7) as f64)).collect();
+    // One release of a single day, and two that share an answer.
+    for taken_back in [vec![release(1, 140, 6)], vec![release(1, 139, 6), release(2, 140, 6)]] {
+        let since = taken_back[0].at;
+        let back = LiveRelease { is_rollback: true, went_back_to: Some(since - Days::new(9)), ..release(5, 180, 9) };
+        inputs.releases = [taken_back, vec![back]].concat();
+        let of = |inputs: &Inputs| {
+            let series = &build(inputs)[0];
+            let parts = Parts::of(&window(series, day(180)), "").fingerprint();
+            let (rollback, other) = (own_fingerprint(series, 5, &parts), own_fingerprint(series, 1, &parts));
+            (parts, rollback, other)
+        };
+        let before = of(&inputs);
+        for (index, is_looked_at) in [(20, false), (50, true), (100, true)] {
+            let mut restated =
+                Inputs { days: inputs.days.clone(), releases: inputs.releases.clone(), ..self::inputs() };
+            (restated.range, restated.complete_to) = (inputs.range, inputs.complete_to);
+            restated.days.iter_mut().find(|figure| figure.charge_date == day(index)).unwrap().usage += 1.0;
+            let now = of(&restated);
+            assert_eq!(now.1 != before.1, is_looked_at, "{index}");
+            assert_eq!((now.0 != before.0, now.2 != before.2), (index == 100, index == 100), "{index}");
+        }
+    }
 }
 
 /// A mark that comes or goes later asks again about the rollback, and about nothing else.
