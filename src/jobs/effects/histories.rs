@@ -47,6 +47,8 @@ pub(in crate::jobs) struct Series {
     /// How the others moved around each day with a release, and around placebos that are asked; where other days are looked
     /// at, by the first of each month. Asked about a day, the last entry up to it counts.
     siblings: BTreeMap<NaiveDate, Around>,
+    /// Of a history without cost, whose answers rested on some: the last complete day of the bills that tell of none.
+    pub lost_on: Option<NaiveDate>,
 }
 
 impl Series {
@@ -57,7 +59,11 @@ impl Series {
     /// A history by itself.
     #[cfg(test)]
     pub fn bare(history: History) -> Self {
-        let key = Key { service_id: 1, environment_id: 1, billing_currency: "USD".into() };
+        Self::alone(Key { service_id: 1, environment_id: 1, billing_currency: "USD".into() }, history)
+    }
+
+    /// A history of which nothing else is known.
+    pub fn alone(key: Key, history: History) -> Self {
         Self {
             key,
             history,
@@ -65,6 +71,7 @@ impl Series {
             rollbacks: BTreeMap::new(),
             starts: BTreeMap::new(),
             siblings: BTreeMap::new(),
+            lost_on: None,
         }
     }
 }
@@ -148,6 +155,7 @@ fn histories(
             rollbacks,
             starts,
             siblings: BTreeMap::new(),
+            lost_on: None,
         });
     }
     series

@@ -9,6 +9,7 @@ mod commitments;
 pub(super) mod histories;
 mod hours;
 pub(super) mod inputs;
+mod lost;
 pub(super) mod parts;
 mod placebo_sample;
 mod rollbacks;
@@ -226,11 +227,14 @@ fn work(questions: Vec<Questions>, standing: Vec<Standing>, publication_id: i64,
     let model = Model::default();
     let mut done = Done::default();
     for question in questions {
-        let series = histories::build(&question.inputs);
+        let mut series = histories::build(&question.inputs);
         let stored = question.stored.as_ref();
         let calibration = calibrate::calibration(stored, &series, &model);
         let learnt = calibrate::learn(stored, &series, &model, &calibration, now);
         done.learnt.extend(learnt.map(|learnt| (question.environments, learnt)));
+        // After what was learnt of days with cost.
+        let lost = lost::series(&question.inputs, &series, standing.values());
+        series.extend(lost);
         let asked = Asked {
             model: &model,
             calibration: &calibration,
@@ -321,7 +325,10 @@ impl Asked<'_> {
             return;
         }
         answers.computed_count += days.len();
-        let impact = histories::estimated(&window, days, self.model, self.calibration);
+        let impact = match series.lost_on {
+            None => histories::estimated(&window, days, self.model, self.calibration),
+            Some(_) => impact::without_cost(&window, days),
+        };
         for release in releases {
             let is_shared = days.len() > 1;
             let of_day = is_shared.then(|| histories::estimated(&window, &[release.day], self.model, self.calibration));
@@ -333,7 +340,7 @@ impl Asked<'_> {
                     release_date: release.day,
                     impact: &impact,
                     alone: of_day.as_ref(),
-                    asked_on: series.history.complete_to,
+                    asked_on: series.lost_on.unwrap_or(series.history.complete_to),
                     publication_id: self.publication_id,
                     fingerprint: own(deployment_id),
                     parts: &parts,
