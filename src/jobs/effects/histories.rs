@@ -167,17 +167,19 @@ pub(super) type Costs = BTreeMap<Key, (Vec<Option<f64>>, BTreeMap<usize, f64>)>;
 fn costs(inputs: &Inputs, range: DateRange) -> Costs {
     let length = range.day_count() as usize;
     let mut costs = Costs::new();
-    for day in &inputs.days {
+    for series in &inputs.days {
         let key = Key {
-            service_id: day.service_id,
-            environment_id: day.environment_id,
-            billing_currency: day.billing_currency.clone(),
+            service_id: series.service_id,
+            environment_id: series.environment_id,
+            billing_currency: series.billing_currency.clone(),
         };
         let (usage, other) = costs.entry(key).or_insert_with(|| (vec![None; length], BTreeMap::new()));
-        let Some(index) = index(range, day.charge_date) else { continue };
-        usage[index] = Some(day.usage);
-        if day.other != 0.0 {
-            other.insert(index, day.other);
+        for day in &series.days {
+            let Some(index) = index(range, day.charge_date) else { continue };
+            usage[index] = Some(day.usage);
+            if day.other != 0.0 {
+                other.insert(index, day.other);
+            }
         }
     }
     for (key, (usage, _)) in &mut costs {

@@ -2,7 +2,7 @@
 
 use crate::focus::DateRange;
 use crate::store::impact_series::{
-    self, CommitmentStep, DayFigure, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
+    self, CommitmentStep, DaySeries, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
 };
 use crate::store::known_days::KnownDays;
 use crate::store::release_hours::{self, ReleaseHours};
@@ -30,7 +30,7 @@ pub(in crate::jobs) struct Inputs {
     pub releases: Vec<LiveRelease>,
     /// In which hours of a day cost usually arises, around releases whose bills tell it.
     pub hours: Vec<ReleaseHours>,
-    pub days: Vec<DayFigure>,
+    pub days: Vec<DaySeries>,
     pub traffic: Vec<MetricDay>,
     pub replicas: Vec<MetricDay>,
     /// What the traffic of each service is counted in.

@@ -226,8 +226,10 @@ fn work(questions: Vec<Questions>, standing: Vec<Standing>, publication_id: i64,
     let standing: HashMap<StandingKey, Standing> = standing.into_iter().map(|one| (standing_key(&one), one)).collect();
     let model = Model::default();
     let mut done = Done::default();
-    for question in questions {
+    for mut question in questions {
         let mut series = histories::build(&question.inputs);
+        // The series have them now.
+        question.inputs.days = Vec::new();
         let stored = question.stored.as_ref();
         let calibration = calibrate::calibration(stored, &series, &model);
         let learnt = calibrate::learn(stored, &series, &model, &calibration, now);

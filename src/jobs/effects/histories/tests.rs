@@ -4,7 +4,7 @@ use crate::jobs::effects::hours::HourlyStart;
 use crate::jobs::effects::parts::{Parts, of_calibration};
 use crate::jobs::effects::rollbacks::own_fingerprint;
 use crate::store::bill_gaps::Gap;
-use crate::store::impact_series::{CommitmentStep, DayFigure, LiveRelease, PriceStep};
+use crate::store::impact_series::{CommitmentStep, DayFigure, DaySeries, LiveRelease, PriceStep};
 use crate::store::known_days::KnownDays;
 use crate::store::release_hours::ReleaseHours;
 use chrono::{DateTime, Utc};
@@ -31,14 +31,22 @@ fn release(deployment_id: i64, index: u64, hour: u32) -> LiveRelease {
     }
 }
 
-fn figure(service_id: i64, index: u64, usage: f64) -> DayFigure {
-    DayFigure {
-        service_id,
-        environment_id: 7,
-        billing_currency: "USD".into(),
+fn costs_of(service_id: i64, days: impl Iterator<Item = u64>, usage: impl Fn(u64) -> f64) -> DaySeries {
+    let figure = |index: u64| DayFigure {
         charge_date: day(index),
-        usage,
+        usage: usage(index),
         other: if index == 30 { -50.0 } else { 0.0 },
+    };
+    let days = days.map(figure).collect();
+    DaySeries { service_id, environment_id: 7, billing_currency: "USD".into(), days }
+}
+
+/// Usage of some days of some services is another.
+fn restate(inputs: &mut Inputs, is_other: impl Fn(i64, NaiveDate) -> bool, to: impl Fn(f64) -> f64) {
+    for series in &mut inputs.days {
+        for figure in series.days.iter_mut().filter(|figure| is_other(series.service_id, figure.charge_date)) {
+            figure.usage = to(figure.usage);
+        }
     }
 }
 
@@ -54,11 +62,8 @@ fn inputs() -> Inputs {
     for service_id in 1..=4 {
         // The first service begins later, and has no charge on one day.
         let from = if service_id == 1 { 5 } else { 0 };
-        days.extend(
-            (from..60)
-                .filter(|index| !(service_id == 1 && *index == 20))
-                .map(|index| figure(service_id, index, 100.0 + (index % 7) as f64 * service_id as f64)),
-        );
+        let known = (from..60).filter(|index| !(service_id == 1 && *index == 20));
+        days.push(costs_of(service_id, known, |index| 100.0 + (index % 7) as f64 * service_id as f64));
     }
     Inputs {
         range: DateRange::new(day(0), day(60)),
@@ -107,9 +112,7 @@ fn a_commitment_is_sized_by_the_others_at_the_same_step() {
         share_change: if service_id == 1 { 0.8 } else { 0.4 },
     };
     inputs.commitments = (1..=4).map(step).collect();
-    for figure in inputs.days.iter_mut().filter(|figure| figure.service_id > 1 && figure.charge_date >= day(44)) {
-        figure.usage *= 0.9;
-    }
+    restate(&mut inputs, |service_id, at| service_id > 1 && at >= day(44), |usage| usage * 0.9);
     let size = |inputs: &Inputs| {
         let series = build(inputs);
         let events = &series[0].history.price_events;
@@ -143,7 +146,8 @@ fn days_of_a_gap_are_not_known_and_answers_about_them_wait() {
         services: vec![(1, None), (2, None)],
         material: vec![1],
     };
-    inputs.days.retain(|figure| figure.service_id != 1 || figure.charge_date < day(31) || figure.charge_date > day(58));
+    let own = inputs.days.iter_mut().find(|series| series.service_id == 1).unwrap();
+    own.days.retain(|figure| figure.charge_date < day(31) || figure.charge_date > day(58));
     let zeros = build(&inputs);
     inputs.known = Arc::new(KnownDays::new(BTreeMap::new(), vec![gap]));
     let series = build(&inputs);
@@ -263,8 +267,8 @@ fn other_environments_of_a_service_are_none_of_the_others() {
         let mut inputs = inputs();
         for environment_id in [8, 9] {
             let step = |index: u64| if index > 40 { 30.0 } else { 0.0 };
-            let figures = (5..60).map(|index| DayFigure { environment_id, ..figure(1, index, 100.0 + step(index)) });
-            inputs.days.extend(figures.filter(|_| is_everywhere));
+            let elsewhere = DaySeries { environment_id, ..costs_of(1, 5..60, |index| 100.0 + step(index)) };
+            inputs.days.extend(is_everywhere.then_some(elsewhere));
         }
         let around = |series: Vec<Series>, on: u64| window(&series[0], day(on)).siblings.unwrap();
         (around(build(&inputs), 40), around(build_all(&inputs), 45))
@@ -282,13 +286,10 @@ fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
     let before = of(&inputs());
     assert_eq!(before, of(&inputs()));
     let mut restated = inputs();
-    restated.days.iter_mut().find(|figure| figure.service_id == 1 && figure.charge_date == day(41)).unwrap().usage +=
-        0.01;
+    restate(&mut restated, |service_id, at| service_id == 1 && at == day(41), |usage| usage + 0.01);
     assert_ne!(before, of(&restated));
     let mut later = inputs();
-    for figure in later.days.iter_mut().filter(|figure| figure.charge_date > day(55)) {
-        figure.usage += 5.0;
-    }
+    restate(&mut later, |_, at| at > day(55), |usage| usage + 5.0);
     assert_eq!(before, of(&later), "days that no settled answer looks at");
     let mut another = inputs();
     another.releases.push(release(13, 44, 3));
@@ -322,7 +323,7 @@ fn days_before_those_of_a_rollback_ask_about_it_again() {
     let mut inputs = inputs();
     inputs.range = DateRange::new(day(0), day(200));
     inputs.complete_to = day(199);
-    inputs.days = (0..200).map(|index| figure(1, index, 100.0 + (index % 7) as f64)).collect();
+    inputs.days = vec![costs_of(1, 0..200, |index| 100.0 + (index % 7) as f64)];
     // One release of a single day, and two that share an answer.
     for taken_back in [vec![release(1, 140, 6)], vec![release(1, 139, 6), release(2, 140, 6)]] {
         let since = taken_back[0].at;
@@ -339,7 +340,7 @@ fn days_before_those_of_a_rollback_ask_about_it_again() {
             let mut restated =
                 Inputs { days: inputs.days.clone(), releases: inputs.releases.clone(), ..self::inputs() };
             (restated.range, restated.complete_to) = (inputs.range, inputs.complete_to);
-            restated.days.iter_mut().find(|figure| figure.charge_date == day(index)).unwrap().usage += 1.0;
+            restate(&mut restated, |_, at| at == day(index), |usage| usage + 1.0);
             let now = of(&restated);
             assert_eq!(now.1 != before.1, is_looked_at, "{index}");
             assert_eq!((now.0 != before.0, now.2 != before.2), (index == 100, index == 100), "{index}");
@@ -370,8 +371,7 @@ fn the_part_that_is_another_is_named() {
     let changed = |inputs: &Inputs| before.changed_to(&asked(inputs), &calibration);
     assert!(changed(&inputs()).is_empty());
     let mut restated = inputs();
-    restated.days.iter_mut().find(|figure| figure.service_id == 1 && figure.charge_date == day(41)).unwrap().usage +=
-        1.0;
+    restate(&mut restated, |service_id, at| service_id == 1 && at == day(41), |usage| usage + 1.0);
     assert!(changed(&restated)[0].starts_with("the cost of its days is another"), "{:?}", changed(&restated));
     assert_eq!(changed(&restated).len(), 1);
     let mut busier = inputs();
