@@ -233,10 +233,11 @@ impl World {
     fn siblings_of(&self, span: &SiblingSpan, peers: &[(usize, String)], wanted: &[usize]) -> Vec<Option<SiblingDays>> {
         let Some(first) = self.place_of(span.days.start()) else { return vec![None; wanted.len()] };
         let days = first..first + span.days.day_count() as usize;
+        let owners: Vec<usize> = peers.iter().map(|(service, _)| *service).collect();
         let of_each = |pick: fn(&Series) -> Option<&Vec<Option<f64>>>| {
             let own = |(service, name): &(usize, String)| pick(&self.services[*service].environments[name]);
             let series: Vec<Option<&[Option<f64>]>> = peers.iter().map(|one| own(one)?.get(days.clone())).collect();
-            span.of_each(&series, wanted)
+            span.of_each(&series, &owners, wanted)
         };
         let told = of_each(cost_of).into_iter().zip(of_each(traffic_of));
         told.map(|(cost, traffic)| Some(SiblingDays { first, cost: cost?, traffic: traffic.unwrap_or_default() }))

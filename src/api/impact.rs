@@ -58,7 +58,8 @@ pub struct Answer {
     /// increase, decrease, no-material-change, cannot-tell. While `phase` is measuring nothing is told yet: cannot-tell.
     pub finding: String,
     /// Why: clear-effect, within-a-tenth, too-few-days-after, short-history, no-cost-before, too-uncertain,
-    /// likely-not-certain, too-small-to-claim, neighbour-too-near, undoes-a-shift, bill-missing.
+    /// likely-not-certain, too-small-to-claim, neighbour-too-near, undoes-a-shift, bill-missing, cost-gone (no bill
+    /// tells of that cost any more).
     pub reason: String,
     /// The answer in a sentence.
     pub sentence: String,

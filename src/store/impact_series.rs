@@ -1,15 +1,20 @@
 //! What the effect of a deployment is estimated from: daily usage by service and environment, releases, traffic, and
 //! what else the ledger knows to have happened. Read by the work in the background only; no person sees these rows.
 
+use super::limits;
 use super::metric_points::RUNS_COUNTED_BY;
 use super::service_measures::Measure;
 use super::variance_known::Known;
 use crate::focus::DateRange;
 use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 
 /// Rows of one kind that are read at most.
 const ROW_COUNT_MAX: i64 = 20_000_000;
+/// Days of cost that are read at most, of all services together: five years of 7,000 places are a third of that. Each takes
+/// 24 bytes.
+const DAY_COUNT_MAX: i64 = 40_000_000;
 
 /// A release that went live.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +67,7 @@ impl Environments {
 
 /// Every deployment that went live in these environments with another version than before, in order of time.
 pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sqlx::Result<Vec<LiveRelease>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         LiveRelease,
         r#"SELECT d.deployment_id, ds.service_id, e.environment_id,
                   coalesce(d.finished_at, d.started_at, d.created_at) AS "at!", d.started_at AS "began_at?",
@@ -87,22 +92,31 @@ pub async fn releases(conn: &mut PgConnection, environments: Environments) -> sq
            ) target ON true
            WHERE d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
            ORDER BY 4, 1, 2 LIMIT $1"#,
-        ROW_COUNT_MAX,
+        ROW_COUNT_MAX + 1,
         environments.is_production()
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROW_COUNT_MAX, "releases")
 }
 
-/// What one service in one environment cost on one day in one currency.
+/// What one service in one environment cost in one currency: whose it is stands once beside all days, of which there may be
+/// millions.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DayFigure {
+pub struct DaySeries {
     /// The service.
     pub service_id: i64,
     /// The environment.
     pub environment_id: i64,
     /// FOCUS BillingCurrency.
     pub billing_currency: String,
+    /// The days with cost, in order of time.
+    pub days: Vec<DayFigure>,
+}
+
+/// What it cost on one day.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DayFigure {
     /// The charge day.
     pub charge_date: NaiveDate,
     /// EffectiveCost of usage, corrections and what commitments left unused left out: for estimates only.
@@ -116,9 +130,8 @@ pub async fn days(
     conn: &mut PgConnection,
     range: DateRange,
     environments: Environments,
-) -> sqlx::Result<Vec<DayFigure>> {
-    sqlx::query_as!(
-        DayFigure,
+) -> sqlx::Result<Vec<DaySeries>> {
+    let mut rows = sqlx::query!(
         r#"SELECT d.service_id, d.environment_id, d.billing_currency, d.charge_date,
                   coalesce(sum(d.effective_cost) FILTER (WHERE d.is_used), 0)::double precision
                       AS "usage!",
@@ -132,11 +145,36 @@ pub async fn days(
            GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
-        ROW_COUNT_MAX,
+        DAY_COUNT_MAX + 1,
         environments.is_production()
     )
-    .fetch_all(conn)
-    .await
+    .fetch(conn);
+    let mut all: Vec<DaySeries> = Vec::new();
+    let mut count = 0;
+    while let Some(row) = rows.try_next().await? {
+        count += 1;
+        let figure = DayFigure { charge_date: row.charge_date, usage: row.usage, other: row.other };
+        let is_own = |series: &&mut DaySeries| {
+            (series.service_id, series.environment_id) == (row.service_id, row.environment_id)
+                && series.billing_currency == row.billing_currency
+        };
+        match all.last_mut().filter(is_own) {
+            Some(series) => series.days.push(figure),
+            None => {
+                if let Some(last) = all.last_mut() {
+                    last.days.shrink_to_fit();
+                }
+                all.push(DaySeries {
+                    service_id: row.service_id,
+                    environment_id: row.environment_id,
+                    billing_currency: row.billing_currency,
+                    days: vec![figure],
+                });
+            }
+        }
+    }
+    limits::count_within(count, DAY_COUNT_MAX, "days of the cost of services")?;
+    Ok(all)
 }
 
 /// The days that bills hold.
@@ -165,7 +203,7 @@ pub struct MetricDay {
 /// The values on these days of the metric that tells this of each service. A day on which no counted run ended tells nothing
 /// of what there was to do: it is no figure.
 pub async fn measured(conn: &mut PgConnection, measure: Measure, range: DateRange) -> sqlx::Result<Vec<MetricDay>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         MetricDay,
         r#"SELECT p.service_id AS "service_id!", p.environment_id AS "environment_id!", p.charge_date AS "charge_date!",
                   p.value::double precision AS "value!"
@@ -177,11 +215,12 @@ pub async fn measured(conn: &mut PgConnection, measure: Measure, range: DateRang
         measure.key(),
         range.start(),
         range.end(),
-        ROW_COUNT_MAX,
+        ROW_COUNT_MAX + 1,
         RUNS_COUNTED_BY
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROW_COUNT_MAX, "days of usage")
 }
 
 /// A day on which the share of a service's usage that commitments cover changed by a fifth or more, and stayed so.
@@ -208,7 +247,7 @@ pub async fn commitment_steps(
     range: DateRange,
     environments: Environments,
 ) -> sqlx::Result<Vec<CommitmentStep>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         CommitmentStep,
         r#"WITH committed AS (
              SELECT m.service_id, m.environment_id, d.billing_currency, d.charge_date,
@@ -252,11 +291,12 @@ pub async fn commitment_steps(
            ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
-        ROW_COUNT_MAX,
+        ROW_COUNT_MAX + 1,
         environments.is_production()
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROW_COUNT_MAX, "changes of commitments")
 }
 
 /// A day on which list prices of what a service buys changed, or negotiated ones.
@@ -287,7 +327,7 @@ pub async fn price_steps(
     range: DateRange,
     environments: Environments,
 ) -> sqlx::Result<Vec<PriceStep>> {
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         PriceStep,
         r#"WITH bought AS MATERIALIZED (
              SELECT c.*, k.sub_account_key, k.rollup_key_id
@@ -330,11 +370,12 @@ pub async fn price_steps(
            WHERE now > 0 AND total > 0 ORDER BY 1, 2, 3, 4, is_contracted LIMIT $3"#,
         range.start(),
         range.end(),
-        ROW_COUNT_MAX,
+        ROW_COUNT_MAX + 1,
         environments.is_production()
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROW_COUNT_MAX, "changes of prices")
 }
 
 /// A day from which on rules gave a service other cost than before.
@@ -357,7 +398,7 @@ pub struct RuleStep {
 /// day, after which amounts are still arriving; those of a late bill, of which no later day is known, are of its own days.
 pub async fn rule_steps(conn: &mut PgConnection, range: DateRange, known: &Known) -> sqlx::Result<Vec<RuleStep>> {
     let lacking = known.lists();
-    sqlx::query_as!(
+    let rows = sqlx::query_as!(
         RuleStep,
         r#"WITH steps AS (
              SELECT later.sub_account_key, later.rollup_key_id, later.first_day AS day,
@@ -391,12 +432,13 @@ pub async fn rule_steps(conn: &mut PgConnection, range: DateRange, known: &Known
            GROUP BY 1, 2, 3, 4 HAVING sum(amount) <> 0 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
         range.start(),
         range.end(),
-        ROW_COUNT_MAX,
+        ROW_COUNT_MAX + 1,
         &lacking.source_ids,
         &lacking.accounts,
         &lacking.is_whole,
         &lacking.since,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    limits::within(rows, ROW_COUNT_MAX, "moves by rules")
 }

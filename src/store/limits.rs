@@ -31,7 +31,12 @@ pub enum LimitError {
 /// All rows, or [`LimitError::TooMany`]. The statement asks for one row more than `limit`, so that a list of just that
 /// many is told from one that goes on.
 pub fn within<T>(rows: Vec<T>, limit: i64, what: &'static str) -> sqlx::Result<Vec<T>> {
-    if rows.len() as i64 > limit { Err(error(LimitError::TooMany { limit, what })) } else { Ok(rows) }
+    count_within(rows.len(), limit, what).map(|()| rows)
+}
+
+/// The same of rows that are not kept as they come, by how many there were.
+pub fn count_within(count: usize, limit: i64, what: &'static str) -> sqlx::Result<()> {
+    if count as i64 > limit { Err(error(LimitError::TooMany { limit, what })) } else { Ok(()) }
 }
 
 /// Whether one more may be added to `count` entries; else [`LimitError::Full`].
@@ -76,6 +81,8 @@ mod tests {
         let limit = of(&error).unwrap();
         assert_eq!(limit, LimitError::TooMany { limit: 3, what: "things" });
         assert_eq!(of(&sqlx::Error::RowNotFound), None);
+        assert!(count_within(3, 3, "things").is_ok());
+        assert_eq!(of(&count_within(4, 3, "things").unwrap_err()), Some(limit));
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{World, column, deployed, texts, time, world};
+use super::finance::{BY, World, column, deployed, texts, time, world};
 use super::made_bills::{self, Made, day};
-use super::support::{last_answer, usual_cents};
+use super::support::{Answer, last_answer, usual_cents};
 use chrono::NaiveDate;
 use costwake::jobs::effects::{self, Settled};
+use costwake::rollup::withdraw;
 use costwake::store::tokens::TokenScope;
 use costwake::store::{Role, price_changes};
 use serde_json::Value;
@@ -604,4 +605,65 @@ async fn an_answer_says_which_part_of_it_is_another(db: PgPool) {
     let changed = last_answer(&db, id).await.what_changed;
     assert!(changed.contains("traffic of its days came in later or was corrected"), "{changed}");
     assert!(!changed.contains("the cost of its days is another"), "{changed}");
+}
+
+/// What was said of a release is taken back where no bill tells of its cost any more, and said again once one does.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_answer_whose_cost_is_gone_is_taken_back(db: PgPool) {
+    const MONTHS: [(&str, &str); 4] =
+        [("2026-08", "2026-08-31"), ("2026-09", "2026-09-30"), ("2026-10", "2026-10-31"), ("2026-11", "2026-11-18")];
+    let world = world(&db).await;
+    let mut deliveries = Vec::new();
+    for (month, last) in MONTHS {
+        let text = bill(month, last, &|at| if at > day("2026-10-28") { 4000 } else { 0 });
+        deliveries.push(world.import_text(&text, "2026-11-19T06:00:00Z").await.delivery_id);
+    }
+    let step = deploy(&db, "1", "checkout", "production", "2026-10-28T23:50:00Z").await;
+    let young = deploy(&db, "2", "ledger", "production", "2026-11-12T12:00:00Z").await;
+    settle(&world).await;
+    let answer = async |id: i64| {
+        let Answer { phase, finding, reason, .. } = last_answer(&db, id).await;
+        [phase, finding, reason]
+    };
+    assert_eq!(answer(step).await, ["settled", "increase", "clear-effect"]);
+    assert_eq!(answer(young).await[0], "provisional");
+
+    for delivery_id in deliveries {
+        withdraw(&world.app.state.pools, delivery_id, BY, time("2026-11-20T07:00:00Z")).await.unwrap();
+    }
+    assert!(effects::ask_where_due(&world.app.state.pools).await.unwrap());
+    assert_eq!(settle(&world).await.written_count, 2);
+    assert_eq!(answer(step).await, ["revised", "cannot-tell", "cost-gone"]);
+    assert_eq!(answer(young).await, ["measuring", "cannot-tell", "cost-gone"]);
+    assert_eq!(settle(&world).await.written_count, 0, "it is said once");
+    let changed = last_answer(&db, step).await.what_changed;
+    assert!(changed.starts_with("no bill tells of its cost any more; the finding changed from"), "{changed}");
+    let finance = world.finance().await;
+    let page = finance.get(&format!("/deployments/{step}")).await.body;
+    let said = "what this deployment did to the cost of checkout. No bill tells of that cost any more.";
+    assert!(page.contains(&format!("Cannot tell {said}")), "{page}");
+    let page = finance.get(&format!("/deployments/{young}")).await.body;
+    assert!(page.contains("Not yet known what this deployment did to the cost of ledger. No bill tells"), "{page}");
+
+    // Bills that give the service nothing say so as well, whatever else they tell.
+    for (month, last) in MONTHS {
+        let others = SERVICES.into_iter().enumerate().skip(1);
+        let made = others.map(|(index, service)| Made::new(service, move |at| cents(index, at, 0)).of_one_unit());
+        let text = made_bills::bill(month, last, &made.collect::<Vec<_>>());
+        world.import_text(&text, "2026-11-20T08:00:00Z").await;
+    }
+    assert_eq!(settle(&world).await.written_count, 1);
+    assert_eq!(answer(step).await, ["revised", "cannot-tell", "cost-gone"]);
+    assert_eq!(answer(young).await[0], "provisional");
+
+    for (month, last) in MONTHS {
+        let text = bill(month, last, &|at| if at > day("2026-10-28") { 4000 } else { 1 });
+        world.import_text(&text, "2026-11-20T09:00:00Z").await;
+    }
+    settle(&world).await;
+    assert_eq!(answer(step).await, ["revised", "increase", "clear-effect"]);
+    let changed = last_answer(&db, step).await.what_changed;
+    assert!(changed.starts_with("bills tell of its cost again"), "{changed}");
+    let told = phases(&db, step).await;
+    assert_eq!(told[..2], [of("settled", "increase"), of("revised", "cannot-tell")], "what was said is kept");
 }

@@ -90,6 +90,8 @@ pub enum Reason {
     UndoesAShift,
     /// A bill is missing that days of the answer lie in.
     BillMissing,
+    /// It had an answer, and no bill tells of its cost any more: they were taken back, or rules gave it to others.
+    CostGone,
 }
 
 /// An effect with its 90 % interval: actual cost less what the days would have cost without this one release and with
@@ -250,6 +252,11 @@ pub fn without_bill(history: &super::History, days: &[NaiveDate]) -> Impact {
         joint_days: if days.len() > 1 { days.to_vec() } else { Vec::new() },
         ..Impact::without_effect(super::Seen::whole(history), day, Reason::BillMissing)
     }
+}
+
+/// The answer about the releases of these days that takes the place of one whose cost is in no bill any more.
+pub fn without_cost(history: &super::History, days: &[NaiveDate]) -> Impact {
+    Impact { reason: Reason::CostGone, ..without_bill(history, days) }
 }
 
 /// The whole answer about a window.

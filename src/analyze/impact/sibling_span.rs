@@ -6,6 +6,8 @@ use super::window::median;
 use super::{HISTORY_DAYS, SETTLED_DAYS};
 use crate::focus::{BillingPeriod, DateRange};
 use chrono::{Days, NaiveDate};
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::ops::Range;
 
 /// Others that must have a figure on a day.
@@ -57,11 +59,17 @@ impl SiblingSpan {
     }
 
     /// For each of those series of which the places are given, how the others moved: the trimmed mean of the logarithm of
-    /// each about its level, an entry a day. A series has an entry for each of the days; it is `None` where nothing is
-    /// known of it, and its index where too few others are.
-    pub fn of_each(&self, series: &[Option<&[Option<f64>]>], wanted: &[usize]) -> Vec<Option<Vec<f64>>> {
+    /// each about its level, an entry a day. What belongs to the same owner as a series is none of its others: a service is
+    /// released to several environments at once. A series has an entry for each of the days; it is `None` where nothing is
+    /// known of it, and its index where too few others are. Owners are those of all series, in their order.
+    pub fn of_each<Owner: Copy + Eq + Hash>(
+        &self,
+        series: &[Option<&[Option<f64>]>],
+        owners: &[Owner],
+        wanted: &[usize],
+    ) -> Vec<Option<Vec<f64>>> {
         let logs: Vec<Option<Vec<Option<f64>>>> = series.iter().map(|days| self.logs((*days)?)).collect();
-        without_each(&logs, wanted, self.days.day_count() as usize)
+        without_own(&logs, owners, wanted, self.days.day_count() as usize)
     }
 
     // About the level of its days; of what is known on none of them, of all days.
@@ -75,18 +83,28 @@ impl SiblingSpan {
     }
 }
 
-// For each series that is wanted the trimmed mean of the others, day by day. Sorted once a day: leaving one out is
-// arithmetic.
-fn without_each(series: &[Option<Vec<Option<f64>>>], wanted: &[usize], days: usize) -> Vec<Option<Vec<f64>>> {
+// For each series that is wanted the trimmed mean of those of other owners, day by day. Sorted once a day: leaving some out
+// is arithmetic.
+fn without_own<Owner: Copy + Eq + Hash>(
+    series: &[Option<Vec<Option<f64>>>],
+    owners: &[Owner],
+    wanted: &[usize],
+    days: usize,
+) -> Vec<Option<Vec<f64>>> {
+    let mut places: HashMap<Owner, Vec<usize>> = HashMap::new();
+    for (place, owner) in owners.iter().enumerate().filter(|(place, _)| series.get(*place).is_some_and(Option::is_some))
+    {
+        places.entry(*owner).or_default().push(place);
+    }
+    let own_of = |place: &usize| owners.get(*place).and_then(|owner| places.get(owner)).map_or(&[][..], Vec::as_slice);
+    let own: Vec<&[usize]> = wanted.iter().map(own_of).collect();
     let with_figures = series.iter().flatten().count();
-    let has_own = |place: usize| series.get(place).is_some_and(Option::is_some);
-    let mut out: Vec<Option<Vec<f64>>> = wanted
-        .iter()
-        .map(|own| (with_figures - usize::from(has_own(*own)) >= OTHERS_MIN).then(|| vec![0.0; days]))
-        .collect();
+    let mut out: Vec<Option<Vec<f64>>> =
+        own.iter().map(|own| (with_figures - own.len() >= OTHERS_MIN).then(|| vec![0.0; days])).collect();
     let mut values: Vec<(i64, usize)> = Vec::with_capacity(series.len());
     let mut sums: Vec<i64> = Vec::with_capacity(series.len() + 1);
     let mut ranks: Vec<Option<usize>> = vec![None; series.len()];
+    let mut left_out: Vec<usize> = Vec::new();
     for day in 0..days {
         values.clear();
         values.extend(
@@ -105,9 +123,12 @@ fn without_each(series: &[Option<Vec<Option<f64>>>], wanted: &[usize], days: usi
             sums.push(sum);
             ranks[*place] = Some(rank);
         }
-        for (own, out) in wanted.iter().zip(&mut out) {
+        for (own, out) in own.iter().zip(&mut out) {
             if let Some(out) = out {
-                out[day] = trimmed_mean(&values, &sums, ranks.get(*own).copied().flatten()).unwrap_or_default();
+                left_out.clear();
+                left_out.extend(own.iter().filter_map(|place| ranks[*place]));
+                left_out.sort_unstable();
+                out[day] = trimmed_mean(&values, &sums, &left_out).unwrap_or_default();
             }
         }
     }
@@ -118,65 +139,76 @@ fn parts(log: f64) -> i64 {
     (log * LOG_PARTS).round() as i64
 }
 
-fn trimmed_mean(values: &[(i64, usize)], sums: &[i64], left_out: Option<usize>) -> Option<f64> {
-    let count = values.len() - usize::from(left_out.is_some());
+// The ranks that are left out are in order.
+fn trimmed_mean(values: &[(i64, usize)], sums: &[i64], left_out: &[usize]) -> Option<f64> {
+    let count = values.len() - left_out.len();
     if count < OTHERS_MIN {
         return None;
     }
     let trimmed = count / TRIMMED;
-    let (first, end) = (trimmed, count - trimmed);
-    // Places behind the one that is left out move up by one.
-    let sum = match left_out {
-        Some(own) if own < first => sums[end + 1] - sums[first + 1],
-        Some(own) if own < end => sums[end + 1] - sums[first] - values[own].0,
-        _ => sums[end] - sums[first],
-    };
-    Some(sum as f64 / LOG_PARTS / (end - first) as f64)
+    // Those behind one that is left out move up by one.
+    let rank = |place: usize| left_out.iter().fold(place, |rank, own| rank + usize::from(*own <= rank));
+    let (first, last) = (rank(trimmed), rank(count - trimmed - 1));
+    let own: i64 = left_out.iter().filter(|own| (first..last).contains(*own)).map(|own| values[*own].0).sum();
+    let sum = sums[last + 1] - sums[first] - own;
+    Some(sum as f64 / LOG_PARTS / (count - 2 * trimmed) as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn each_apart(series: &[Option<Vec<Option<f64>>>], wanted: &[usize], days: usize) -> Vec<Option<Vec<f64>>> {
+        let owners: Vec<usize> = (0..series.len()).collect();
+        without_own(series, &owners, wanted, days)
+    }
+
     #[test]
     fn each_is_told_of_the_others_only() {
         let series: Vec<Option<Vec<Option<f64>>>> =
             (0..25).map(|index| Some(vec![Some(f64::from(index * index % 17))])).chain([None]).collect();
         let wanted: Vec<usize> = (0..series.len()).collect();
-        let told = without_each(&series, &wanted, 1);
-        for (own, told) in told.iter().enumerate() {
-            let mut others: Vec<f64> = series
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| *index != own)
-                .filter_map(|(_, days)| days.as_ref()?[0])
-                .collect();
-            others.sort_by(f64::total_cmp);
-            let trimmed = others.len() / TRIMMED;
-            let kept = &others[trimmed..others.len() - trimmed];
-            let expected = kept.iter().sum::<f64>() / kept.len() as f64;
-            assert!((told.as_ref().unwrap()[0] - expected).abs() < 1e-12, "{own}");
+        // One place each, two, three, …: of some owners the first and the last in order, and those between.
+        for owner_count in [26, 13, 9, 5, 2] {
+            let owners: Vec<usize> = wanted.iter().map(|place| place % owner_count).collect();
+            let told = without_own(&series, &owners, &wanted, 1);
+            for (own, told) in told.iter().enumerate() {
+                let mut others: Vec<f64> = series
+                    .iter()
+                    .zip(&owners)
+                    .filter(|(_, owner)| **owner != owners[own])
+                    .filter_map(|(days, _)| days.as_ref()?[0])
+                    .collect();
+                others.sort_by(f64::total_cmp);
+                let trimmed = others.len() / TRIMMED;
+                let kept = &others[trimmed..others.len() - trimmed];
+                let expected = kept.iter().sum::<f64>() / kept.len() as f64;
+                assert!((told.as_ref().unwrap()[0] - expected).abs() < 1e-12, "{owner_count} {own}");
+            }
         }
     }
 
     #[test]
-    fn its_own_cost_moves_nothing_of_what_it_is_told() {
-        let told = |own: f64| {
+    fn nothing_of_its_owner_moves_what_it_is_told() {
+        let told = |own: [f64; 3]| {
             let others = [0.1, 0.3, -0.7, 0.013].map(|log| Some(vec![Some(log)]));
-            let series: Vec<Option<Vec<Option<f64>>>> = [Some(vec![Some(own)])].into_iter().chain(others).collect();
-            without_each(&series, &[0], 1)
+            let series: Vec<Option<Vec<Option<f64>>>> =
+                own.map(|log| Some(vec![Some(log)])).into_iter().chain(others).collect();
+            without_own(&series, &["checkout", "checkout", "checkout", "search", "ledger", "mail", "media"], &[0, 2], 1)
         };
         for own in [0.2, 1.0 / 3.0, -5.1, 7.7] {
-            assert_eq!(told(own), told(0.0), "{own}");
+            assert_eq!(told([own, 0.0, own / 7.0]), told([0.0; 3]), "{own}");
         }
     }
 
     #[test]
     fn two_others_are_needed() {
         let one = || Some(vec![Some(1.0)]);
-        assert_eq!(without_each(&[one(), one()], &[0, 1], 1), [None, None]);
-        assert_eq!(without_each(&[one(), None, one()], &[0, 1, 2], 1), [None, Some(vec![1.0]), None]);
-        assert_eq!(without_each(&[one(), None, one()], &[1], 1), [Some(vec![1.0])], "what is not wanted is not told");
+        assert_eq!(each_apart(&[one(), one()], &[0, 1], 1), [None, None]);
+        assert_eq!(each_apart(&[one(), None, one()], &[0, 1, 2], 1), [None, Some(vec![1.0]), None]);
+        assert_eq!(each_apart(&[one(), None, one()], &[1], 1), [Some(vec![1.0])], "what is not wanted is not told");
+        let of_two = without_own(&[one(), one(), one(), one()], &["a", "a", "a", "b"], &[0, 3], 1);
+        assert_eq!(of_two, [None, Some(vec![1.0])], "its own other places are none");
     }
 
     #[test]
@@ -193,7 +225,7 @@ mod tests {
             let from = (span.days.start() - first).num_days() as usize;
             let cut: Vec<Option<&[Option<f64>]>> =
                 all.iter().map(|days| days.get(from..from + span.days.day_count() as usize)).collect();
-            span.of_each(&cut, &[0]).remove(0).unwrap()
+            span.of_each(&cut, &[0, 1, 2, 3, 4], &[0]).remove(0).unwrap()
         };
         let settled = told(115);
         assert_eq!(settled.len(), 115, "from the first day that there is to two weeks after it");

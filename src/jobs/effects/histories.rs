@@ -47,6 +47,8 @@ pub(in crate::jobs) struct Series {
     /// How the others moved around each day with a release, and around placebos that are asked; where other days are looked
     /// at, by the first of each month. Asked about a day, the last entry up to it counts.
     siblings: BTreeMap<NaiveDate, Around>,
+    /// Of a history without cost, whose answers rested on some: the last complete day of the bills that tell of none.
+    pub lost_on: Option<NaiveDate>,
 }
 
 impl Series {
@@ -57,7 +59,11 @@ impl Series {
     /// A history by itself.
     #[cfg(test)]
     pub fn bare(history: History) -> Self {
-        let key = Key { service_id: 1, environment_id: 1, billing_currency: "USD".into() };
+        Self::alone(Key { service_id: 1, environment_id: 1, billing_currency: "USD".into() }, history)
+    }
+
+    /// A history of which nothing else is known.
+    pub fn alone(key: Key, history: History) -> Self {
         Self {
             key,
             history,
@@ -65,6 +71,7 @@ impl Series {
             rollbacks: BTreeMap::new(),
             starts: BTreeMap::new(),
             siblings: BTreeMap::new(),
+            lost_on: None,
         }
     }
 }
@@ -172,6 +179,7 @@ fn histories(
             rollbacks,
             starts,
             siblings: BTreeMap::new(),
+            lost_on: None,
         });
     }
     series
@@ -183,17 +191,19 @@ pub(super) type Costs = BTreeMap<Key, (Vec<Option<f64>>, BTreeMap<usize, f64>)>;
 fn costs(inputs: &Inputs, range: DateRange) -> Costs {
     let length = range.day_count() as usize;
     let mut costs = Costs::new();
-    for day in &inputs.days {
+    for series in &inputs.days {
         let key = Key {
-            service_id: day.service_id,
-            environment_id: day.environment_id,
-            billing_currency: day.billing_currency.clone(),
+            service_id: series.service_id,
+            environment_id: series.environment_id,
+            billing_currency: series.billing_currency.clone(),
         };
         let (usage, other) = costs.entry(key).or_insert_with(|| (vec![None; length], BTreeMap::new()));
-        let Some(index) = index(range, day.charge_date) else { continue };
-        usage[index] = Some(day.usage);
-        if day.other != 0.0 {
-            other.insert(index, day.other);
+        for day in &series.days {
+            let Some(index) = index(range, day.charge_date) else { continue };
+            usage[index] = Some(day.usage);
+            if day.other != 0.0 {
+                other.insert(index, day.other);
+            }
         }
     }
     for (key, (usage, _)) in &mut costs {
@@ -337,7 +347,8 @@ pub(in crate::jobs) fn window(series: &Series, day: NaiveDate) -> History {
     let after = u64::from(SETTLED_DAYS + 1);
     let first = history.first_day.max(day - Days::new(before));
     let last = history.complete_to.min(day + Days::new(after));
-    let start = usize::try_from((first - history.first_day).num_days()).unwrap_or_default();
+    // A release long after the last bill has no day at all.
+    let start = usize::try_from((first - history.first_day).num_days()).unwrap_or_default().min(history.cost.len());
     let end = usize::try_from((last - history.first_day).num_days() + 1).unwrap_or_default();
     let end = end.clamp(start, history.cost.len());
     let is_inside = |day: NaiveDate| first <= day && day <= last;

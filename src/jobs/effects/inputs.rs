@@ -2,7 +2,7 @@
 
 use crate::focus::DateRange;
 use crate::store::impact_series::{
-    self, CommitmentStep, DayFigure, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
+    self, CommitmentStep, DaySeries, Environments, LiveRelease, MetricDay, PriceStep, RuleStep,
 };
 use crate::store::known_days::KnownDays;
 use crate::store::release_hours::{self, ReleaseHours};
@@ -30,7 +30,7 @@ pub(in crate::jobs) struct Inputs {
     pub releases: Vec<LiveRelease>,
     /// In which hours of a day cost usually arises, around releases whose bills tell it.
     pub hours: Vec<ReleaseHours>,
-    pub days: Vec<DayFigure>,
+    pub days: Vec<DaySeries>,
     pub traffic: Vec<MetricDay>,
     pub replicas: Vec<MetricDay>,
     /// What the traffic of each service is counted in.
@@ -50,15 +50,15 @@ impl Inputs {
         self.known.missing_since(service_id).map_or(self.complete_to, |since| since - Days::new(1))
     }
 
-    /// Reads all that effects in these environments are estimated from. Without bills or without a release there is
-    /// nothing.
+    /// Reads all that effects in these environments are estimated from. Without a release there is
+    /// nothing, and without bills nothing but the releases.
     pub async fn read(conn: &mut PgConnection, environments: Environments) -> sqlx::Result<Self> {
         let releases = impact_series::releases(&mut *conn, environments).await?;
         let Some(first) = releases.first().map(|release| release.at.date_naive()) else { return Ok(Self::default()) };
         Self::since(conn, environments, releases, |_| first - Days::new(DAYS_BEFORE)).await
     }
 
-    /// Reads the last days of these environments, releases or not. Without bills there is nothing to read.
+    /// Reads the last days of these environments, releases or not. Without bills there is nothing but these.
     pub async fn last_days(conn: &mut PgConnection, environments: Environments, days: u64) -> sqlx::Result<Self> {
         let releases = impact_series::releases(&mut *conn, environments).await?;
         Self::since(conn, environments, releases, |complete_to| complete_to - Days::new(days)).await
@@ -73,7 +73,9 @@ impl Inputs {
         let bills = freshness::read(&mut *conn).await?;
         let complete_to = bills.complete_to();
         let reach = impact_series::reach(&mut *conn).await?;
-        let (Some(complete_to), Some(reach)) = (complete_to, reach) else { return Ok(Self::default()) };
+        // Answers may stand that rest on bills which were taken back.
+        let Some(reach) = reach else { return Ok(Self { releases, ..Self::default() }) };
+        let Some(complete_to) = complete_to else { return Ok(Self::default()) };
         let start = reach.start().max(first(complete_to));
         let Some(range) = DateRange::new(start, complete_to + Days::new(1)) else { return Ok(Self::default()) };
         let known = Known::of(&bills, range.end());

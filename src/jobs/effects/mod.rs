@@ -9,6 +9,7 @@ mod commitments;
 pub(super) mod histories;
 mod hours;
 pub(super) mod inputs;
+mod lost;
 pub(super) mod parts;
 mod placebo_sample;
 mod rollbacks;
@@ -29,7 +30,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-16";
+pub const METHOD: &str = "impact-17";
 
 /// Ends the fingerprint of the answer about a rollback.
 const WENT_BACK: &str = "-back";
@@ -225,15 +226,20 @@ fn work(questions: Vec<Questions>, standing: Vec<Standing>, publication_id: i64,
     let standing: HashMap<StandingKey, Standing> = standing.into_iter().map(|one| (standing_key(&one), one)).collect();
     let model = Model::default();
     let mut done = Done::default();
-    for question in questions {
+    for mut question in questions {
         let histories = Histories::of(&question.inputs);
+        // The series have them now.
+        question.inputs.days = Vec::new();
         let due = calibrate::Due::of(question.stored.as_ref(), &histories.series, now);
         // Seldom anything is learnt, and without that nobody asks about most placebos.
         let placebos = due.placebos(&histories.series);
-        let series = histories.told(&placebos);
+        let mut series = histories.told(&placebos);
         let calibration = calibrate::calibration(&due, &series, &model);
         let learnt = calibrate::learn(&due, &series, &model, &calibration, now);
         done.learnt.extend(learnt.map(|learnt| (question.environments, learnt)));
+        // After what was learnt of days with cost.
+        let lost = lost::series(&question.inputs, &series, standing.values());
+        series.extend(lost);
         let asked = Asked {
             model: &model,
             calibration: &calibration,
@@ -315,13 +321,19 @@ impl Asked<'_> {
             fingerprint.push_str(&format!("+{}", days.len() - 1));
         }
         let before = |id: &i64| self.standing.get(&key_of(series.key(), *id));
-        let own = |id: &i64| rollbacks::own_fingerprint(series, *id, &fingerprint);
+        let ids = releases.clone().flat_map(|release| &release.deployment_ids);
+        let own: BTreeMap<i64, String> =
+            ids.map(|id| (*id, rollbacks::own_fingerprint(series, *id, &fingerprint))).collect();
+        let own = |id: &i64| own.get(id).map_or(fingerprint.as_str(), String::as_str);
         let stands = |id: &i64| before(id).is_some_and(|one| one.fingerprint == own(id));
         if releases.clone().all(|release| release.deployment_ids.iter().all(stands)) {
             return;
         }
         answers.computed_count += days.len();
-        let impact = histories::estimated(&window, days, self.model, self.calibration);
+        let impact = match series.lost_on {
+            None => histories::estimated(&window, days, self.model, self.calibration),
+            Some(_) => impact::without_cost(&window, days),
+        };
         for release in releases {
             let is_shared = days.len() > 1;
             let of_day = is_shared.then(|| histories::estimated(&window, &[release.day], self.model, self.calibration));
@@ -333,9 +345,9 @@ impl Asked<'_> {
                     release_date: release.day,
                     impact: &impact,
                     alone: of_day.as_ref(),
-                    asked_on: series.history.complete_to,
+                    asked_on: series.lost_on.unwrap_or(series.history.complete_to),
                     publication_id: self.publication_id,
-                    fingerprint: &own(deployment_id),
+                    fingerprint: own(deployment_id),
                     parts: &parts,
                     window: &window,
                     calibrated: self.calibrated,

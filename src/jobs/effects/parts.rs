@@ -78,6 +78,11 @@ pub(in crate::jobs) fn of_calibration(calibration: &Calibration) -> String {
     digest(&serde_json::to_vec(calibration).unwrap_or_default(), PART_BYTES)
 }
 
+/// The fingerprint of a text.
+pub(super) fn of_text(text: &str) -> String {
+    digest(text.as_bytes(), PART_BYTES)
+}
+
 impl Parts {
     /// Of everything that an estimate looks at.
     pub fn of(window: &History, calibration: &str) -> Self {

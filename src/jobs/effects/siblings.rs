@@ -21,9 +21,10 @@ pub(super) struct Around {
     pub traffic: Vec<f64>,
 }
 
-/// The services that are each other's others: of one currency.
+/// The services that are each other's others: of one currency. Places of the same service are not.
 struct Peers<'a> {
     places: HashMap<&'a Key, usize>,
+    services: Vec<i64>,
     cost: Vec<Option<&'a [Option<f64>]>>,
     traffic: Vec<Option<&'a [Option<f64>]>>,
 }
@@ -55,10 +56,12 @@ fn peers<'a>(costs: &'a Costs, traffic: &'a ByPlace) -> HashMap<&'a str, Peers<'
     for (key, (usage, _)) in costs {
         let peers = currencies.entry(&key.billing_currency).or_insert_with(|| Peers {
             places: HashMap::new(),
+            services: Vec::new(),
             cost: Vec::new(),
             traffic: Vec::new(),
         });
         peers.places.insert(key, peers.cost.len());
+        peers.services.push(key.service_id);
         peers.cost.push(Some(usage));
         peers.traffic.push(of_place(traffic, key).map(Vec::as_slice));
     }
@@ -83,7 +86,7 @@ fn within<'a>(
         }
         let of_each = |series: &[Option<&[Option<f64>]>]| {
             let cut: Vec<_> = series.iter().map(|whole| (*whole)?.get(days.clone())).collect();
-            span.of_each(&cut, &wanted)
+            span.of_each(&cut, &peers.services, &wanted)
         };
         let (cost, traffic) = (of_each(&peers.cost), of_each(&peers.traffic));
         for ((key, cost), traffic) in keys.into_iter().zip(cost).zip(traffic) {

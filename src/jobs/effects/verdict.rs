@@ -91,6 +91,8 @@ impl Verdict<'_> {
     // a bill was taken back before the restated one came.
     fn phase(&self) -> &'static str {
         match (self.impact.phase, self.reached()) {
+            // What was told for good is taken back for good, until cost is there again.
+            (Phase::Measuring, Some(_)) if self.is_lost() => "revised",
             (Phase::Measuring, _) => "measuring",
             (Phase::Provisional, _) => "provisional",
             (Phase::Settled, Some(Reached::Revised)) => "revised",
@@ -103,6 +105,10 @@ impl Verdict<'_> {
     fn reached(&self) -> Option<Reached> {
         let before = self.before?;
         Reached::of(&before.phase).or_else(|| kept(before)?.reached)
+    }
+
+    fn is_lost(&self) -> bool {
+        self.impact.reason == Reason::CostGone
     }
 
     fn is_joint(&self) -> bool {
@@ -136,6 +142,19 @@ impl Verdict<'_> {
     }
 
     fn what_changed(&self, before: &Standing) -> String {
+        let mut changes = match (before.reason == reason_key(Reason::CostGone), self.is_lost()) {
+            (false, true) => vec!["no bill tells of its cost any more".to_owned()],
+            (true, false) => vec!["bills tell of its cost again".to_owned()],
+            _ => self.changed_parts(before),
+        };
+        if before.finding != finding_key(self.impact.finding) {
+            let (from, to) = (finding_words(&before.finding), finding_words(finding_key(self.impact.finding)));
+            changes.push(format!("the finding changed from {from} to {to}"));
+        }
+        changes.join("; ")
+    }
+
+    fn changed_parts(&self, before: &Standing) -> Vec<String> {
         let mut changes: Vec<String> = Vec::new();
         let days = i64::from(self.impact.days_after) - i64::from(before.days_after);
         match days {
@@ -159,13 +178,12 @@ impl Verdict<'_> {
             None => changes.push("what it rests on is another".into()),
         }
         if changes.is_empty() {
-            changes.push("which releases share an answer is another".into());
+            // Days that became complete say so themselves.
+            let is_of_undone = rollbacks::is_made_anew(&before.fingerprint, self.fingerprint);
+            let undone = "what is known of the releases that it took back is another";
+            changes.push(if is_of_undone { undone } else { "which releases share an answer is another" }.into());
         }
-        if before.finding != finding_key(self.impact.finding) {
-            let (from, to) = (finding_words(&before.finding), finding_words(finding_key(self.impact.finding)));
-            changes.push(format!("the finding changed from {from} to {to}"));
-        }
-        changes.join("; ")
+        changes
     }
 }
 
@@ -259,6 +277,7 @@ fn reason_key(reason: Reason) -> &'static str {
         Reason::NeighbourTooNear => "neighbour-too-near",
         Reason::UndoesAShift => "undoes-a-shift",
         Reason::BillMissing => "bill-missing",
+        Reason::CostGone => "cost-gone",
     }
 }
 

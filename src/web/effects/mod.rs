@@ -126,6 +126,7 @@ impl Answer {
     /// "1 of 3 complete days", for beside the finding's word.
     pub fn progress(&self) -> String {
         match self.phase.as_str() {
+            "measuring" if self.is_cost_gone() => "no bill tells of it".into(),
             "measuring" if self.waits_for_bill() => "a bill is missing".into(),
             "measuring" => format!("{} of 3 complete days", self.days_after),
             _ => self.phase_words(),
@@ -133,7 +134,11 @@ impl Answer {
     }
 
     fn waits_for_bill(&self) -> bool {
-        self.reason == "bill-missing"
+        self.reason == "bill-missing" || self.is_cost_gone()
+    }
+
+    fn is_cost_gone(&self) -> bool {
+        self.reason == "cost-gone"
     }
 
     /// "Settled", "Provisional, 5 of 14 days".
@@ -298,6 +303,7 @@ impl Answer {
             }
             "undoes-a-shift" => "The cost only went back to what it was before a shift that no release explains.",
             "bill-missing" => "A bill is missing for the week before the release or for the two weeks after it.",
+            "cost-gone" => "No bill tells of that cost any more.",
             _ => "The days do not say.",
         }
     }

@@ -4,7 +4,7 @@ use crate::jobs::effects::hours::HourlyStart;
 use crate::jobs::effects::parts::{Parts, of_calibration};
 use crate::jobs::effects::rollbacks::own_fingerprint;
 use crate::store::bill_gaps::Gap;
-use crate::store::impact_series::{CommitmentStep, DayFigure, LiveRelease, PriceStep};
+use crate::store::impact_series::{CommitmentStep, DayFigure, DaySeries, LiveRelease, PriceStep};
 use crate::store::known_days::KnownDays;
 use crate::store::release_hours::ReleaseHours;
 use chrono::{DateTime, Utc};
@@ -31,14 +31,22 @@ fn release(deployment_id: i64, index: u64, hour: u32) -> LiveRelease {
     }
 }
 
-fn figure(service_id: i64, index: u64, usage: f64) -> DayFigure {
-    DayFigure {
-        service_id,
-        environment_id: 7,
-        billing_currency: "USD".into(),
+fn costs_of(service_id: i64, days: impl Iterator<Item = u64>, usage: impl Fn(u64) -> f64) -> DaySeries {
+    let figure = |index: u64| DayFigure {
         charge_date: day(index),
-        usage,
+        usage: usage(index),
         other: if index == 30 { -50.0 } else { 0.0 },
+    };
+    let days = days.map(figure).collect();
+    DaySeries { service_id, environment_id: 7, billing_currency: "USD".into(), days }
+}
+
+/// Usage of some days of some services is another.
+fn restate(inputs: &mut Inputs, is_other: impl Fn(i64, NaiveDate) -> bool, to: impl Fn(f64) -> f64) {
+    for series in &mut inputs.days {
+        for figure in series.days.iter_mut().filter(|figure| is_other(series.service_id, figure.charge_date)) {
+            figure.usage = to(figure.usage);
+        }
     }
 }
 
@@ -58,11 +66,8 @@ fn inputs() -> Inputs {
     for service_id in 1..=4 {
         // The first service begins later, and has no charge on one day.
         let from = if service_id == 1 { 5 } else { 0 };
-        days.extend(
-            (from..60)
-                .filter(|index| !(service_id == 1 && *index == 20))
-                .map(|index| figure(service_id, index, 100.0 + (index % 7) as f64 * service_id as f64)),
-        );
+        let known = (from..60).filter(|index| !(service_id == 1 && *index == 20));
+        days.push(costs_of(service_id, known, |index| 100.0 + (index % 7) as f64 * service_id as f64));
     }
     Inputs {
         range: DateRange::new(day(0), day(60)),
@@ -111,9 +116,7 @@ fn a_commitment_is_sized_by_the_others_at_the_same_step() {
         share_change: if service_id == 1 { 0.8 } else { 0.4 },
     };
     inputs.commitments = (1..=4).map(step).collect();
-    for figure in inputs.days.iter_mut().filter(|figure| figure.service_id > 1 && figure.charge_date >= day(44)) {
-        figure.usage *= 0.9;
-    }
+    restate(&mut inputs, |service_id, at| service_id > 1 && at >= day(44), |usage| usage * 0.9);
     let size = |inputs: &Inputs| {
         let series = build(inputs);
         let events = &series[0].history.price_events;
@@ -147,7 +150,8 @@ fn days_of_a_gap_are_not_known_and_answers_about_them_wait() {
         services: vec![(1, None), (2, None)],
         material: vec![1],
     };
-    inputs.days.retain(|figure| figure.service_id != 1 || figure.charge_date < day(31) || figure.charge_date > day(58));
+    let own = inputs.days.iter_mut().find(|series| series.service_id == 1).unwrap();
+    own.days.retain(|figure| figure.charge_date < day(31) || figure.charge_date > day(58));
     let zeros = build(&inputs);
     inputs.known = Arc::new(KnownDays::new(BTreeMap::new(), vec![gap]));
     let series = build(&inputs);
@@ -163,6 +167,23 @@ fn days_of_a_gap_are_not_known_and_answers_about_them_wait() {
     // Which days are known is a part of what tells one answer from the next.
     let of = |series: &[Series]| Parts::of(&window(&series[0], day(40)), "").fingerprint();
     assert_ne!(of(&series), of(&zeros));
+}
+
+/// Bills that ended months ago say nothing of what is released now, and everything of what was released then.
+#[test]
+fn a_release_long_after_the_last_bill_waits_for_days() {
+    for index in [172, 173, 174, 400] {
+        let mut inputs = inputs();
+        inputs.releases.push(release(13, index, 12));
+        let series = &build(&inputs)[0];
+        let window = window(series, day(index));
+        assert!(window.cost.is_empty(), "{index}");
+        let impact = estimated(&window, &[day(index)], &Model::default(), &Calibration::default());
+        let answer = (impact.phase, impact.finding, impact.days_after, impact.deployment_ids);
+        assert_eq!(answer, (impact::Phase::Measuring, impact::Finding::CannotTell, 0, vec![13]), "{index}");
+        let parts = Parts::of(&window, "");
+        assert!(parts.changed_to(&window, "").is_empty(), "{index}");
+    }
 }
 
 /// N18: days are half-open. A release at the instant at which a day begins is that day's, with nothing of it before;
@@ -243,6 +264,22 @@ fn the_others_are_what_the_estimator_says_they_are() {
     }
 }
 
+/// One release goes to several environments on a day: none of them is told of another as of one of the others.
+#[test]
+fn other_environments_of_a_service_are_none_of_the_others() {
+    let told = |is_everywhere: bool| {
+        let mut inputs = inputs();
+        for environment_id in [8, 9] {
+            let step = |index: u64| if index > 40 { 30.0 } else { 0.0 };
+            let elsewhere = DaySeries { environment_id, ..costs_of(1, 5..60, |index| 100.0 + step(index)) };
+            inputs.days.extend(is_everywhere.then_some(elsewhere));
+        }
+        let around = |series: Vec<Series>, on: u64| window(&series[0], day(on)).siblings.unwrap();
+        (around(build(&inputs), 40), around(build_all(&inputs), 45))
+    };
+    assert_eq!(told(true), told(false));
+}
+
 #[test]
 fn the_others_are_told_around_releases_and_the_placebos_that_are_named() {
     let days = |placebos: &[PlaceboDay]| -> Vec<NaiveDate> {
@@ -270,13 +307,10 @@ fn only_what_an_estimate_looks_at_changes_its_fingerprint() {
     let before = of(&inputs());
     assert_eq!(before, of(&inputs()));
     let mut restated = inputs();
-    restated.days.iter_mut().find(|figure| figure.service_id == 1 && figure.charge_date == day(41)).unwrap().usage +=
-        0.01;
+    restate(&mut restated, |service_id, at| service_id == 1 && at == day(41), |usage| usage + 0.01);
     assert_ne!(before, of(&restated));
     let mut later = inputs();
-    for figure in later.days.iter_mut().filter(|figure| figure.charge_date > day(55)) {
-        figure.usage += 5.0;
-    }
+    restate(&mut later, |_, at| at > day(55), |usage| usage + 5.0);
     assert_eq!(before, of(&later), "days that no settled answer looks at");
     let mut another = inputs();
     another.releases.push(release(13, 44, 3));
@@ -299,7 +333,40 @@ fn a_rollback_took_back_all_since_what_it_went_back_to() {
         let series = build(&inputs);
         assert_eq!(series[0].rollbacks, BTreeMap::from([(5, expected)]), "{went_back_to:?}");
     }
-    assert_eq!(own_fingerprint(&build(&inputs)[0], 5, "parts"), "parts~3,4-back");
+    let fingerprint = own_fingerprint(&build(&inputs)[0], 5, "parts");
+    assert!(fingerprint.starts_with("parts~3,4@") && fingerprint.ends_with("-back"), "{fingerprint}");
+}
+
+/// What was taken back is estimated from days before those that the answer about the rollback looks at: it is asked again
+/// whether the cost came back where these are others.
+#[test]
+fn days_before_those_of_a_rollback_ask_about_it_again() {
+    let mut inputs = inputs();
+    inputs.range = DateRange::new(day(0), day(200));
+    inputs.complete_to = day(199);
+    inputs.days = vec![costs_of(1, 0..200, |index| 100.0 + (index % 7) as f64)];
+    // One release of a single day, and two that share an answer.
+    for taken_back in [vec![release(1, 140, 6)], vec![release(1, 139, 6), release(2, 140, 6)]] {
+        let since = taken_back[0].at;
+        let back = LiveRelease { is_rollback: true, went_back_to: Some(since - Days::new(9)), ..release(5, 180, 9) };
+        inputs.releases = [taken_back, vec![back]].concat();
+        let of = |inputs: &Inputs| {
+            let series = &build(inputs)[0];
+            let parts = Parts::of(&window(series, day(180)), "").fingerprint();
+            let (rollback, other) = (own_fingerprint(series, 5, &parts), own_fingerprint(series, 1, &parts));
+            (parts, rollback, other)
+        };
+        let before = of(&inputs);
+        for (index, is_looked_at) in [(20, false), (50, true), (100, true)] {
+            let mut restated =
+                Inputs { days: inputs.days.clone(), releases: inputs.releases.clone(), ..self::inputs() };
+            (restated.range, restated.complete_to) = (inputs.range, inputs.complete_to);
+            restate(&mut restated, |_, at| at == day(index), |usage| usage + 1.0);
+            let now = of(&restated);
+            assert_eq!(now.1 != before.1, is_looked_at, "{index}");
+            assert_eq!((now.0 != before.0, now.2 != before.2), (index == 100, index == 100), "{index}");
+        }
+    }
 }
 
 /// A mark that comes or goes later asks again about the rollback, and about nothing else.
@@ -325,8 +392,7 @@ fn the_part_that_is_another_is_named() {
     let changed = |inputs: &Inputs| before.changed_to(&asked(inputs), &calibration);
     assert!(changed(&inputs()).is_empty());
     let mut restated = inputs();
-    restated.days.iter_mut().find(|figure| figure.service_id == 1 && figure.charge_date == day(41)).unwrap().usage +=
-        1.0;
+    restate(&mut restated, |service_id, at| service_id == 1 && at == day(41), |usage| usage + 1.0);
     assert!(changed(&restated)[0].starts_with("the cost of its days is another"), "{:?}", changed(&restated));
     assert_eq!(changed(&restated).len(), 1);
     let mut busier = inputs();
