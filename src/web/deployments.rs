@@ -150,9 +150,7 @@ impl Pages for DeploymentPages {
             }
         }
         for row in &rows {
-            // One that failed after all keeps what was said of it before; the page says that it did not go live.
-            let own = answers.get(&row.deployment_id).filter(|_| row.went_live());
-            let own = own.map_or(&[] as &[EffectBrief], Vec::as_slice);
+            let own = answers.get(&row.deployment_id).map_or(&[] as &[EffectBrief], Vec::as_slice);
             let first = own.first().map_or_else(|| vec![Cell::Empty; 13], answer_cells_of);
             table.row(&[deployment_cells(row), first].concat());
             for answer in own.iter().skip(1) {

@@ -441,7 +441,7 @@ async fn releases_a_day_apart_share_one_answer(db: PgPool) {
 }
 
 /// What failed after all, or turns out to deploy what was there, keeps its last answer: it counts on no start page, has no
-/// row there, and is in no list of a finding.
+/// row there, is in no list of a finding, and no list tells an effect of it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_did_not_go_live_after_all_counts_nowhere(db: PgPool) {
     let world = filled(&db).await;
@@ -479,6 +479,9 @@ async fn what_did_not_go_live_after_all_counts_nowhere(db: PgPool) {
         let listed = texts(&finance.get(&format!("/deployments?finding={found}")).await.body, "tbody th");
         assert_eq!(listed, ["v1"], "{gone}");
         assert_eq!(phases(&db, second).await.last().unwrap().1, "increase", "{gone}");
+        let csv = finance.get("/deployments.csv").await.body;
+        let told: Vec<(String, String)> = column(&csv, "Version").into_iter().zip(column(&csv, "Finding")).collect();
+        assert_eq!(told, [of("v2", ""), of("v1", &found)], "{gone}: {csv}");
         sqlx::query(back).bind(second).execute(&db).await.unwrap();
         settle(&world).await;
         assert_eq!(texts(&finance.get("/deployments?finding=increase").await.body, "tbody th"), ["v2", "v1"], "{back}");
