@@ -117,7 +117,8 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
     let moves_cost = shares_are_gone || report.keys_moved > 0 || generations_rebuilt > 0;
     if moves_cost {
         report.publication_id = Some(publish_as(conn, "remap", by, now).await?);
-    } else if report.entries_added + report.deployments_moved > 0 {
+    } else if !changes.is_empty() || report.entries_added + report.deployments_moved > 0 {
+        // Which rule gives a key to its service, and the values of its dimensions, are shown as well.
         report.publication_id = Some(publish_without_cost(conn, by, now).await?);
     }
     Ok(report)
@@ -137,7 +138,8 @@ pub async fn publish_splits(conn: &mut PgConnection, by: &str, now: DateTime<Utc
     publish_as(conn, "split", by, now).await
 }
 
-/// Gives readers' pages a new number: names, owners or deployments have changed, and no cost.
+/// Gives readers' pages a new number: names, owners, deployments or values of dimensions have changed, and no cost of a
+/// service.
 pub async fn publish_without_cost(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {
     publish_as(conn, "catalogue", by, now).await
 }

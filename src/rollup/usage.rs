@@ -167,8 +167,12 @@ impl Taking {
             splits::work_out(&mut self.transaction, Some(days)).await?;
             remap::publish_splits(&mut self.transaction, by, now).await?;
         }
-        if self.makes_days_later && self.touched.is_some() {
-            jobs::enqueue_after(&mut self.transaction, MAKE_DAYS, "", &json!({}), MAKE_DAYS_AFTER_SECONDS).await?;
+        match (self.touched, self.makes_days_later) {
+            (None, _) => {}
+            (Some(_), true) => {
+                jobs::enqueue_after(&mut self.transaction, MAKE_DAYS, "", &json!({}), MAKE_DAYS_AFTER_SECONDS).await?;
+            }
+            (Some(_), false) => metric_points::note_change(&mut self.transaction).await?,
         }
         Ok(self.transaction.commit().await?)
     }

@@ -39,43 +39,66 @@ pub struct Mark {
     pub method: String,
 }
 
-/// What there is to work from now.
+/// What there is to work from now. Asked every few seconds: what it looks at is small or has an index.
 pub async fn mark(conn: &mut PgConnection, analysis: Analysis, method: &str) -> sqlx::Result<Mark> {
+    let (publication_id, input_mark) = match analysis {
+        Analysis::Anomalies => of_anomalies(conn).await?,
+        Analysis::Forecasts => of_forecasts(conn).await?,
+    };
+    Ok(Mark { publication_id, input_mark, method: method.to_owned() })
+}
+
+// All that effects are made from; what people answered, one event each, and where its lessons were forgotten; who owns
+// services, from when on an environment is idle, and the hours of days with a release.
+async fn of_anomalies(conn: &mut PgConnection) -> sqlx::Result<(i64, String)> {
     let base = effect_runs::mark(&mut *conn).await?;
-    let own = match analysis {
-        Analysis::Anomalies => sqlx::query_scalar!(
-            r#"SELECT coalesce((SELECT max(changed_at) FROM anomaly WHERE state NOT IN ('open', 'closed'))::text, '')
-                       || '/' || coalesce((SELECT max(reset_at) FROM anomaly_lesson_reset)::text, '')
-                       || '/' || coalesce((SELECT md5(string_agg(service_id || ' ' || coalesce(team_id, 0), ' '
+    let own = sqlx::query_scalar!(
+        r#"SELECT (SELECT count(*) FROM anomaly_event WHERE done_by <> '')
+                   || '/' || coalesce((SELECT md5(string_agg(concat_ws(' ', service_id, team_id, lesson,
+                                           extract(epoch FROM reset_at)), ' ' ORDER BY service_id, team_id, lesson))
+                                       FROM anomaly_lesson_reset), '')
+                   || '/' || coalesce((SELECT md5(string_agg(service_id || ' ' || coalesce(team_id, 0), ' '
                                            ORDER BY service_id)) FROM service), '')
-                       || '/' || coalesce((SELECT md5(string_agg(environment_id || ' ' || idle_days, ' '
+                   || '/' || coalesce((SELECT md5(string_agg(environment_id || ' ' || idle_days, ' '
                                            ORDER BY environment_id)) FROM environment), '')
-                       || '/' || (SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws(' ',
+                   || '/' || (SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws(' ',
                                       service_id, environment_id, billing_currency, day, made_from), 0)))
-                                  FROM release_hours
-                                  WHERE hours <> '{}'
-                                    AND day >= coalesce((SELECT max(last_charge_date) - $1::int FROM generation
-                                                         WHERE state = 'current' AND has_hourly_charges), '-infinity')
-                                 ) AS "mark!""#,
-            i32::from(ANOMALY_DAYS + HELD_BACK_DAYS)
-        )
-        .fetch_one(conn)
-        .await?,
-        Analysis::Forecasts => {
-            sqlx::query_scalar!(
-                r#"SELECT coalesce((SELECT max(deployment_effect_id) FROM deployment_effect), 0)
-                       || '/' || coalesce((SELECT md5(string_agg(service_id || ' ' || coalesce(team_id, 0), ' '
-                                           ORDER BY service_id)) FROM service), '') AS "mark!""#
-            )
-            .fetch_one(conn)
-            .await?
-        }
-    };
-    let input_mark = match analysis {
-        Analysis::Anomalies => format!("{} {own}", base.deployment_mark),
-        Analysis::Forecasts => own,
-    };
-    Ok(Mark { publication_id: base.publication_id, input_mark, method: method.to_owned() })
+                              FROM release_hours
+                              WHERE hours <> '{}'
+                                AND day >= coalesce((SELECT max(last_charge_date) - $1::int FROM generation
+                                                     WHERE state = 'current' AND has_hourly_charges), '-infinity')
+                             ) AS "mark!""#,
+        i32::from(ANOMALY_DAYS + HELD_BACK_DAYS)
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok((base.publication_id, format!("{} {own}", base.deployment_mark)))
+}
+
+// Answers about releases, of those that claim a change the ones that count: their deployment is live in production, and
+// another version than before. Who owns services; what bills show of a day at which age.
+async fn of_forecasts(conn: &mut PgConnection) -> sqlx::Result<(i64, String)> {
+    let reach = effect_runs::reach_mark(&mut *conn).await?;
+    let row = sqlx::query!(
+        r#"SELECT coalesce((SELECT max(publication_id) FROM publication), 0) AS "publication_id!",
+                  coalesce((SELECT max(deployment_effect_id) FROM deployment_effect), 0)
+                  || '/' || (SELECT concat_ws('/', count(*), sum(hashint8extended(f.deployment_effect_id, 0)))
+                             FROM current_deployment_effect f
+                             JOIN environment e ON e.environment_id = f.environment_id AND e.kind = 'production'
+                             JOIN deployment d
+                                 ON d.deployment_id = f.deployment_id AND d.environment_id = f.environment_id
+                             JOIN deployment_service ds
+                                 ON ds.deployment_id = f.deployment_id AND ds.service_id = f.service_id
+                             WHERE f.finding IN ('increase', 'decrease')
+                               AND d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop)
+                  || '/' || coalesce((SELECT md5(string_agg(service_id || ' ' || coalesce(team_id, 0), ' '
+                                          ORDER BY service_id)) FROM service), '')
+                  || '/' || coalesce((SELECT md5(string_agg(concat_ws(' ', source_id, age_days, median_share), ' '
+                                          ORDER BY source_id, age_days)) FROM source_completeness), '') AS "mark!""#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok((row.publication_id, format!("{} {reach}", row.mark)))
 }
 
 /// What it was last made from; `None` before the first run.

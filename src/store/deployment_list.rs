@@ -138,7 +138,8 @@ pub struct DeploymentFilter {
     pub until: Option<NaiveDate>,
     /// Older than this one: the next page.
     pub older_than: Option<(DateTime<Utc>, i64)>,
-    /// With this answer about its effect (`measuring`: none yet) on the cost of a service within the scope.
+    /// With this answer about its effect (`measuring`: none yet) on the cost of a service within the scope. What did not go
+    /// live, or deployed what was there, has none.
     pub finding: Option<(String, Scope)>,
 }
 
@@ -188,6 +189,7 @@ pub async fn list(
                 JOIN deployment_service fs ON fs.deployment_id = f.deployment_id AND fs.service_id = f.service_id
                 JOIN service ON service.service_id = f.service_id
                 WHERE f.deployment_id = d.deployment_id AND f.environment_id = d.environment_id
+                  AND d.status IN ('succeeded', 'superseded') AND NOT fs.is_noop
                   AND (f.finding = $10 AND f.phase <> 'measuring' OR f.phase = $10)
                   AND ($11::bigint[] IS NULL OR service.team_id = ANY($11))))
           AND ($7::timestamptz IS NULL

@@ -1,5 +1,6 @@
 //! The answers about releases to production in short, for the start page: the newest ones, and how many there are of
-//! each finding.
+//! each finding. What failed after all, or turned out to deploy the version that was there, keeps its last answer and is no
+//! release any more.
 
 use super::Scope;
 use crate::focus::DateRange;
@@ -34,7 +35,8 @@ pub async fn newest(conn: &mut PgConnection, scope: &Scope, limit: i64) -> sqlx:
                JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
                JOIN service s ON s.service_id = e.service_id
                JOIN environment v ON v.environment_id = e.environment_id AND v.kind = 'production'
-               WHERE e.phase <> 'measuring' AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
+               WHERE e.phase <> 'measuring' AND d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
+                 AND ($1::bigint[] IS NULL OR s.team_id = ANY($1))
                ORDER BY e.effect_date DESC, e.service_id, e.environment_id, e.before_per_day DESC NULLS LAST,
                         e.release_date DESC, e.deployment_id DESC
            ) release
@@ -112,7 +114,8 @@ pub async fn counts(conn: &mut PgConnection, scope: &Scope, days: DateRange) -> 
                JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
                JOIN service s ON s.service_id = e.service_id
                JOIN environment v ON v.environment_id = e.environment_id AND v.kind = 'production'
-               WHERE e.effect_date >= $1 AND e.effect_date < $2 AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
+               WHERE e.effect_date >= $1 AND e.effect_date < $2 AND d.status IN ('succeeded', 'superseded')
+                 AND NOT ds.is_noop AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
                GROUP BY e.effect_date, e.service_id, e.environment_id
            ) release"#,
         days.start(),

@@ -10,32 +10,52 @@ use sqlx::PgConnection;
 pub struct Mark {
     /// The last publication; 0 before the first.
     pub publication_id: i64,
-    /// Changes with each deployment that comes, moves, changes state or turns out to be a rollback, with each kind of an
-    /// environment, with each metric that is taken in, means something else or is chosen as a unit, and with each launch
-    /// that is registered or told. Asked every few seconds: what it looks at is small or has an index.
+    /// Changes with each deployment that comes, goes, moves, changes state, or turns out to be a rollback or to deploy what
+    /// was there; with each kind of an environment; with values of metrics by day, what metrics mean and which are chosen as
+    /// units; with each launch that is registered or told; and with what is learned and set of sources. Asked every few
+    /// seconds: what it looks at is small, counted or has an index.
     pub deployment_mark: String,
 }
 
 /// What there is to answer from now.
 pub async fn mark(conn: &mut PgConnection) -> sqlx::Result<Mark> {
-    sqlx::query_as!(
-        Mark,
+    let reach = reach_mark(&mut *conn).await?;
+    let row = sqlx::query!(
         r#"SELECT coalesce((SELECT max(publication_id) FROM publication), 0) AS "publication_id!",
                   coalesce((SELECT max(deployment_status_id) FROM deployment_status), 0) || '/'
-                  || (SELECT concat_ws('/', count(*), sum(environment_id), count(*) FILTER (WHERE kind = 'rollback'))
+                  || (SELECT concat_ws('/', count(*), sum(hash_record_extended(ROW(deployment_id, environment_id, status,
+                          kind, kind_told, created_at, started_at, finished_at, time_is_received), 0)))
                       FROM deployment) || '/'
-                  || (SELECT concat_ws('/', count(*), sum(service_id), count(*) FILTER (WHERE is_rollback))
+                  || (SELECT concat_ws('/', count(*), sum(hash_record_extended(ROW(deployment_id, service_id, is_noop,
+                          is_rollback), 0)))
                       FROM deployment_service) || '/'
-                  || coalesce((SELECT max(loaded_at) FROM metric_point)::text, '') || '/'
-                  || coalesce((SELECT md5(string_agg(metric || ' ' || meaning, ' ' ORDER BY metric)) FROM metric), '')
+                  || (SELECT change_count FROM usage_change) || '/'
+                  || coalesce((SELECT md5(string_agg(concat_ws(' ', metric, meaning, unit), ' ' ORDER BY metric))
+                               FROM metric), '')
                   || '/' || coalesce((SELECT md5(string_agg(service_id || ' ' || metric, ' ' ORDER BY service_id))
                                       FROM service_unit_metric), '')
                   || '/' || (SELECT count(*) FROM metric_reach) || '/'
                   || coalesce((SELECT md5(string_agg(environment_id || kind, ' ' ORDER BY environment_id))
                                FROM environment), '') || '/'
                   || (SELECT count(*) || '/' || count(removed_at) FROM service_plan) || '/'
-                  || (SELECT count(*) FROM operational_event o JOIN operational_event_service USING (operational_event_id)
+                  || (SELECT concat_ws('/', count(*), sum(hash_record_extended(ROW(o.operational_event_id, s.service_id,
+                          o.status, o.title, o.started_at, o.ended_at), 0)))
+                      FROM operational_event o JOIN operational_event_service s USING (operational_event_id)
                       WHERE o.kind = 'marker') AS "deployment_mark!""#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Mark { publication_id: row.publication_id, deployment_mark: format!("{} {reach}", row.deployment_mark) })
+}
+
+/// Changes with what tells how far bills are complete and is no bill: how long days of a source keep arriving, which is
+/// learned after its bill was published, and how a source is set up.
+pub(super) async fn reach_mark(conn: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar!(
+        r#"SELECT coalesce((SELECT md5(string_agg(concat_ws(' ', source_id, settles_after_days), ' ' ORDER BY source_id))
+                            FROM source_settling), '')
+                  || '/' || coalesce((SELECT md5(string_agg(concat_ws(' ', source_id, kind, expected_every_hours), ' '
+                                          ORDER BY source_id)) FROM source_setting), '') AS "mark!""#
     )
     .fetch_one(conn)
     .await

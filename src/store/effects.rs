@@ -309,7 +309,8 @@ pub fn shared_with(joint: Option<&Value>) -> Vec<i64> {
     ids.map(|ids| ids.iter().filter_map(Value::as_i64).collect()).unwrap_or_default()
 }
 
-/// The answers that stand about these deployments, of one service where one is named, within the scope.
+/// The answers that stand about these deployments, of one service where one is named, within the scope. What failed after
+/// all, or turned out to deploy the version that was there, has none.
 pub async fn briefs(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -328,6 +329,7 @@ pub async fn briefs(
            JOIN deployment_service ds ON ds.deployment_id = e.deployment_id AND ds.service_id = e.service_id
            JOIN service s ON s.service_id = e.service_id
            WHERE e.deployment_id = ANY($1) AND ($2::bigint IS NULL OR e.service_id = $2)
+             AND d.status IN ('succeeded', 'superseded') AND NOT ds.is_noop
              AND ($3::bigint[] IS NULL OR s.team_id = ANY($3))
            ORDER BY e.deployment_id, s.name, e.billing_currency LIMIT $4"#,
         deployment_ids,

@@ -331,6 +331,11 @@ pub async fn make_all_days(conn: &mut PgConnection, metric: &str) -> sqlx::Resul
     .map(|done| done.rows_affected())
 }
 
+/// Counts that values by day are others now. The last thing before the commit: others wait for it.
+pub async fn note_change(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE usage_change SET change_count = change_count + 1").execute(conn).await.map(drop)
+}
+
 /// Places that are kept in the other way than these points would add to: a day that has hours, an hour of a day that was
 /// given as one value.
 pub async fn mixed(conn: &mut PgConnection, points: &[MetricPoint]) -> sqlx::Result<Option<(i64, NaiveDate)>> {

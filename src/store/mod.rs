@@ -17,6 +17,7 @@ pub mod billed_names;
 pub mod billers;
 pub mod booked_costs;
 pub mod catalogue;
+pub mod catalogue_mark;
 pub mod catalogue_names;
 pub mod catalogue_sources;
 pub mod change_failures;

@@ -18,6 +18,17 @@ pub struct MovedByRule {
     pub cost: BigDecimal,
 }
 
+/// What tells one order of the rules from another: they change places without a publication, and with them
+/// [`MovedByRule::rule_number`].
+pub async fn order_mark(conn: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar!(
+        r#"SELECT coalesce(md5(string_agg(mapping_rule_id::text, ' ' ORDER BY position)), '') AS "mark!"
+           FROM mapping_rule"#
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Compares who had what with who would have had it under the mapping of the last compared day. The service's change
 /// of cost less the sum of these is the change under one and the same mapping.
 pub async fn between(

@@ -96,20 +96,6 @@ pub struct VarianceLine {
     pub quantity_before: BigDecimal,
 }
 
-/// What tells one state of the catalogue from another as far as lines and sums show it: names of services and
-/// environments, teams and their cost centers. They change without a publication.
-pub async fn owners_mark(conn: &mut PgConnection) -> sqlx::Result<String> {
-    sqlx::query_scalar!(
-        r#"SELECT md5(coalesce(string_agg(format('%s %s %L %L', s.service_id, s.team_id, s.name, team.cost_center), ','
-               ORDER BY s.service_id), '')
-               || coalesce((SELECT string_agg(format('%s %L', e.environment_id, e.name), ',' ORDER BY e.environment_id)
-                            FROM environment e), '')) AS "mark!"
-           FROM service s LEFT JOIN team ON team.team_id = s.team_id"#
-    )
-    .fetch_one(conn)
-    .await
-}
-
 /// The lines of both periods on the days that are known, every key with the owner that it has on the last compared day.
 pub async fn lines(
     conn: &mut PgConnection,

@@ -6,10 +6,11 @@ use super::finance::{BY, World, column, deployed, texts, time, world};
 use super::made_bills::{self, Made, day};
 use super::support::{Answer, last_answer, usual_cents};
 use chrono::NaiveDate;
+use costwake::focus::DateRange;
 use costwake::jobs::effects::{self, Settled};
 use costwake::rollup::withdraw;
 use costwake::store::tokens::TokenScope;
-use costwake::store::{Role, price_changes};
+use costwake::store::{Role, Scope, effect_digest, price_changes};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -438,6 +439,54 @@ async fn releases_a_day_apart_share_one_answer(db: PgPool) {
     assert_eq!(api["answers"][0]["joint"]["deployment_ids"], serde_json::json!([first, second]), "{api}");
     assert_eq!(phases(&db, first).await.len(), 2);
     assert_eq!(settle(&world).await.computed_count, 0);
+}
+
+/// What failed after all, or turns out to deploy what was there, keeps its last answer: it counts on no start page, has no
+/// row there, is in no list of a finding, and no list tells an effect of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_did_not_go_live_after_all_counts_nowhere(db: PgPool) {
+    let world = filled(&db).await;
+    let first = deploy(&db, "1", "checkout", "production", "2026-10-28T06:00:00Z").await;
+    let second = deploy(&db, "2", "checkout", "production", "2026-10-29T06:00:00Z").await;
+    settle(&world).await;
+    assert_eq!(phases(&db, second).await, [of("settled", "increase")]);
+    let finance = world.finance().await;
+    let days = DateRange::days_to(day("2026-11-18"), 30);
+    for (gone, back) in [
+        (
+            "UPDATE deployment SET status = 'failed' WHERE deployment_id = $1",
+            "UPDATE deployment SET status = 'succeeded' WHERE deployment_id = $1",
+        ),
+        (
+            "UPDATE deployment_service SET is_noop = true WHERE deployment_id = $1",
+            "UPDATE deployment_service SET is_noop = false WHERE deployment_id = $1",
+        ),
+    ] {
+        sqlx::query(gone).bind(second).execute(&db).await.unwrap();
+        // Both before and after the first one is answered alone: the joint answer of the other stands for ever.
+        for _ in 0..2 {
+            let mut conn = db.acquire().await.unwrap();
+            let counts = effect_digest::counts(&mut conn, &Scope::everything(), days).await.unwrap();
+            assert_eq!((counts.all(), counts.measured()), (1, 1), "{gone}: {counts:?}");
+            let newest = effect_digest::newest(&mut conn, &Scope::everything(), 10).await.unwrap();
+            let rows: Vec<i64> = newest.iter().map(|one| one.effect.deployment_id).collect();
+            assert_eq!(rows, [first], "{gone}");
+            drop(conn);
+            settle(&world).await;
+        }
+        let overview = finance.get("/").await.body;
+        assert!(!overview.contains("shared with 1 other deployment"), "{gone}: {overview}");
+        let found = phases(&db, first).await.last().unwrap().1.clone();
+        let listed = texts(&finance.get(&format!("/deployments?finding={found}")).await.body, "tbody th");
+        assert_eq!(listed, ["v1"], "{gone}");
+        assert_eq!(phases(&db, second).await.last().unwrap().1, "increase", "{gone}");
+        let csv = finance.get("/deployments.csv").await.body;
+        let told: Vec<(String, String)> = column(&csv, "Version").into_iter().zip(column(&csv, "Finding")).collect();
+        assert_eq!(told, [of("v2", ""), of("v1", &found)], "{gone}: {csv}");
+        sqlx::query(back).bind(second).execute(&db).await.unwrap();
+        settle(&world).await;
+        assert_eq!(texts(&finance.get("/deployments?finding=increase").await.body, "tbody th"), ["v2", "v1"], "{back}");
+    }
 }
 
 /// List prices are compared once for all analyses, and anew where other bills count.

@@ -45,12 +45,13 @@ const LOGS: [(&str, &str); 2] =
     [("job", "the queue itself"), ("source_read", "a line for each time that a source was read")];
 
 /// What the next run may write otherwise: table, column, why.
-const OF_THE_RUN: [(&str, &str, &str); 9] = [
+const OF_THE_RUN: [(&str, &str, &str); 10] = [
     ("analysis_run", "ran_at", "when it ran last"),
     ("effect_run", "ran_at", "when it ran last"),
     ("effect_run", "computed_count", "how much the last run found to work out: nothing, the second time"),
     ("forecast", "computed_at", "when it was worked out"),
     ("metric_point", "loaded_at", "when it was counted"),
+    ("usage_change", "change_count", "that it was counted"),
     ("source_find", "seen_at", "when the file was seen last"),
     ("event_telling", "event_telling_id", "what a delivery tells is written anew each time that it is read"),
     ("deployment_status", "deployment_status_id", "the same"),

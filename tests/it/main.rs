@@ -27,6 +27,7 @@ mod effect_amounts;
 mod effects;
 mod effects_hourly;
 mod embedded;
+mod estimates_due;
 mod event_intake;
 mod event_marks;
 mod event_pins;

@@ -1,7 +1,7 @@
 //! Unit economics and savings: from bills, metrics, deployments and plans to pages, CSV and the API.
 
 use super::finance::{World, column, decimal, deployed, sum, texts, time, world};
-use super::support::last_answer;
+use super::support::{TestApp, last_answer};
 use axum::http::StatusCode;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
@@ -382,6 +382,42 @@ async fn savings_are_exact_wait_for_releases_and_can_be_dismissed(db: PgPool) {
         .await
         .unwrap();
     assert_eq!(audit, ["saving.dismissal_undone", "saving.dismissed"]);
+}
+
+/// What is kept between requests follows whose a service is, what teams and environments are called and of what kind they
+/// are, none of which needs a publication.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn savings_follow_owners_names_and_kinds_at_once(db: PgPool) {
+    let world = filled(&db).await;
+    deploy(&db, "checkout", "production", "2026-11-02T09:00:00Z").await;
+    deploy(&db, "checkout", "staging", "2026-08-10T09:00:00Z").await;
+    let teams: Vec<i64> =
+        sqlx::query_scalar("INSERT INTO team (slug, name) VALUES ('find', 'Find'), ('pay', 'Pay') RETURNING team_id")
+            .fetch_all(&db)
+            .await
+            .unwrap();
+    let give = async |team_id: i64| {
+        let sql = "UPDATE service SET team_id = $1 WHERE slug = 'search'";
+        sqlx::query(sql).bind(team_id).execute(&db).await.unwrap();
+    };
+    give(teams[0]).await;
+    let find = world.app.browser(Role::Member, false, &teams[..1]).await;
+    let pay = world.app.browser(Role::Member, false, &teams[1..]).await;
+    let services = async |app: &TestApp| column(&app.get("/savings.csv").await.body, "Service");
+    assert_eq!((services(&find).await, services(&pay).await), (vec!["search".to_owned()], vec![]));
+    give(teams[1]).await;
+    assert_eq!((services(&find).await, services(&pay).await), (vec![], vec!["search".to_owned()]));
+    sqlx::query("UPDATE team SET name = 'Payments' WHERE slug = 'pay'").execute(&db).await.unwrap();
+    assert_eq!(column(&pay.get("/savings.csv").await.body, "Team"), ["Payments"]);
+
+    let finance = world.finance().await;
+    let kinds = async || column(&finance.get("/savings.csv").await.body, "Kind");
+    assert!(kinds().await.contains(&"left-alone".to_owned()), "{:?}", kinds().await);
+    let changed = "UPDATE environment SET kind = 'production', name = 'Rehearsal' WHERE slug = 'staging'";
+    sqlx::query(changed).execute(&db).await.unwrap();
+    assert!(!kinds().await.contains(&"left-alone".to_owned()), "production is never left alone");
+    sqlx::query("UPDATE environment SET kind = 'staging' WHERE slug = 'staging'").execute(&db).await.unwrap();
+    assert!(finance.get("/savings").await.body.contains("Rehearsal"));
 }
 
 async fn measures(db: &PgPool) -> Vec<(String, String, String)> {

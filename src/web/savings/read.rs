@@ -9,7 +9,7 @@ use crate::focus::DateRange;
 use crate::store::freshness::Freshness;
 use crate::store::savings::{self, Dismissal, LastDeployed, PlaceCostRow, PlaceUseRow, SavingDays, UnusedRow};
 use crate::store::service_plans::{self, ServicePlan};
-use crate::store::{Scope, Snapshot};
+use crate::store::{Scope, Snapshot, catalogue_mark};
 use crate::web::AppState;
 use bigdecimal::BigDecimal;
 use chrono::{Days, NaiveDate};
@@ -88,7 +88,9 @@ pub fn days(complete_to: NaiveDate) -> SavingDays {
 pub async fn savings(app: &AppState, all: &Freshness, conn: &mut Snapshot, scope: &Scope) -> sqlx::Result<Savings> {
     let Some(complete_to) = all.complete_to() else { return Ok(Savings::default()) };
     let days = days(complete_to);
-    let asked = format!("{scope:?} {days:?}");
+    // Whose a place is, what it is called and what kind of environment it is in change without a publication.
+    let owners = catalogue_mark::mark(conn).await?;
+    let asked = format!("{scope:?} {days:?} {owners}");
     let reading = savings::costs(conn, scope, days);
     let costs = app.kept_costs.place_costs.get_or_read(all.publication_id, asked, reading).await?;
     let uses = savings::uses(conn, days).await?;

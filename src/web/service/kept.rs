@@ -1,5 +1,6 @@
 //! What services cost, kept between requests. Cost changes only with a publication, so its number makes what
-//! is kept exact: a newer publication empties it. Whether a person may see a service is decided before.
+//! is kept exact: a newer publication empties it. Whether a person may see a service is decided before. What else an answer
+//! shows or depends on and a publication does not tell (owners, names, the order of rules) is a part of its question.
 //!
 //! All that a page reads is kept beside it for as long as nothing at all is written, which two views of the database
 //! that see the same transactions prove. Where bills or webhooks stream in, that is no time, and pages read again.

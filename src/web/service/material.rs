@@ -161,8 +161,9 @@ impl Readings {
                 let reading = service_costs::bought(snapshot, &scope, service.service_id, &filter, span.before);
                 bought = Some(kept.bought.get_or_read(publication_id, question, reading).await?);
                 if span.is_compared() {
-                    let question = format!("{} {:?} {:?} {:?}", service.service_id, span.days, span.before, view.basis);
                     let id = service.service_id;
+                    let order = moved_by_rules::order_mark(snapshot).await?;
+                    let question = format!("{id} {:?} {:?} {:?} {order}", span.days, span.before, view.basis);
                     let reading = moved_by_rules::between(snapshot, &scope, id, span.days, span.before, view.basis);
                     moved = kept.moved.get_or_read(publication_id, question, reading).await?;
                     let asked = why::by_day(&own, span.before);

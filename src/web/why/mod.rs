@@ -27,7 +27,7 @@ use crate::store::statements::MonthView;
 use crate::store::variance_costs::{self, PlaceLists, Question, Sums, Traffic, VarianceLine};
 use crate::store::variance_dimension;
 use crate::store::variance_known::Known;
-use crate::store::{Scope, Snapshot};
+use crate::store::{Scope, Snapshot, catalogue_mark};
 use askama::Template;
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, Zero};
@@ -148,7 +148,7 @@ pub async fn read(
     // Whose cost it is decides what is kept, so the scope is a part of the question.
     let publication_id = bills.publication_id;
     let known = Known::of(bills, question.filter.days.end().max(question.compared.end()));
-    let owners = variance_costs::owners_mark(conn).await?;
+    let owners = catalogue_mark::mark(conn).await?;
     // Which days are known follows from the publication and these.
     let asked = format!("{scope:?} {question:?} {owners} {:?} {:?}", known.end, known.lacking);
     let reading = variance_costs::lines(conn, scope, question, &known);

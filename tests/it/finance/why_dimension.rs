@@ -104,3 +104,29 @@ async fn a_cost_center_is_that_of_the_team(db: PgPool) {
     let own = member.get(&format!("/why.csv?{QUERY}&dimension=cost_center:CC-8")).await.body;
     assert_eq!(total(&own), decimal("30"), "{own}");
 }
+
+/// A rule that gives a dimension another value moves no cost from service to service, and what was kept goes all the same.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn another_value_of_a_dimension_shows_at_once(db: PgPool) {
+    let world = seeded(&db).await;
+    let finance = world.finance().await;
+    let csv = async |value: &str| finance.get(&format!("/why.csv?{QUERY}&dimension=product:{value}")).await.body;
+    assert_eq!((total(&csv("Shop").await), total(&csv("Search").await)), (decimal("56.5"), decimal("150")));
+    let token = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let rules = world.app.api("GET", "/api/v1/rules", &token, Value::Null).await.json();
+    let rules = rules.as_array().unwrap();
+    let id = |note: &str| {
+        rules.iter().find(|rule| rule["note"] == note).unwrap_or_else(|| panic!("{rules:?}"))["id"].clone()
+    };
+    let changed = json!({"applies_to": "charges", "note": "A product of its own.", "first_day": "2026-10-01",
+        "reason": "Both are sold as one.",
+        "conditions": [{"attribute": "tag:service", "operator": "one-of", "value": "search"}],
+        "dimensions": [{"dimension": "product", "value": "Shop"}]});
+    let path = format!("/api/v1/rules/{}", id("A product of its own."));
+    let answer = world.app.api("PATCH", &path, &token, changed).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let remapped = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM publication WHERE kind = 'remap'");
+    assert_eq!(remapped.fetch_one(&db).await.unwrap(), 0, "no cost moved");
+    let shop = csv("Shop").await;
+    assert_eq!(total(&shop), decimal("206.5"), "{shop}");
+}

@@ -69,6 +69,16 @@ async fn a_key_changes_hands_on_a_day(pool: PgPool) {
         let by_rule = causes.iter().find(|(cause, _)| cause == "allocation-rules").map(|(_, one)| one.clone());
         assert_eq!(by_rule, Some(amount(rule)), "{}", csv.body);
     }
+    // Another rule before it takes nothing, so that nothing is published: the number is another at once all the same.
+    let before = json!({"applies_to": "charges", "service": "kiosk", "place": "first", "note": "Nothing yet.",
+        "conditions": [{"attribute": "sub_account_id", "operator": "equals", "value": "999"}]});
+    let publications = count(&pool, "SELECT count(*) FROM publication").await;
+    let nothing = add(&app, &token, before).await;
+    assert_eq!(count(&pool, "SELECT count(*) FROM publication").await, publications);
+    let page = app.get("/services/kiosk?period=2026-10-16..2026-10-25").await;
+    assert!(page.body.contains("Moved here by rule 2"), "{}", page.body);
+    let deleted = app.api("POST", &format!("/api/v1/rules/{nothing}/delete"), &token, Value::Null).await;
+    assert!(deleted.status.is_success(), "{}", deleted.body);
     let charges = app.get("/charges?service=kiosk&period=2026-10-01..2026-10-31").await;
     assert!(charges.body.contains("20.02") && !charges.body.contains("10.01"), "{}", charges.body);
 
