@@ -22,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// What tells forecasts of one method from those of another.
-pub const METHOD: &str = "forecasts-4";
+pub const METHOD: &str = "forecasts-5";
 
 /// What is forecast.
 const SCOPES: [&str; 3] = ["service", "team", "total"];

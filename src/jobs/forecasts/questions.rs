@@ -3,6 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
 mod bills;
+mod fees;
 mod late;
 mod releases;
 
@@ -18,9 +19,6 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-
-/// Whole months whose fees say what a month brings.
-const FEE_MONTHS: u32 = 3;
 
 /// What is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,54 +233,6 @@ impl Series {
             to: asked.last_day,
             fees: self.fees(subject, asked),
         }
-    }
-
-    /// Taxes, credits and other fees that the days after the last complete one bring, as they came in the last months: those
-    /// of the rest of this month by the day of the month, then those of whole months. Each service's own add up.
-    fn fees(&self, subject: &Subject, asked: &Asked) -> f64 {
-        let next = asked.complete_to + Days::new(1);
-        let month = Horizon::Month.first_day(next);
-        let whole_months =
-            (asked.last_day.year() - month.year()) * 12 + asked.last_day.month() as i32 - month.month() as i32;
-        if whole_months < 0 {
-            return 0.0;
-        }
-        let of_service = |key: Key| {
-            let Some(days) = self.other.get(&key) else { return 0.0 };
-            // Months before it cost anything say nothing, nor do those whose bill is missing.
-            let first_place = self.usage[&key].iter().position(Option::is_some).unwrap_or_default();
-            let begins = self.range.start() + Days::new(first_place as u64);
-            let tells = |first: &NaiveDate| *first >= begins && self.known_days.is_known(key.0, *first);
-            let earlier: Vec<NaiveDate> =
-                (1..=FEE_MONTHS).map(|back| month - Months::new(back)).filter(tells).collect();
-            recurring(days, &earlier, next.day()) + f64::from(whole_months) * recurring(days, &earlier, 1)
-        };
-        self.keys(subject).map(of_service).sum()
-    }
-}
-
-/// What comes from a day of the month on, by what came in these months: of each category what is usual.
-fn recurring(days: &[OtherDay], months: &[NaiveDate], from_day: u32) -> f64 {
-    let mut sums: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for day in days.iter().filter(|day| day.charge_date.day() >= from_day) {
-        let month = Horizon::Month.first_day(day.charge_date);
-        if let Some(place) = months.iter().position(|first| *first == month) {
-            sums.entry(&day.charge_category).or_insert_with(|| vec![0.0; months.len()])[place] += day.cost;
-        }
-    }
-    sums.into_iter().map(|(category, sums)| usual(category, sums)).sum()
-}
-
-/// The median of three months, so that what came in one of them, such as a credit, does not come again. Of two months it is
-/// the lesser, where both have it; one month tells of taxes only.
-fn usual(charge_category: &str, mut sums: Vec<f64>) -> f64 {
-    sums.sort_unstable_by(f64::total_cmp);
-    match sums[..] {
-        [_, middle, _] => middle,
-        [less, _] if less > 0.0 => less,
-        [_, less] if less < 0.0 => less,
-        [only] if charge_category == "Tax" => only,
-        _ => 0.0,
     }
 }
 
