@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 pub struct Idle {
     /// So many days without use are told.
     pub days: usize,
-    /// The share of the usual traffic below which there is no use.
+    /// The share of the usual traffic of a day with use, up to which there is none.
     pub traffic_share: f64,
     /// The share of the usual cost above which it still costs.
     pub cost_share: f64,
@@ -44,15 +44,7 @@ pub struct Rest {
 pub fn idle(history: &History, policy: &Idle) -> Option<(Anomaly, Rest)> {
     let traffic = history.traffic.as_ref()?;
     let end = history.index_of(history.complete_to)?;
-    let used = |index: usize| traffic.get(index).copied().flatten();
-    let mut start = end + 1;
-    // What is usual is what the days before the stretch say: the stretch itself must not lower it.
-    let recent: Vec<f64> = traffic.iter().take(end + 1).flatten().copied().collect();
-    let most = recent.iter().rev().take(4 * USUAL_DAYS).copied().fold(0.0, f64::max);
-    let no_use = policy.traffic_share * most;
-    while start > 0 && used(start - 1).is_some_and(|units| units <= no_use) {
-        start -= 1;
-    }
+    let (start, no_use) = unused(&traffic[..traffic.len().min(end + 1)], policy.traffic_share)?;
     if end + 1 - start < policy.days.max(1) {
         return None;
     }
@@ -87,12 +79,38 @@ pub fn still_idle(history: &History, since: NaiveDate, rest: &Rest, policy: &Idl
     is_long && nobody_used_it && still_costs
 }
 
+// The longest stretch of days at the end on which there was no use, by its first day, and up to how many units a day that
+// is: a share of what the days with use before the stretch show in the middle, so that neither a load test of one day nor
+// the stretch itself says what is usual. A day that is not known ends it.
+fn unused(traffic: &[Option<f64>], share: f64) -> Option<(usize, f64)> {
+    let looked_from = traffic.len().saturating_sub(4 * USUAL_DAYS);
+    let most = traffic[looked_from..].iter().flatten().copied().fold(0.0, f64::max);
+    let (mut found, mut highest) = (None, 0.0_f64);
+    for start in (looked_from..traffic.len()).rev() {
+        let Some(units) = traffic[start] else { break };
+        highest = highest.max(units);
+        // No middle is more than the most.
+        if highest > share * most {
+            break;
+        }
+        let used: Vec<f64> =
+            traffic[looked_from..start].iter().flatten().copied().filter(|units| *units > 0.0).collect();
+        if let Some(usual) = middle(used, USUAL_DAYS_MIN).filter(|usual| highest <= share * usual) {
+            found = Some((start, share * usual));
+        }
+    }
+    found
+}
+
 // The middle of the days before a place; none where too few of them are known.
 fn level(days: &[Option<f64>], upto: usize) -> Option<f64> {
     let before = days.get(upto.saturating_sub(USUAL_DAYS)..upto)?;
-    let mut known: Vec<f64> = before.iter().flatten().copied().collect();
+    middle(before.iter().flatten().copied().collect(), USUAL_DAYS_MIN)
+}
+
+fn middle(mut known: Vec<f64>, least: usize) -> Option<f64> {
     known.sort_unstable_by(f64::total_cmp);
-    (known.len() >= USUAL_DAYS_MIN).then(|| known[known.len() / 2])
+    (known.len() >= least).then(|| known[known.len() / 2])
 }
 
 fn mean(days: &[f64]) -> f64 {

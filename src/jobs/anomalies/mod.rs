@@ -29,7 +29,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// What tells findings of one way of looking from those of another.
-pub const METHOD: &str = "anomalies-4";
+pub const METHOD: &str = "anomalies-5";
 
 /// Looks of one run, where others write meanwhile.
 const ATTEMPTS_MAX: usize = 3;
