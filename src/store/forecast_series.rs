@@ -83,6 +83,11 @@ pub async fn rests_on(conn: &mut PgConnection, range: DateRange) -> sqlx::Result
     .await
 }
 
+/// The highest id of a service, of which each has a higher one than those before; 0 without any.
+pub async fn newest_service_id(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"SELECT coalesce(max(service_id), 0) AS "service_id!" FROM service"#).fetch_one(conn).await
+}
+
 /// A release whose answer claims that it changed the cost of a service; whether for good, only the days after it tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedChange {

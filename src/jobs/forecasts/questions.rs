@@ -17,7 +17,7 @@ use crate::store::known_days::KnownDays;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What is asked about.
@@ -107,6 +107,8 @@ pub(super) struct Series {
     /// Usage as bills show it, of services of which a late one makes a part.
     shown: HashMap<Key, Vec<Option<f64>>>,
     teams: HashMap<i64, i64>,
+    /// The highest id of a service: one that is made later has a higher one.
+    pub newest_service_id: i64,
     changes: Vec<ClaimedChange>,
     record: Vec<Score>,
     shares: Vec<VisibleShare>,
@@ -131,6 +133,7 @@ impl Series {
             known_days,
             shown: HashMap::new(),
             teams: anomaly_watch::teams(&mut *conn).await?,
+            newest_service_id: forecast_series::newest_service_id(&mut *conn).await?,
             changes: forecast_series::claimed_changes(&mut *conn, start).await?,
             record: forecast_record::scores(&mut *conn).await?,
             shares: Vec::new(),
@@ -190,6 +193,18 @@ impl Series {
             .into_iter()
             .map(|((scope_id, billing_currency), services)| Subject { scope, scope_id, billing_currency, services })
             .collect()
+    }
+
+    /// The services that a team has, with and without cost: what comes is told of them. Those that no team has may not be
+    /// in the catalogue, and are those with cost.
+    pub fn owned(&self, subject: &Subject) -> Vec<i64> {
+        if subject.scope != "team" {
+            return Vec::new();
+        }
+        let of_team = self.teams.iter().filter(|(_, team_id)| **team_id == subject.scope_id).map(|(id, _)| *id);
+        let with_cost = self.usage.keys().map(|(id, _)| *id).filter(|id| !self.teams.contains_key(id));
+        let unallocated = with_cost.filter(|_| subject.scope_id == 0);
+        of_team.chain(unallocated).collect::<BTreeSet<i64>>().into_iter().collect()
     }
 
     fn keys<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = Key> + 'a {
@@ -296,6 +311,7 @@ mod tests {
             known_days: Arc::default(),
             shown: HashMap::new(),
             teams: HashMap::new(),
+            newest_service_id: 8,
             changes: Vec::new(),
             record: Vec::new(),
             shares: Vec::new(),
@@ -390,6 +406,18 @@ mod tests {
             series.subjects(scope).iter().map(|subject| series.restart_count(subject, &now)).collect()
         };
         assert_eq!((counts("service"), counts("total")), (vec![1, 2], vec![2]));
+    }
+
+    #[test]
+    fn a_team_is_forecast_with_all_services_that_it_has() {
+        let mut series = series("2026-08-01");
+        series.usage.insert((0, "USD".to_owned()), vec![Some(1.0); 112]);
+        series.usage.insert((5, "EUR".to_owned()), vec![Some(1.0); 112]);
+        series.teams = [(7, 3), (8, 3), (9, 4)].into();
+        let owned: Vec<(i64, Vec<i64>)> =
+            series.subjects("team").iter().map(|one| (one.scope_id, series.owned(one))).collect();
+        assert_eq!(owned, [(0, vec![0, 5]), (0, vec![0, 5]), (3, vec![7, 8])]);
+        assert!(series.owned(&series.subjects("total")[0]).is_empty());
     }
 
     // September has no bill that makes much of the service 7.
