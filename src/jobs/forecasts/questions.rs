@@ -12,7 +12,7 @@ use crate::focus::DateRange;
 use crate::jobs::effects::histories::{filled, index};
 use crate::store::anomaly_watch;
 use crate::store::forecast_record::{self, Score};
-use crate::store::forecast_series::{self, ClaimedChange, KnownCost, ServiceDayFigure, VisibleShare};
+use crate::store::forecast_series::{self, BilledUsage, ClaimedChange, KnownCost, ServiceDayFigure};
 use crate::store::known_days::KnownDays;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
@@ -111,8 +111,10 @@ pub(super) struct Series {
     pub newest_service_id: i64,
     changes: Vec<ClaimedChange>,
     record: Vec<Score>,
-    shares: Vec<VisibleShare>,
-    newest_bill: Option<NaiveDate>,
+    /// What is known of a day by the source of a bill and the days from the day to the bill.
+    visible_shares: HashMap<(i64, i64), f64>,
+    /// Whose bills make the usage of a service.
+    billed: HashMap<Key, Vec<BilledUsage>>,
 }
 
 impl Series {
@@ -136,10 +138,12 @@ impl Series {
             newest_service_id: forecast_series::newest_service_id(&mut *conn).await?,
             changes: forecast_series::claimed_changes(&mut *conn, start).await?,
             record: forecast_record::scores(&mut *conn).await?,
-            shares: Vec::new(),
-            newest_bill: None,
+            visible_shares: HashMap::new(),
+            billed: HashMap::new(),
         };
-        (series.shares, series.newest_bill) = forecast_series::visible_shares(&mut *conn).await?;
+        if last > complete_to {
+            series.read_arrival(&mut *conn, complete_to).await?;
+        }
         let length = range.day_count() as usize;
         for day in forecast_series::days(conn, range).await? {
             let key = (day.service_id, day.billing_currency.clone());
@@ -228,7 +232,7 @@ impl Series {
 
     /// What is asked about a scope.
     pub fn question(&self, subject: &Subject, asked: &Asked) -> Question {
-        let visible_shares = if asked.is_hindcast { Vec::new() } else { self.visible_shares(asked.complete_to) };
+        let visible_shares = if asked.is_hindcast { Vec::new() } else { self.visible_shares(subject, asked) };
         let until = self.place(asked.complete_to) + 1 + visible_shares.len();
         let part = |key: Key| {
             let days = &self.usage[&key];
@@ -258,7 +262,7 @@ mod tests {
     use crate::focus::BillingPeriod;
     use crate::store::bill_gaps::Gap;
 
-    fn day(text: &str) -> NaiveDate {
+    pub(super) fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
     }
 
@@ -289,7 +293,7 @@ mod tests {
         ("2026-11-02", "Credit", -500.0),
     ];
 
-    fn series(first: &str) -> Series {
+    pub(super) fn series(first: &str) -> Series {
         let range = DateRange::new(day("2026-08-01"), day("2026-11-21")).unwrap();
         let key = (7, "USD".to_owned());
         let begins = index(range, day(first)).unwrap();
@@ -314,8 +318,8 @@ mod tests {
             newest_service_id: 8,
             changes: Vec::new(),
             record: Vec::new(),
-            shares: Vec::new(),
-            newest_bill: None,
+            visible_shares: HashMap::new(),
+            billed: HashMap::new(),
         }
     }
 
