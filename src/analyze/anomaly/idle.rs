@@ -27,6 +27,8 @@ impl Default for Idle {
 const USUAL_DAYS: usize = 28;
 /// Of them, so many at least.
 const USUAL_DAYS_MIN: usize = 7;
+/// Days back within which what is usual is looked for.
+pub const LOOKED_DAYS: usize = 4 * USUAL_DAYS;
 /// Days at the end that say whether it still costs.
 const LAST_DAYS: usize = 7;
 
@@ -63,6 +65,14 @@ pub fn idle(history: &History, policy: &Idle) -> Option<(Anomaly, Rest)> {
     still_costs.then_some((anomaly, Rest { no_use, usual_cost }))
 }
 
+/// Up to how many units a day there was no use from `since` on, by the days before. None where too few of them are known.
+pub fn no_use(history: &History, since: NaiveDate, policy: &Idle) -> Option<f64> {
+    let traffic = history.traffic.as_ref()?;
+    let start = history.index_of(since)?;
+    let looked_from = (history.index_of(history.complete_to)? + 1).saturating_sub(LOOKED_DAYS);
+    share_of_use(traffic.get(looked_from..start)?, policy.traffic_share)
+}
+
 /// Whether an environment that nobody used from `since` on still rests and costs, held against what was usual when it
 /// was found: the days that told so leave the history in time. A day without traffic says nothing of use.
 pub fn still_idle(history: &History, since: NaiveDate, rest: &Rest, policy: &Idle) -> bool {
@@ -83,7 +93,7 @@ pub fn still_idle(history: &History, since: NaiveDate, rest: &Rest, policy: &Idl
 // is: a share of what the days with use before the stretch show in the middle, so that neither a load test of one day nor
 // the stretch itself says what is usual. A day that is not known ends it.
 fn unused(traffic: &[Option<f64>], share: f64) -> Option<(usize, f64)> {
-    let looked_from = traffic.len().saturating_sub(4 * USUAL_DAYS);
+    let looked_from = traffic.len().saturating_sub(LOOKED_DAYS);
     let most = traffic[looked_from..].iter().flatten().copied().fold(0.0, f64::max);
     let (mut found, mut highest) = (None, 0.0_f64);
     for start in (looked_from..traffic.len()).rev() {
@@ -93,13 +103,17 @@ fn unused(traffic: &[Option<f64>], share: f64) -> Option<(usize, f64)> {
         if highest > share * most {
             break;
         }
-        let used: Vec<f64> =
-            traffic[looked_from..start].iter().flatten().copied().filter(|units| *units > 0.0).collect();
-        if let Some(usual) = middle(used, USUAL_DAYS_MIN).filter(|usual| highest <= share * usual) {
-            found = Some((start, share * usual));
+        if let Some(no_use) = share_of_use(&traffic[looked_from..start], share).filter(|no_use| highest <= *no_use) {
+            found = Some((start, no_use));
         }
     }
     found
+}
+
+// Of what these days with use show in the middle; none where there are too few.
+fn share_of_use(traffic: &[Option<f64>], share: f64) -> Option<f64> {
+    let used: Vec<f64> = traffic.iter().flatten().copied().filter(|units| *units > 0.0).collect();
+    middle(used, USUAL_DAYS_MIN).map(|usual| share * usual)
 }
 
 // The middle of the days before a place; none where too few of them are known.
