@@ -108,7 +108,8 @@ pub struct ForecastBody {
     pub measured: String,
     /// Worked out afterwards, from the bills of its days as they are now.
     pub is_hindcast: bool,
-    /// What came, exact; `null` while the period runs.
+    /// What came, exact; `null` while the period runs. Of a team it is that of the services which it had when it was asked, and
+    /// of its services that were made since.
     pub actual: Option<String>,
     /// When it was worked out.
     pub computed_at: DateTime<Utc>,

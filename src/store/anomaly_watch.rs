@@ -237,6 +237,23 @@ pub async fn watch(conn: &mut PgConnection, one: &Watched) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Forgets what a series was looked at with: should it come again, it is a new one.
+pub async fn forget(conn: &mut PgConnection, subject: &Subject) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM anomaly_watch
+         WHERE service_id = $1 AND environment_id = $2 AND team_id = $3 AND service_category = $4
+           AND billing_currency = $5",
+        subject.service_id,
+        subject.environment_id,
+        subject.team_id,
+        subject.service_category,
+        subject.billing_currency
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// The team of each service that has one.
 pub async fn teams(conn: &mut PgConnection) -> sqlx::Result<HashMap<i64, i64>> {
     let rows = sqlx::query!(

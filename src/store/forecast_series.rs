@@ -88,6 +88,11 @@ pub async fn rests_on(conn: &mut PgConnection, ranges: &[DateRange]) -> sqlx::Re
     .await
 }
 
+/// The highest id of a service, of which each has a higher one than those before; 0 without any.
+pub async fn newest_service_id(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"SELECT coalesce(max(service_id), 0) AS "service_id!" FROM service"#).fetch_one(conn).await
+}
+
 /// A release whose answer claims that it changed the cost of a service; whether for good, only the days after it tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedChange {
@@ -132,31 +137,63 @@ pub async fn claimed_changes(conn: &mut PgConnection, since: NaiveDate) -> sqlx:
     .await
 }
 
-/// What share of a day's final cost the bills show at an age, over all sources that have bills: the least of them.
+/// What share of a day's final cost the bills of a source show at an age.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VisibleShare {
+    /// The source.
+    pub source_id: i64,
     /// Days from the day to the bill.
     pub age_days: i32,
     /// 0 to 1.
     pub share: f64,
 }
 
-/// Visible shares by age, of ages that every source knows; and the day of the newest bill.
-pub async fn visible_shares(conn: &mut PgConnection) -> sqlx::Result<(Vec<VisibleShare>, Option<NaiveDate>)> {
-    let shares = sqlx::query_as!(
+/// Visible shares by age, of all sources that have learnt how their days arrive.
+pub async fn visible_shares(conn: &mut PgConnection) -> sqlx::Result<Vec<VisibleShare>> {
+    sqlx::query_as!(
         VisibleShare,
-        r#"WITH source_with_bills AS (SELECT DISTINCT source_id FROM generation WHERE state = 'current')
-           SELECT c.age_days, min(c.median_share) AS "share!"
-           FROM source_completeness c JOIN source_with_bills USING (source_id)
-           GROUP BY 1 HAVING count(*) = (SELECT count(*) FROM source_with_bills) ORDER BY 1 LIMIT 100"#
+        "SELECT source_id, age_days, median_share AS share FROM source_completeness ORDER BY 1, 2 LIMIT $1",
+        ROW_COUNT_MAX
     )
-    .fetch_all(&mut *conn)
-    .await?;
-    let newest = sqlx::query_scalar!(
-        r#"SELECT max((d.version_at AT TIME ZONE 'UTC')::date) FROM generation g JOIN delivery d USING (delivery_id)
-           WHERE g.state = 'current'"#
+    .fetch_all(conn)
+    .await
+}
+
+/// What the bills of one billing account make of a service's usage, and how new they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BilledUsage {
+    /// The service; 0 for cost that no rule gives to one.
+    pub service_id: i64,
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The source of the bills.
+    pub source_id: i64,
+    /// The day of the newest of them.
+    pub newest_bill: NaiveDate,
+    /// EffectiveCost without its sign, as a weight only.
+    pub cost: f64,
+}
+
+/// Usage of every service on these days by source, and by the day of the newest bill of the billing account.
+pub async fn billed_usage(conn: &mut PgConnection, range: DateRange) -> sqlx::Result<Vec<BilledUsage>> {
+    sqlx::query_as!(
+        BilledUsage,
+        r#"WITH bill AS (
+             SELECT g.source_id, g.billing_account_id, max((d.version_at AT TIME ZONE 'UTC')::date) AS newest_bill
+             FROM generation g JOIN delivery d USING (delivery_id)
+             WHERE g.state = 'current' GROUP BY 1, 2
+           )
+           SELECT d.service_id, d.billing_currency, g.source_id, b.newest_bill AS "newest_bill!",
+                  sum(abs(d.effective_cost))::double precision AS "cost!"
+           FROM daily_cost d
+           JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+           JOIN bill b ON b.source_id = g.source_id AND b.billing_account_id = g.billing_account_id
+           WHERE d.is_used AND d.charge_date >= $1 AND d.charge_date < $2
+           GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $3"#,
+        range.start(),
+        range.end(),
+        ROW_COUNT_MAX
     )
-    .fetch_one(conn)
-    .await?;
-    Ok((shares, newest))
+    .fetch_all(conn)
+    .await
 }

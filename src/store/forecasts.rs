@@ -29,6 +29,8 @@ pub struct NewForecast {
     pub publication_id: i64,
     pub is_hindcast: bool,
     pub rests_on: String,
+    pub service_ids: Vec<i64>,
+    pub newest_service_id: i64,
     pub known: BigDecimal,
     pub late: BigDecimal,
     pub incomplete: BigDecimal,
@@ -57,19 +59,19 @@ pub async fn write(conn: &mut PgConnection, forecasts: &[NewForecast], now: Date
             "INSERT INTO forecast (late, widening, scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on,
                 publication_id, computed_at, is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast,
                 candidate, past_error, origin_count, restart_count, provisional_count, provisional_up_per_day,
-                provisional_down_per_day, rests_on)
+                provisional_down_per_day, rests_on, service_ids, newest_service_id)
              SELECT late, widening, scope, scope_id, billing_currency, horizon, first_day, last_day, asked_on,
                 publication_id, $2,
                 is_hindcast, known, incomplete, rest, fees, point, low, high, no_forecast, candidate, past_error,
                 origin_count, restart_count, provisional_count, provisional_up_per_day, provisional_down_per_day,
-                rests_on
+                rests_on, service_ids, newest_service_id
              FROM jsonb_to_recordset($1) AS r (late numeric, widening double precision, scope text, scope_id bigint,
                 billing_currency text, horizon text,
                 first_day date, last_day date, asked_on date, publication_id bigint, is_hindcast boolean, known numeric,
                 incomplete numeric, rest numeric, fees numeric, point numeric, low numeric, high numeric,
                 no_forecast text, candidate text, past_error double precision, origin_count integer,
                 restart_count integer, provisional_count integer, provisional_up_per_day numeric,
-                provisional_down_per_day numeric, rests_on text)
+                provisional_down_per_day numeric, rests_on text, service_ids bigint[], newest_service_id bigint)
              ON CONFLICT (scope, scope_id, billing_currency, horizon, first_day, asked_on) DO UPDATE SET
                 late = excluded.late, widening = excluded.widening, publication_id = excluded.publication_id,
                 computed_at = excluded.computed_at,
@@ -80,7 +82,7 @@ pub async fn write(conn: &mut PgConnection, forecasts: &[NewForecast], now: Date
                 restart_count = excluded.restart_count, provisional_count = excluded.provisional_count,
                 provisional_up_per_day = excluded.provisional_up_per_day,
                 provisional_down_per_day = excluded.provisional_down_per_day, rests_on = excluded.rests_on,
-                actual = NULL
+                service_ids = excluded.service_ids, newest_service_id = excluded.newest_service_id, actual = NULL
              WHERE forecast.is_hindcast OR NOT forecast.is_record OR NOT excluded.is_hindcast",
             rows,
             now
@@ -156,7 +158,8 @@ pub struct WithoutBill {
 }
 
 /// Writes what came into forecasts whose last day is complete, and follows restated bills for some months, and for those
-/// months that were asked about anew, however long ago they were. Of those that lack a bill nothing is written.
+/// months that were asked about anew, however long ago they were. Of those that lack a bill nothing is written. A team's
+/// is held against the services that it had when it was made, and those of now that were made since.
 pub async fn hold_against(
     conn: &mut PgConnection,
     complete_to: NaiveDate,
@@ -175,24 +178,39 @@ pub async fn hold_against(
              JOIN daily_cost d ON d.charge_date >= p.first_day AND d.charge_date <= p.last_day
              JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
              GROUP BY 1, 2, 3, 4
+         ), of_team AS (
+             SELECT f.scope_id, f.billing_currency, f.first_day, f.last_day, f.asked_on, f.service_ids,
+                    f.newest_service_id
+             FROM forecast f JOIN period p USING (first_day, last_day) WHERE f.scope = 'team'
+         ), owned AS (
+             SELECT t.scope_id, t.billing_currency, t.first_day, t.last_day, t.asked_on, had.service_id
+             FROM of_team t CROSS JOIN LATERAL unnest(t.service_ids) AS had (service_id)
+             UNION
+             SELECT t.scope_id, t.billing_currency, t.first_day, t.last_day, t.asked_on, s.service_id
+             FROM of_team t
+             JOIN service s ON s.service_id > t.newest_service_id AND coalesce(s.team_id, 0) = t.scope_id
          ), scoped AS (
-             SELECT 'service' AS scope, service_id AS scope_id, billing_currency, first_day, last_day, cost FROM cost
+             SELECT 'service' AS scope, service_id AS scope_id, billing_currency, first_day, last_day,
+                    NULL::date AS asked_on, cost
+             FROM cost
              UNION ALL
-             SELECT 'team', coalesce(s.team_id, 0), c.billing_currency, c.first_day, c.last_day, sum(c.cost)
-             FROM cost c LEFT JOIN service s USING (service_id) GROUP BY 2, 3, 4, 5
+             SELECT 'team', o.scope_id, billing_currency, first_day, last_day, o.asked_on, sum(c.cost)
+             FROM owned o JOIN cost c USING (service_id, billing_currency, first_day, last_day)
+             GROUP BY 2, 3, 4, 5, 6
              UNION ALL
-             SELECT 'total', 0, billing_currency, first_day, last_day, sum(cost) FROM cost GROUP BY 3, 4, 5
+             SELECT 'total', 0, billing_currency, first_day, last_day, NULL, sum(cost) FROM cost GROUP BY 3, 4, 5
          ), lacking AS (
              SELECT * FROM jsonb_to_recordset($3)
                  AS r (scope text, scope_id bigint, billing_currency text, first_day date, last_day date)
          ), came AS (
-             SELECT s.scope, s.scope_id, s.billing_currency, s.first_day, s.last_day,
+             SELECT s.scope, s.scope_id, s.billing_currency, s.first_day, s.last_day, s.asked_on,
                     CASE WHEN l.scope IS NULL THEN s.cost END AS actual
              FROM scoped s LEFT JOIN lacking l USING (scope, scope_id, billing_currency, first_day, last_day)
          )
          UPDATE forecast f SET actual = c.actual FROM came c
          WHERE f.scope = c.scope AND f.scope_id = c.scope_id AND f.billing_currency = c.billing_currency
-           AND f.first_day = c.first_day AND f.last_day = c.last_day AND f.actual IS DISTINCT FROM c.actual",
+           AND f.first_day = c.first_day AND f.last_day = c.last_day
+           AND (c.asked_on IS NULL OR f.asked_on = c.asked_on) AND f.actual IS DISTINCT FROM c.actual",
         complete_to,
         FOLLOWED_DAYS,
         without_bill,

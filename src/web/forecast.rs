@@ -81,6 +81,8 @@ pub struct ForecastSection {
     past: Vec<PastRow>,
     asked: String,
     note: String,
+    /// What came is told of the services that the team had when it was asked.
+    is_of_team: bool,
     /// Without how it was made and how far earlier ones were off.
     is_compact: bool,
     /// What the running month is expected to come to, in a sentence a currency.
@@ -275,6 +277,7 @@ impl ForecastSection {
             sentence: month_sentence(&standing),
             rows: standing.iter().map(PeriodRow::new).collect(),
             past: past.iter().filter_map(PastRow::new).take(PAST_ROW_COUNT_MAX).collect(),
+            is_of_team: kind == "team",
             is_compact: false,
             record: forecast_record::read(conn).await?,
         })
@@ -327,6 +330,7 @@ impl ForecastSection {
             note: String::new(),
             rows: standing.iter().map(named).collect(),
             past: past.iter().filter_map(PastRow::new).collect(),
+            is_of_team: kind == "team",
             record: forecast_record::read(conn).await?,
             ..Self::default()
         })

@@ -2,12 +2,12 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates against what was made up")]
 
-use super::finance::{World, column, texts, time, world};
+use super::finance::{BY, World, column, texts, time, world};
 use super::made_bills::{self, Made, day};
 use super::support::usual_cents;
 use chrono::NaiveDate;
 use costwake::jobs::anomalies::{self, Detected};
-use costwake::rollup::metrics_import;
+use costwake::rollup::{accept, metrics_import, withdraw};
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
 use serde_json::{Value, json};
@@ -136,6 +136,56 @@ async fn a_level_that_nothing_explains_is_told_once_answered_and_withdrawn(db: P
     let all = rows(&db).await;
     assert_eq!((all[0].2.as_str(), all[0].3.as_deref()), ("closed", Some("withdrawn")), "{all:?}");
     assert!(finance.get(&path).await.body.contains("Withdrawn by a restated bill"));
+}
+
+/// A series that is in no bill any more is looked at by nobody: what was told of it must not stay.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_is_open_is_withdrawn_with_all_bills_that_it_was_found_in(db: PgPool) {
+    let world = world(&db).await;
+    let months = [
+        ("2026-08", "2026-08-31", "2026-09-02T06:00:00Z"),
+        ("2026-09", "2026-09-30", "2026-10-02T06:00:00Z"),
+        ("2026-10", "2026-10-31", "2026-11-02T06:00:00Z"),
+        ("2026-11", "2026-11-18", "2026-11-19T06:00:00Z"),
+    ];
+    let from = day("2026-11-08");
+    let checkout = |at: NaiveDate| usual_cents(0, at) + if at >= from { 6000 } else { 0 };
+    let (mut of_checkout, mut of_others) = (Vec::new(), Vec::new());
+    for (month, last, now) in months {
+        let bill = |made: &[Made<'_>]| made_bills::bill(month, last, made);
+        let others = [Made::new("search", |at| usual_cents(1, at)), Made::new("mail", |at| usual_cents(3, at))];
+        of_others.push(world.import_text(&bill(&others), now).await.delivery_id);
+        of_checkout
+            .push(world.import_as("cloud-two", &bill(&[Made::new("checkout", checkout)]), now).await.delivery_id);
+    }
+    assert_eq!(detect(&world).await.opened_count, 1, "{:?}", rows(&db).await);
+    let told: String = sqlx::query_scalar("SELECT actual_total::text FROM anomaly").fetch_one(&db).await.unwrap();
+    let pools = &world.app.state.pools;
+    for id in &of_checkout {
+        withdraw(pools, *id, BY, time("2026-11-20T07:00:00Z")).await.unwrap();
+    }
+    assert!(anomalies::ask_where_due(pools).await.unwrap());
+    assert_eq!(detect(&world).await.closed_count, 1);
+    let states = async || rows(&db).await.into_iter().map(|(_, _, state, why, _)| (state, why)).collect::<Vec<_>>();
+    let withdrawn = ("closed".to_owned(), Some("withdrawn".to_owned()));
+    assert_eq!(states().await, [withdrawn.clone()]);
+    let after: String = sqlx::query_scalar("SELECT actual_total::text FROM anomaly").fetch_one(&db).await.unwrap();
+    assert_eq!(after, told, "its amounts stay as they were told");
+    let finance = world.finance().await;
+    let page = finance.get(&format!("/anomalies/{}", rows(&db).await[0].0)).await;
+    assert!(page.body.contains("took away all cost that it was found in"), "{}", page.body);
+
+    // The same bills count again: what they show is found anew.
+    for id in &of_checkout {
+        accept(pools, *id, BY, time("2026-11-20T08:00:00Z")).await.unwrap();
+    }
+    assert_eq!(detect(&world).await.opened_count, 1, "{:?}", rows(&db).await);
+    // And without any bill there is nothing that it could be found in.
+    for id in of_checkout.iter().chain(&of_others) {
+        withdraw(pools, *id, BY, time("2026-11-20T09:00:00Z")).await.unwrap();
+    }
+    assert_eq!(detect(&world).await.closed_count, 1);
+    assert_eq!(states().await, [withdrawn.clone(), withdrawn]);
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -15,6 +15,10 @@ const COSTS: [&str; 7] = ["100.10", "101.20", "99.30", "100.40", "98.50", "70.60
 
 /// Days of one month: a weekday profile, and tax on the last day; in October a credit.
 async fn import(world: &World, month: &'static str, last: &str, now: &str) {
+    world.import(&lines(month, last), now).await;
+}
+
+fn lines(month: &'static str, last: &str) -> Vec<Line> {
     let first: NaiveDate = format!("{month}-01").parse().unwrap();
     let last: NaiveDate = last.parse().unwrap();
     let mut lines = Vec::new();
@@ -32,7 +36,7 @@ async fn import(world: &World, month: &'static str, last: &str, now: &str) {
             lines.push(Line { cost: "-3000", billed: month, day, category: "Credit", ..Line::default() });
         }
     }
-    world.import(&lines, now).await;
+    lines
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -116,6 +120,68 @@ async fn a_month_is_forecast_shown_kept_and_held_against_what_came(db: PgPool) {
     assert!(own.contains("service,search,USD") && own.contains("team,find,USD"), "{own}");
     assert!(!own.contains("checkout") && !own.contains("total"), "{own}");
     assert!(member.get("/teams/find").await.body.contains("id=\"forecast\""));
+}
+
+/// A service that moves to another team makes no earlier forecast of either of them wrong.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_team_is_held_against_the_services_that_it_had(db: PgPool) {
+    let world = world(&db).await;
+    for (month, last, now) in [
+        ("2026-07", "2026-07-31", "2026-08-02T06:00:00Z"),
+        ("2026-08", "2026-08-31", "2026-09-02T06:00:00Z"),
+        ("2026-09", "2026-09-30", "2026-10-02T06:00:00Z"),
+        ("2026-10", "2026-10-18", "2026-10-19T06:00:00Z"),
+    ] {
+        import(&world, month, last, now).await;
+    }
+    let team = async |slug: &str| -> i64 {
+        let made = "INSERT INTO team (slug, name) VALUES ($1, initcap($1)) RETURNING team_id";
+        sqlx::query_scalar(made).bind(slug).fetch_one(&db).await.unwrap()
+    };
+    let (pay, find) = (team("pay").await, team("find").await);
+    let give = async |service: &str, team_id: i64| {
+        let given = "UPDATE service SET team_id = $1 WHERE slug = $2";
+        sqlx::query(given).bind(team_id).bind(service).execute(&db).await.unwrap();
+    };
+    for service in ["checkout", "search"] {
+        give(service, pay).await;
+    }
+    let forecast = async |now: &str| {
+        forecasts::forecast(&world.app.state.pools, now.parse().unwrap()).await.unwrap();
+    };
+    forecast("2026-10-19T12:00:00Z").await;
+
+    // A service that is made since is the team's as well.
+    let mut october = lines("2026-10", "2026-10-31");
+    let mail = Line { cost: "33.5", billed: "2026-10", day: "2026-10-28", service: "mail", ..Line::default() };
+    october.push(mail);
+    world.import(&october, "2026-11-02T06:00:00Z").await;
+    give("mail", pay).await;
+    import(&world, "2026-11", "2026-11-18", "2026-11-19T06:00:00Z").await;
+    let actual = async |team_id: i64| -> Vec<Option<BigDecimal>> {
+        let came = "SELECT actual FROM forecast WHERE scope = 'team' AND scope_id = $1 AND horizon = 'month'
+                    AND first_day = '2026-10-01' AND NOT is_hindcast";
+        sqlx::query_scalar(came).bind(team_id).fetch_all(&db).await.unwrap()
+    };
+    let all: BigDecimal = sqlx::query_scalar(
+        "SELECT sum(effective_cost) FROM daily_cost JOIN generation g USING (generation_id)
+         WHERE g.state = 'current' AND charge_date BETWEEN '2026-10-01' AND '2026-10-31'",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    forecast("2026-11-20T12:00:00Z").await;
+    assert_eq!(actual(pay).await, [Some(all.clone())]);
+    for service in ["search", "mail"] {
+        give(service, find).await;
+    }
+    assert!(forecasts::ask_where_due(&world.app.state.pools).await.unwrap());
+    forecast("2026-11-20T13:00:00Z").await;
+    // The one that was made since was never asked about: it counts where it is.
+    assert_eq!(actual(pay).await, [Some(all - decimal("33.5"))]);
+    assert_eq!(actual(find).await, [] as [Option<BigDecimal>; 0], "nobody was told anything of it then");
+    let page = world.finance().await.get("/teams/pay").await;
+    assert!(page.body.contains("and what came of the services that the team had then"), "{}", page.body);
 }
 
 /// While its answer is provisional a release is told beside the forecast, with what it could move; once it has settled the

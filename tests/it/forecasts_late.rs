@@ -4,6 +4,7 @@
 
 use super::finance::{World, time, world};
 use super::made_bills::{self, Made, day, days, even_cents};
+use chrono::NaiveDate;
 use costwake::jobs::forecasts;
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
@@ -18,6 +19,53 @@ async fn deliver(world: &World, source: &str, month: &str, last: &str, made_on: 
     };
     let text = made_bills::bill(month, last, &[one]);
     world.import_as(source, &text, &format!("{made_on}T06:00:00Z")).await;
+}
+
+/// The same cents on every day, but for days of which so many percent are there.
+fn arriving(cents: i64, days: [(&'static str, i64); 3]) -> impl Fn(NaiveDate) -> i64 + Copy + Send + Sync + 'static {
+    let days = days.map(|(text, percent)| (day(text), percent));
+    move |at| days.iter().find(|(day, _)| *day == at).map_or(cents, |(_, percent)| cents * percent / 100)
+}
+
+/// Bills of one source are a day older than those of the other: a day is as much there as its own bill shows.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_day_is_scaled_up_by_the_age_of_its_own_bill(db: PgPool) {
+    let world = world(&db).await;
+    let checkout = arriving(10_000, [("2026-11-17", 99), ("2026-11-18", 93), ("2026-11-19", 50)]);
+    let edge = arriving(1000, [("2026-11-16", 99), ("2026-11-17", 93), ("2026-11-18", 50)]);
+    for (month, last) in [("2026-08", "2026-08-31"), ("2026-09", "2026-09-30"), ("2026-10", "2026-10-31")] {
+        for (source, made) in [("cloud-one", Made::new("checkout", checkout)), ("edge-one", Made::new("edge", edge))] {
+            world.import_as(source, &made_bills::bill(month, last, &[made]), "2026-11-02T06:00:00Z").await;
+        }
+    }
+    for (source, made, last, now) in [
+        ("edge-one", Made::new("edge", edge), "2026-11-18", "2026-11-19T06:00:00Z"),
+        ("cloud-one", Made::new("checkout", checkout), "2026-11-19", "2026-11-20T06:00:00Z"),
+    ] {
+        world.import_as(source, &made_bills::bill("2026-11", last, &[made]), now).await;
+    }
+    for sql in [
+        "DELETE FROM source_completeness",
+        "DELETE FROM source_settling",
+        "INSERT INTO source_completeness (source_id, age_days, median_share, day_count)
+         SELECT source_id, age, share, 30 FROM source, (VALUES (1, 0.5), (2, 0.93), (3, 0.99), (4, 1)) c (age, share)",
+        "INSERT INTO source_settling (source_id, settles_after_days) SELECT source_id, 4 FROM source",
+    ] {
+        sqlx::query(sql).execute(&db).await.unwrap();
+    }
+    forecast(&world).await;
+    // Complete to the 15th. Of the 18th the other shows half: all cost has it in the rest, where nothing is missing.
+    for (scope, slug, known, incomplete, point) in [
+        ("service", "checkout", 1500.0, 300.0, 3000.0),
+        ("service", "edge", 150.0, 20.0, 300.0),
+        ("total", "", 1650.0, 220.0, 3300.0),
+    ] {
+        let said = november(&db, scope, slug).await;
+        let told = [said.known, said.incomplete, said.point.unwrap()];
+        for (told, expected) in told.into_iter().zip([known, incomplete, point]) {
+            assert!((told - expected).abs() < 0.5, "{scope} {slug} {expected}: {said:?}");
+        }
+    }
 }
 
 /// Half a year of both, the source edge-one up to a day of November.

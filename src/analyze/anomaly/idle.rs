@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 pub struct Idle {
     /// So many days without use are told.
     pub days: usize,
-    /// The share of the usual traffic below which there is no use.
+    /// The share of the usual traffic of a day with use, up to which there is none.
     pub traffic_share: f64,
     /// The share of the usual cost above which it still costs.
     pub cost_share: f64,
@@ -27,6 +27,8 @@ impl Default for Idle {
 const USUAL_DAYS: usize = 28;
 /// Of them, so many at least.
 const USUAL_DAYS_MIN: usize = 7;
+/// Days back within which what is usual is looked for.
+pub const LOOKED_DAYS: usize = 4 * USUAL_DAYS;
 /// Days at the end that say whether it still costs.
 const LAST_DAYS: usize = 7;
 
@@ -44,15 +46,7 @@ pub struct Rest {
 pub fn idle(history: &History, policy: &Idle) -> Option<(Anomaly, Rest)> {
     let traffic = history.traffic.as_ref()?;
     let end = history.index_of(history.complete_to)?;
-    let used = |index: usize| traffic.get(index).copied().flatten();
-    let mut start = end + 1;
-    // What is usual is what the days before the stretch say: the stretch itself must not lower it.
-    let recent: Vec<f64> = traffic.iter().take(end + 1).flatten().copied().collect();
-    let most = recent.iter().rev().take(4 * USUAL_DAYS).copied().fold(0.0, f64::max);
-    let no_use = policy.traffic_share * most;
-    while start > 0 && used(start - 1).is_some_and(|units| units <= no_use) {
-        start -= 1;
-    }
+    let (start, no_use) = unused(&traffic[..traffic.len().min(end + 1)], policy.traffic_share)?;
     if end + 1 - start < policy.days.max(1) {
         return None;
     }
@@ -71,6 +65,14 @@ pub fn idle(history: &History, policy: &Idle) -> Option<(Anomaly, Rest)> {
     still_costs.then_some((anomaly, Rest { no_use, usual_cost }))
 }
 
+/// Up to how many units a day there was no use from `since` on, by the days before. None where too few of them are known.
+pub fn no_use(history: &History, since: NaiveDate, policy: &Idle) -> Option<f64> {
+    let traffic = history.traffic.as_ref()?;
+    let start = history.index_of(since)?;
+    let looked_from = (history.index_of(history.complete_to)? + 1).saturating_sub(LOOKED_DAYS);
+    share_of_use(traffic.get(looked_from..start)?, policy.traffic_share)
+}
+
 /// Whether an environment that nobody used from `since` on still rests and costs, held against what was usual when it
 /// was found: the days that told so leave the history in time. A day without traffic says nothing of use.
 pub fn still_idle(history: &History, since: NaiveDate, rest: &Rest, policy: &Idle) -> bool {
@@ -87,12 +89,42 @@ pub fn still_idle(history: &History, since: NaiveDate, rest: &Rest, policy: &Idl
     is_long && nobody_used_it && still_costs
 }
 
+// The longest stretch of days at the end on which there was no use, by its first day, and up to how many units a day that
+// is: a share of what the days with use before the stretch show in the middle, so that neither a load test of one day nor
+// the stretch itself says what is usual. A day that is not known ends it.
+fn unused(traffic: &[Option<f64>], share: f64) -> Option<(usize, f64)> {
+    let looked_from = traffic.len().saturating_sub(LOOKED_DAYS);
+    let most = traffic[looked_from..].iter().flatten().copied().fold(0.0, f64::max);
+    let (mut found, mut highest) = (None, 0.0_f64);
+    for start in (looked_from..traffic.len()).rev() {
+        let Some(units) = traffic[start] else { break };
+        highest = highest.max(units);
+        // No middle is more than the most.
+        if highest > share * most {
+            break;
+        }
+        if let Some(no_use) = share_of_use(&traffic[looked_from..start], share).filter(|no_use| highest <= *no_use) {
+            found = Some((start, no_use));
+        }
+    }
+    found
+}
+
+// Of what these days with use show in the middle; none where there are too few.
+fn share_of_use(traffic: &[Option<f64>], share: f64) -> Option<f64> {
+    let used: Vec<f64> = traffic.iter().flatten().copied().filter(|units| *units > 0.0).collect();
+    middle(used, USUAL_DAYS_MIN).map(|usual| share * usual)
+}
+
 // The middle of the days before a place; none where too few of them are known.
 fn level(days: &[Option<f64>], upto: usize) -> Option<f64> {
     let before = days.get(upto.saturating_sub(USUAL_DAYS)..upto)?;
-    let mut known: Vec<f64> = before.iter().flatten().copied().collect();
+    middle(before.iter().flatten().copied().collect(), USUAL_DAYS_MIN)
+}
+
+fn middle(mut known: Vec<f64>, least: usize) -> Option<f64> {
     known.sort_unstable_by(f64::total_cmp);
-    (known.len() >= USUAL_DAYS_MIN).then(|| known[known.len() / 2])
+    (known.len() >= least).then(|| known[known.len() / 2])
 }
 
 fn mean(days: &[f64]) -> f64 {

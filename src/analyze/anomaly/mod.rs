@@ -11,7 +11,7 @@ use super::impact::{History, Model, ReleaseDay, Surprises};
 pub use baseline::{ExpectedDay, expected_days};
 pub use beside::{Beside, releases_beside};
 use chrono::NaiveDate;
-pub use idle::{Idle, Rest, idle, still_idle};
+pub use idle::{Idle, LOOKED_DAYS, Rest, idle, no_use, still_idle};
 
 /// Something about the cost of a service in an environment that nothing known explains.
 #[derive(Debug, Clone, PartialEq)]

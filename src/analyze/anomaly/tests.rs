@@ -128,6 +128,32 @@ fn an_environment_that_nobody_uses_is_idle_after_a_week() {
     assert_eq!(idle(&unused, &Idle::default()), None);
 }
 
+/// A load test, or a count that came in wrong, makes no other day one without use.
+#[test]
+fn one_day_of_much_traffic_does_not_say_what_is_usual() {
+    let mut steady = history(|_| 1.0);
+    let traffic = |much_on: &[i32], rest: i32| -> Vec<Option<f64>> {
+        let units = |index: i32| match index {
+            _ if index >= DAYS - rest => f64::from(index % 2),
+            _ if much_on.contains(&index) => 20_000.0,
+            _ => 100.0,
+        };
+        (0..DAYS).map(|index| Some(units(index))).collect()
+    };
+    for much_on in [&[DAYS - 60][..], &[0], &[8], &[DAYS - 10], &[DAYS - 60, DAYS - 59, DAYS - 58]] {
+        steady.traffic = Some(traffic(much_on, 0));
+        assert_eq!(idle(&steady, &Idle::default()), None, "{much_on:?}");
+        // What is not used any more is found all the same, and from its first day on.
+        steady.traffic = Some(traffic(much_on, 9));
+        let (found, rest) = idle(&steady, &Idle::default()).unwrap();
+        assert_eq!((found.start, rest.no_use), (day(DAYS - 9), 1.0), "{much_on:?}");
+    }
+    // Somebody looks whether it is there now and then, for longer than what is usual is told by.
+    steady.traffic = Some(traffic(&[], 50));
+    let (found, rest) = idle(&steady, &Idle::default()).unwrap();
+    assert_eq!((found.start, rest.no_use), (day(DAYS - 50), 1.0));
+}
+
 #[test]
 fn an_environment_that_was_idle_before_the_look_back_still_is_until_it_is_used_or_costs_little() {
     let rest = Rest { no_use: 5.0, usual_cost: 100.0 };

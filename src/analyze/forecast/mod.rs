@@ -18,7 +18,7 @@ pub const HISTORY_DAYS_MIN: usize = 28;
 /// Days back from the last one within which a release that changed the level matters.
 pub const RESTART_DAYS: usize = candidate::TREND_DAYS;
 /// An incomplete day counts, scaled up, when at least this share of it is expected to be visible.
-const NOWCAST_SHARE_MIN: f64 = 0.9;
+pub const NOWCAST_SHARE_MIN: f64 = 0.9;
 
 /// What is asked about one scope: a service, a team, everything. All questions of one batch ask for the same days.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@
 
 use super::life::{self, Episode};
 use crate::analyze::anomaly::{
-    Anomaly, AnomalyKind, Idle, Sensitivity, detect, expected_days, idle, same_cause, still_idle,
+    Anomaly, AnomalyKind, Idle, LOOKED_DAYS, Sensitivity, detect, expected_days, idle, no_use, same_cause, still_idle,
 };
 use crate::analyze::impact::{Calibration, History, Model};
 use crate::jobs::effects::histories::{self, Series};
@@ -171,6 +171,9 @@ pub(super) fn look(
             episode.withdraw(withdrawal(restated));
         }
     }
+    for episode in &mut episodes {
+        lower_no_use(looked, episode, &taught.idle);
+    }
     for day in days_to_look_at(from, complete_to, before.is_none()) {
         let history = looked.as_of(day);
         // What a day without its bill shows is no news, and no time passes on it.
@@ -259,6 +262,19 @@ fn is_still_there(looked: &Looked, episode: &Episode, now: &History, taught: &Ta
 fn is_still_idle(history: &History, episode: &Episode, policy: &Idle) -> bool {
     let is_idle = episode.anomaly.kind == AnomalyKind::Idle && episode.state.is_running();
     is_idle && episode.rest.is_some_and(|rest| still_idle(history, episode.anomaly.start, &rest, policy))
+}
+
+// As long as all days are there that told of use when it was found: what was kept of it may be of an earlier method, by
+// which one day of much use made others days without use.
+fn lower_no_use(looked: &Looked, episode: &mut Episode, policy: &Idle) {
+    let first_looked = episode.found_on - Days::new(LOOKED_DAYS as u64);
+    if !episode.state.is_running() || looked.history().first_day > first_looked {
+        return;
+    }
+    let Some(rest) = &mut episode.rest else { return };
+    if let Some(units) = no_use(&looked.as_of(episode.found_on), episode.anomaly.start, policy) {
+        rest.no_use = rest.no_use.min(units);
+    }
 }
 
 // While the days before are in what is looked at. The first of them say best what was usual.

@@ -4,6 +4,7 @@
 //! answered meanwhile stands: a row whose state is another than when it was read is left for the next run.
 
 mod figures;
+mod gone;
 mod life;
 mod look;
 
@@ -16,14 +17,15 @@ use crate::focus::DateRange;
 use crate::store::analysis_runs::{self, ANOMALY_DAYS, Analysis, Mark};
 use crate::store::anomalies::{self, AnomalyEvent, KeptAnomaly, Subject, WrittenAnomaly};
 use crate::store::anomaly_watch::{self, Lesson, TeamDay, Watched};
-use crate::store::impact_series::Environments;
+use crate::store::impact_series::{self, Environments};
 use crate::store::{Pools, freshness, jobs};
 use anyhow::Context;
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use gone::Closed;
 use life::{Episode, State};
 use look::{Looked, Outcome, Taught};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -110,7 +112,8 @@ async fn detect_once(pools: &Pools, asked: &Mark, now: DateTime<Utc>) -> anyhow:
     let before = analysis_runs::last(&mut snapshot, Analysis::Anomalies).await?;
     let read = Read::new(&mut snapshot).await?;
     let publication_id = read.publication_id;
-    let (outcomes, mut detected) = tokio::task::spawn_blocking(move || read.look()).await.context("the search")?;
+    let Seen { outcomes, closed, unwatched, mut detected } =
+        tokio::task::spawn_blocking(move || read.look()).await.context("the search")?;
     let mut changes = Vec::new();
     for outcome in &outcomes {
         changes.extend(changes_of(&mut snapshot, outcome, publication_id).await?);
@@ -128,6 +131,12 @@ async fn detect_once(pools: &Pools, asked: &Mark, now: DateTime<Utc>) -> anyhow:
         detected.opened_count += usize::from(opened);
         detected.closed_count += usize::from(closed);
     }
+    for one in &closed {
+        detected.closed_count += usize::from(close(&mut transaction, one, now).await?);
+    }
+    for subject in &unwatched {
+        anomaly_watch::forget(&mut transaction, subject).await?;
+    }
     for outcome in &outcomes {
         anomaly_watch::watch(&mut transaction, &outcome.watched).await?;
     }
@@ -136,10 +145,22 @@ async fn detect_once(pools: &Pools, asked: &Mark, now: DateTime<Utc>) -> anyhow:
     Ok(Some(detected))
 }
 
+/// What a search found out.
+struct Seen {
+    outcomes: Vec<Outcome>,
+    /// Anomalies of series that are in no bill any more.
+    closed: Vec<Closed>,
+    /// Those series.
+    unwatched: Vec<Subject>,
+    detected: Detected,
+}
+
 /// Everything that is read before the search.
 struct Read {
     /// The last publication that is in it.
     publication_id: i64,
+    /// Whether any bill counts.
+    has_bills: bool,
     production: Inputs,
     others: Inputs,
     team_days: Vec<TeamDay>,
@@ -166,6 +187,7 @@ impl Read {
         let remembered = production.complete_to.checked_sub_days(Days::new(REMEMBERED_DAYS)).unwrap_or_default();
         Ok(Self {
             publication_id,
+            has_bills: impact_series::reach(&mut *conn).await?.is_some(),
             production,
             others,
             team_days,
@@ -177,7 +199,7 @@ impl Read {
         })
     }
 
-    fn look(self) -> (Vec<Outcome>, Detected) {
+    fn look(self) -> Seen {
         let services: Vec<Looked> =
             [&self.production, &self.others].into_iter().flat_map(histories::build_all).map(of_service).collect();
         let least = least_per_day(&services);
@@ -205,7 +227,20 @@ impl Read {
         }
         outcomes.extend(of_teams);
         detected.looked_count = outcomes.len();
-        (outcomes, detected)
+        let there: HashSet<&Subject> = services.iter().chain(&teams).map(Looked::subject).collect();
+        let (closed, unwatched) = self.gone(&there);
+        Seen { outcomes, closed, unwatched, detected }
+    }
+
+    /// What is kept of series that have no cost on any day that is looked at. While the days that bills tell of are not
+    /// known, nothing is said; without any bill they are gone.
+    fn gone(&self, there: &HashSet<&Subject>) -> (Vec<Closed>, Vec<Subject>) {
+        let looked_from = match self.production.range {
+            Some(range) => range.start(),
+            None if self.has_bills => return (Vec::new(), Vec::new()),
+            None => NaiveDate::MIN,
+        };
+        (gone::closed(&self.kept, there, looked_from), gone::unwatched(&self.watched, there))
     }
 
     fn team_histories(&self) -> Vec<Looked> {
@@ -366,13 +401,7 @@ async fn changes_of(conn: &mut PgConnection, outcome: &Outcome, publication_id: 
 // Gives whether an anomaly was opened, and whether one was closed.
 async fn write(conn: &mut PgConnection, change: &Change, now: DateTime<Utc>) -> sqlx::Result<(bool, bool)> {
     let written = &change.written;
-    let event = |sentence: &str, state: &str| AnomalyEvent {
-        state: state.into(),
-        sentence: sentence.into(),
-        reason: String::new(),
-        done_by: String::new(),
-        happened_at: now,
-    };
+    let event = |sentence: &str, state: &str| event_of(sentence, state, now);
     let Some(anomaly_id) = change.anomaly_id else {
         let anomaly_id = anomalies::insert(&mut *conn, written, now).await?;
         let found = format!("Found in the bills that were complete to {}.", life::long(written.found_on));
@@ -394,6 +423,27 @@ async fn write(conn: &mut PgConnection, change: &Change, now: DateTime<Utc>) -> 
         anomalies::add_event(&mut *conn, anomaly_id, &event(sentence, written.state)).await?;
     }
     Ok((false, is_written && is_turned && written.state == "closed"))
+}
+
+// Its amounts stay as they were told. Gives whether it was closed: an answer that came meanwhile stands.
+async fn close(conn: &mut PgConnection, one: &Closed, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    let is_closed = anomalies::close(&mut *conn, one.anomaly_id, one.state_before, one.reason, now).await?;
+    if is_closed {
+        let event = event_of(one.sentence, "closed", now);
+        anomalies::add_event(conn, one.anomaly_id, &event).await?;
+    }
+    Ok(is_closed)
+}
+
+// What nobody did.
+fn event_of(sentence: &str, state: &str, happened_at: DateTime<Utc>) -> AnomalyEvent {
+    AnomalyEvent {
+        state: state.into(),
+        sentence: sentence.into(),
+        reason: String::new(),
+        done_by: String::new(),
+        happened_at,
+    }
 }
 
 impl Outcome {

@@ -22,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// What tells forecasts of one method from those of another.
-pub const METHOD: &str = "forecasts-4";
+pub const METHOD: &str = "forecasts-5";
 
 /// What is forecast.
 const SCOPES: [&str; 3] = ["service", "team", "total"];
@@ -181,6 +181,8 @@ fn answers(series: &Series, asked: &Asked, levels: &[Level], publication_id: i64
                 asked_on: asked.complete_to,
                 publication_id,
                 is_hindcast: asked.is_hindcast,
+                service_ids: series.owned(subject),
+                newest_service_id: series.newest_service_id,
                 restart_count: i32::try_from(series.restart_count(subject, asked)).unwrap_or(i32::MAX),
                 provisional_count: i32::try_from(measured.count).unwrap_or(i32::MAX),
                 provisional_up_per_day: measured.up,
@@ -207,6 +209,8 @@ fn written(known: BigDecimal, answer: Result<Forecast, String>) -> NewForecast {
         publication_id: 0,
         is_hindcast: false,
         rests_on: String::new(),
+        service_ids: Vec::new(),
+        newest_service_id: 0,
         known,
         late: zero(),
         incomplete: zero(),

@@ -3,6 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "estimates, not amounts of a bill")]
 
 mod bills;
+mod fees;
 mod late;
 mod releases;
 
@@ -11,16 +12,13 @@ use crate::focus::DateRange;
 use crate::jobs::effects::histories::{filled, index};
 use crate::store::anomaly_watch;
 use crate::store::forecast_record::{self, Score};
-use crate::store::forecast_series::{self, ClaimedChange, KnownCost, ServiceDayFigure, VisibleShare};
+use crate::store::forecast_series::{self, BilledUsage, ClaimedChange, KnownCost, ServiceDayFigure};
 use crate::store::known_days::KnownDays;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-
-/// Whole months whose fees say what a month brings.
-const FEE_MONTHS: u32 = 3;
 
 /// What is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,10 +107,14 @@ pub(super) struct Series {
     /// Usage as bills show it, of services of which a late one makes a part.
     shown: HashMap<Key, Vec<Option<f64>>>,
     teams: HashMap<i64, i64>,
+    /// The highest id of a service: one that is made later has a higher one.
+    pub newest_service_id: i64,
     changes: Vec<ClaimedChange>,
     record: Vec<Score>,
-    shares: Vec<VisibleShare>,
-    newest_bill: Option<NaiveDate>,
+    /// What is known of a day by the source of a bill and the days from the day to the bill.
+    visible_shares: HashMap<(i64, i64), f64>,
+    /// Whose bills make the usage of a service.
+    billed: HashMap<Key, Vec<BilledUsage>>,
 }
 
 impl Series {
@@ -133,12 +135,15 @@ impl Series {
             known_days,
             shown: HashMap::new(),
             teams: anomaly_watch::teams(&mut *conn).await?,
+            newest_service_id: forecast_series::newest_service_id(&mut *conn).await?,
             changes: forecast_series::claimed_changes(&mut *conn, start).await?,
             record: forecast_record::scores(&mut *conn).await?,
-            shares: Vec::new(),
-            newest_bill: None,
+            visible_shares: HashMap::new(),
+            billed: HashMap::new(),
         };
-        (series.shares, series.newest_bill) = forecast_series::visible_shares(&mut *conn).await?;
+        if last > complete_to {
+            series.read_arrival(&mut *conn, complete_to).await?;
+        }
         let length = range.day_count() as usize;
         for day in forecast_series::days(conn, range).await? {
             let key = (day.service_id, day.billing_currency.clone());
@@ -194,6 +199,18 @@ impl Series {
             .collect()
     }
 
+    /// The services that a team has, with and without cost: what comes is told of them. Those that no team has may not be
+    /// in the catalogue, and are those with cost.
+    pub fn owned(&self, subject: &Subject) -> Vec<i64> {
+        if subject.scope != "team" {
+            return Vec::new();
+        }
+        let of_team = self.teams.iter().filter(|(_, team_id)| **team_id == subject.scope_id).map(|(id, _)| *id);
+        let with_cost = self.usage.keys().map(|(id, _)| *id).filter(|id| !self.teams.contains_key(id));
+        let unallocated = with_cost.filter(|_| subject.scope_id == 0);
+        of_team.chain(unallocated).collect::<BTreeSet<i64>>().into_iter().collect()
+    }
+
     fn keys<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = Key> + 'a {
         subject.services.iter().map(|id| (*id, subject.billing_currency.clone()))
     }
@@ -215,7 +232,7 @@ impl Series {
 
     /// What is asked about a scope.
     pub fn question(&self, subject: &Subject, asked: &Asked) -> Question {
-        let visible_shares = if asked.is_hindcast { Vec::new() } else { self.visible_shares(asked.complete_to) };
+        let visible_shares = if asked.is_hindcast { Vec::new() } else { self.visible_shares(subject, asked) };
         let until = self.place(asked.complete_to) + 1 + visible_shares.len();
         let part = |key: Key| {
             let days = &self.usage[&key];
@@ -236,54 +253,6 @@ impl Series {
             fees: self.fees(subject, asked),
         }
     }
-
-    /// Taxes, credits and other fees that the days after the last complete one bring, as they came in the last months: those
-    /// of the rest of this month by the day of the month, then those of whole months. Each service's own add up.
-    fn fees(&self, subject: &Subject, asked: &Asked) -> f64 {
-        let next = asked.complete_to + Days::new(1);
-        let month = Horizon::Month.first_day(next);
-        let whole_months =
-            (asked.last_day.year() - month.year()) * 12 + asked.last_day.month() as i32 - month.month() as i32;
-        if whole_months < 0 {
-            return 0.0;
-        }
-        let of_service = |key: Key| {
-            let Some(days) = self.other.get(&key) else { return 0.0 };
-            // Months before it cost anything say nothing, nor do those whose bill is missing.
-            let first_place = self.usage[&key].iter().position(Option::is_some).unwrap_or_default();
-            let begins = self.range.start() + Days::new(first_place as u64);
-            let tells = |first: &NaiveDate| *first >= begins && self.known_days.is_known(key.0, *first);
-            let earlier: Vec<NaiveDate> =
-                (1..=FEE_MONTHS).map(|back| month - Months::new(back)).filter(tells).collect();
-            recurring(days, &earlier, next.day()) + f64::from(whole_months) * recurring(days, &earlier, 1)
-        };
-        self.keys(subject).map(of_service).sum()
-    }
-}
-
-/// What comes from a day of the month on, by what came in these months: of each category what is usual.
-fn recurring(days: &[OtherDay], months: &[NaiveDate], from_day: u32) -> f64 {
-    let mut sums: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for day in days.iter().filter(|day| day.charge_date.day() >= from_day) {
-        let month = Horizon::Month.first_day(day.charge_date);
-        if let Some(place) = months.iter().position(|first| *first == month) {
-            sums.entry(&day.charge_category).or_insert_with(|| vec![0.0; months.len()])[place] += day.cost;
-        }
-    }
-    sums.into_iter().map(|(category, sums)| usual(category, sums)).sum()
-}
-
-/// The median of three months, so that what came in one of them, such as a credit, does not come again. Of two months it is
-/// the lesser, where both have it; one month tells of taxes only.
-fn usual(charge_category: &str, mut sums: Vec<f64>) -> f64 {
-    sums.sort_unstable_by(f64::total_cmp);
-    match sums[..] {
-        [_, middle, _] => middle,
-        [less, _] if less > 0.0 => less,
-        [_, less] if less < 0.0 => less,
-        [only] if charge_category == "Tax" => only,
-        _ => 0.0,
-    }
 }
 
 #[cfg(test)]
@@ -293,7 +262,7 @@ mod tests {
     use crate::focus::BillingPeriod;
     use crate::store::bill_gaps::Gap;
 
-    fn day(text: &str) -> NaiveDate {
+    pub(super) fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
     }
 
@@ -324,7 +293,7 @@ mod tests {
         ("2026-11-02", "Credit", -500.0),
     ];
 
-    fn series(first: &str) -> Series {
+    pub(super) fn series(first: &str) -> Series {
         let range = DateRange::new(day("2026-08-01"), day("2026-11-21")).unwrap();
         let key = (7, "USD".to_owned());
         let begins = index(range, day(first)).unwrap();
@@ -346,10 +315,11 @@ mod tests {
             known_days: Arc::default(),
             shown: HashMap::new(),
             teams: HashMap::new(),
+            newest_service_id: 8,
             changes: Vec::new(),
             record: Vec::new(),
-            shares: Vec::new(),
-            newest_bill: None,
+            visible_shares: HashMap::new(),
+            billed: HashMap::new(),
         }
     }
 
@@ -440,6 +410,18 @@ mod tests {
             series.subjects(scope).iter().map(|subject| series.restart_count(subject, &now)).collect()
         };
         assert_eq!((counts("service"), counts("total")), (vec![1, 2], vec![2]));
+    }
+
+    #[test]
+    fn a_team_is_forecast_with_all_services_that_it_has() {
+        let mut series = series("2026-08-01");
+        series.usage.insert((0, "USD".to_owned()), vec![Some(1.0); 112]);
+        series.usage.insert((5, "EUR".to_owned()), vec![Some(1.0); 112]);
+        series.teams = [(7, 3), (8, 3), (9, 4)].into();
+        let owned: Vec<(i64, Vec<i64>)> =
+            series.subjects("team").iter().map(|one| (one.scope_id, series.owned(one))).collect();
+        assert_eq!(owned, [(0, vec![0, 5]), (0, vec![0, 5]), (3, vec![7, 8])]);
+        assert!(series.owned(&series.subjects("total")[0]).is_empty());
     }
 
     // September has no bill that makes much of the service 7.

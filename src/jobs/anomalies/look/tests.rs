@@ -151,6 +151,25 @@ fn an_idle_environment_stays_so_beyond_what_is_looked_at() {
     assert_eq!(idle(&used), [(life::State::Ended, day(189))]);
 }
 
+/// By an earlier method one day of much use made two hundred requests a day no use.
+#[test]
+fn what_was_found_idle_beside_one_day_of_much_use_ends() {
+    let units = |number: u64| Some(if number == 130 { 20_000.0 } else { 100.0 });
+    let Looked::Service(_, series) = unused(190, 0.0) else { unreachable!() };
+    let mut history = series.history;
+    history.traffic = Some((0..=190).map(units).collect());
+    let looked = Looked::Service(subject(), Box::new(Series::bare(history)));
+    let anomaly =
+        Anomaly { kind: AnomalyKind::Idle, start: day(131), end: day(189), amount_per_day: 100.0, share: 1.0 };
+    let rest = Some(crate::analyze::anomaly::Rest { no_use: 200.0, usual_cost: 100.0 });
+    let kept = Episode { anomaly_id: Some(1), rest, ..Episode::opened(anomaly, day(150)) };
+    let before = Watched { subject: subject(), fingerprint: String::new(), looked_to: day(189), costs: Vec::new() };
+    let taught = Taught::of(&subject(), &[], 0.0, None);
+    let outcome = look(&looked, &[kept], Some(&before), &taught, &Model::default()).unwrap();
+    assert_eq!(outcome.episodes[0].state, State::Ended);
+    assert_eq!(outcome.episodes[0].rest.unwrap().no_use, 1.0);
+}
+
 // Eight days of a team at half as much again, and twelve back where they were.
 #[test]
 fn a_rise_of_a_team_ends_when_cost_came_back() {
