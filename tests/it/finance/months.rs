@@ -250,6 +250,12 @@ async fn a_preview_names_closed_months_of_long_ago(db: PgPool) {
     for days in ["&first_day=2026-05-06", "&last_day=2026-05-04"] {
         assert!(!preview(days).await.contains(told), "{days}");
     }
+    // The amounts are of the rule's own days.
+    let dated = preview("&first_day=2026-05-01&last_day=2026-05-10").await;
+    for text in [told, "1 to 10 May 2026", "($1.00 on the days", "stays $2.00 on the days"] {
+        assert!(dated.contains(text), "{text}: {dated}");
+    }
+    assert!(!dated.contains("no cost") && !dated.contains("Last 90 days"), "{dated}");
 }
 
 /// The preview of a split names the closed months in which it moves something, not those among its days in which it moves
@@ -309,7 +315,10 @@ async fn the_preview_of_a_split_looks_at_the_days_on_which_it_holds(db: PgPool) 
         assert!(dated.contains(text), "{text}: {dated}");
     }
     let later = preview(&[("first_day", "2026-11-01")]).await;
-    assert!(later.contains("No bill has a day on which it holds") && !later.contains("closed: its statement"), "{later}");
+    assert!(
+        later.contains("No bill has a day on which it holds") && !later.contains("closed: its statement"),
+        "{later}"
+    );
     let saved = finance.post_form("/splits", &[&fields[..], &[("reason", "One team.")]].concat()).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
     let id = saved.location().rsplit('/').next().unwrap().to_owned();
