@@ -6,7 +6,7 @@ pub(crate) mod form;
 mod preview;
 mod restore;
 mod shares;
-mod words;
+pub(super) mod words;
 
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moves, rules};
 use crate::allocate::Validity;
@@ -23,7 +23,7 @@ use axum::extract::{Path, RawQuery, State};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use shares::Shares;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(crate) use edit::{add_split, change_split, delete_split};
 pub(crate) use restore::restore_split;
@@ -49,6 +49,12 @@ struct SplitRow {
     name: String,
     source: String,
     method: String,
+    /// Who of the targets gets a share on a day, where that depends on what they cost.
+    who: String,
+    why_stayed: String,
+    metric: Option<String>,
+    /// That its metric has no value; else empty.
+    unknown_metric: String,
     targets: Vec<String>,
     validity: Validity,
     /// What it moved on the recent days, by currency.
@@ -119,7 +125,31 @@ async fn read(app: &AppState, principal: &Principal, snapshot: &mut Snapshot) ->
         let stored = stored.iter().find(|one| one.split_id == split.split_id)?;
         Some(row(split, stored, number, &names, &costs, &stayed))
     });
-    Ok(SplitList { rows: rows.collect(), page, recent, shows_money })
+    let mut rows: Vec<SplitRow> = rows.collect();
+    let unknown = unknown_metrics(snapshot, &plan.metrics()).await?;
+    for row in &mut rows {
+        row.unknown_metric = row.metric.as_ref().and_then(|name| unknown.get(name)).cloned().unwrap_or_default();
+    }
+    Ok(SplitList { rows, page, recent, shows_money })
+}
+
+/// The metrics among these that have no value, each with the sentence that says so.
+pub(crate) async fn unknown_metrics(
+    conn: &mut sqlx::PgConnection,
+    metrics: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, String>> {
+    let mut missing: Vec<String> = metrics.iter().map(|name| (*name).to_owned()).collect();
+    let there = metric_lists::with_values(&mut *conn, &missing).await?;
+    missing.retain(|name| !there.contains(name));
+    if missing.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let known: Vec<String> = metric_lists::heads(conn).await?.into_iter().map(|head| head.metric).collect();
+    let told = missing.into_iter().map(|name| {
+        let sentence = words::unknown_metric(&name, &known);
+        (name, sentence)
+    });
+    Ok(told.collect())
 }
 
 fn row(
@@ -137,6 +167,10 @@ fn row(
         name: split.name.clone(),
         source: words::service_name(names, split.source),
         method: words::method(split),
+        who: words::who(split),
+        why_stayed: words::why_stayed(split),
+        metric: stored.values.metric.clone(),
+        unknown_metric: String::new(),
         targets: words::targets(split, names),
         validity: split.validity,
         moved: given.map(|cost| (cost.currency.clone(), -&cost.cost)).collect(),
@@ -213,7 +247,8 @@ async fn show(
     let mut stayed = Vec::new();
     if shows_money {
         costs = split_costs::moved(&mut snapshot, &scope, Some(id), recent).await?;
-        shares = shares::read(&mut snapshot, &scope, id, query.as_deref(), (&page.bills, recent)).await?;
+        let source = stored.iter().find(|one| one.split_id == id).map(|one| one.values.source_service_id);
+        shares = shares::read(&mut snapshot, &scope, (id, source), query.as_deref(), (&page.bills, recent)).await?;
         page = page.noting(shares.note.clone());
     }
     if shows_money && scope.is_everything() {
@@ -221,7 +256,11 @@ async fn show(
     }
     let found = plan.splits().iter().zip(1..).find(|(split, _)| split.split_id == id);
     let found = found.zip(stored.iter().find(|one| one.split_id == id));
-    let split = found.map(|((split, number), stored)| row(split, stored, number, &names, &costs, &stayed));
+    let mut split = found.map(|((split, number), stored)| row(split, stored, number, &names, &costs, &stayed));
+    if let Some(row) = &mut split {
+        let metrics: BTreeSet<&str> = row.metric.as_deref().into_iter().collect();
+        row.unknown_metric = unknown_metrics(&mut snapshot, &metrics).await?.into_values().collect();
+    }
     let version_rows = versions.iter().map(|version| version_row(id, version, &names)).collect::<Result<_>>()?;
     Ok(SplitPage {
         page,

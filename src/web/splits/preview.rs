@@ -4,7 +4,7 @@ use super::super::query::range_label;
 use super::super::{AppState, NavItem, Page, Principal, Result, display, mapping_change, moves};
 use super::edit::page_of_address;
 use super::form::SplitForm;
-use super::{planned, service_names, texts, words};
+use super::{planned, service_names, texts, unknown_metrics, words};
 use crate::allocate::split::{Plan, Split};
 use crate::allocate::{Validity, all_days};
 use crate::focus::{CostBasis, DateRange};
@@ -16,9 +16,8 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, Zero};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The id that a split has before it is saved.
 pub(super) const UNSAVED: i64 = -1;
@@ -41,6 +40,10 @@ struct SplitPreviewPage {
     form: SplitForm,
     source: String,
     method: String,
+    who: String,
+    why_stayed: String,
+    /// That its metric has no value; else empty.
+    unknown_metric: String,
     targets: Vec<String>,
     days: String,
     rows: Vec<MoveRow>,
@@ -98,12 +101,17 @@ async fn preview_page(
             totals = costs::totals(snapshot, &scope, &CostFilter::new(days, CostBasis::Amortized)).await?;
         }
     }
+    let metrics: BTreeSet<&str> = values.metric.as_deref().into_iter().collect();
+    let unknown_metric = unknown_metrics(snapshot, &metrics).await?.into_values().collect();
     let order = plan.splits().iter().map(|one| one.name.clone()).collect();
     Ok(SplitPreviewPage {
         page,
         form: form.clone(),
         source: words::service_name(&names, split.source),
         method: words::method(&split),
+        who: words::who(&split),
+        why_stayed: words::why_stayed(&split),
+        unknown_metric,
         targets: words::targets(&split, &names),
         days: words::days(split.validity),
         rows: rows(&compared.pairs, &names),
@@ -157,28 +165,11 @@ fn rows(pairs: &Pairs, names: &HashMap<i64, String>) -> Vec<MoveRow> {
             to: words::service_name(names, *to),
             now: moves::text(now, currency),
             then: moves::text(then, currency),
-            share: given.get(&(*from, currency.as_str())).map(|all| share(then, all)).unwrap_or_default(),
+            share: given.get(&(*from, currency.as_str())).map(|all| words::share(then, all)).unwrap_or_default(),
             change: display::signed(&change, currency, digits),
         };
         found.push((change.abs(), row));
     }
     found.sort_by(|left, right| right.0.cmp(&left.0));
     found.into_iter().map(|(_, row)| row).collect()
-}
-
-/// Of credits, which are below zero, it is a part as of a cost.
-fn share(part: &BigDecimal, all: &BigDecimal) -> String {
-    let part = if all.sign() == Sign::Minus { -part } else { part.clone() };
-    display::percent(&part, all).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_of_a_credit_is_a_part() {
-        let text = |part: &str, all: &str| share(&part.parse().unwrap(), &all.parse().unwrap());
-        assert_eq!([text("1", "4"), text("-1", "-4"), text("0", "0")], ["25.0%", "25.0%", ""]);
-    }
 }
