@@ -15,7 +15,7 @@ use crate::focus::DateRange;
 use crate::rollup::splits as rollup_splits;
 use crate::store::metric_lists::{self, MetricHead};
 use crate::store::split_costs::{self, SplitCost};
-use crate::store::splits::{self, StoredSplit};
+use crate::store::splits::{self, DeletedSplit, StoredSplit};
 use crate::store::{Snapshot, catalogue};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -94,6 +94,8 @@ struct SplitsPage {
     page: Page,
     rows: Vec<SplitRow>,
     metrics: Vec<MetricHead>,
+    /// Those that can be put back; empty for who may not.
+    deleted: Vec<DeletedSplit>,
     can_edit: bool,
     shows_money: bool,
     last_day: String,
@@ -104,8 +106,9 @@ async fn list(State(app): State<AppState>, principal: Principal) -> Result<Split
     let SplitList { page, rows, recent, shows_money } = read(&app, &principal, &mut snapshot).await?;
     let metrics = metric_lists::heads(&mut snapshot).await?;
     let can_edit = Policy::Bills.allows(&principal);
+    let deleted = if can_edit { splits::recently_deleted(&mut snapshot).await? } else { Vec::new() };
     let last_day = recent.last_day().format("%-d %b %Y").to_string();
-    Ok(SplitsPage { page, rows, metrics, can_edit, shows_money, last_day })
+    Ok(SplitsPage { page, rows, metrics, deleted, can_edit, shows_money, last_day })
 }
 
 async fn read(app: &AppState, principal: &Principal, snapshot: &mut Snapshot) -> Result<SplitList> {

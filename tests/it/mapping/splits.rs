@@ -548,10 +548,17 @@ async fn a_split_goes_back_to_a_version(pool: PgPool) {
     assert_eq!(costs(&pool).await, before);
     let page = app.get(&format!("/splits/{id}")).await;
     assert!(page.body.contains("each can be put back as a new split"), "{}", page.body);
+    let list = app.get("/splits").await;
+    for text in ["Recently deleted", &format!("<a href=\"/splits/{id}\">Network</a>"), "No more."] {
+        assert!(list.body.contains(text), "{text}: {}", list.body);
+    }
+    let fields = hidden_fields(&list.body, &format!("/splits/{id}/restore"));
+    assert_eq!(fields.first().map(|(name, value)| (name.as_str(), value.as_str())), Some(("version", "4")));
     let form = [("version", "2"), ("reason", "Back to version 2.")];
     let page = app.post_form(&format!("/splits/{id}/restore"), &form).await;
     assert!(page.location().starts_with("/splits/"), "{} {}", page.status, page.body);
     assert_eq!(costs(&pool).await, evenly);
+    assert!(!app.get("/splits").await.body.contains("Recently deleted"), "it is back");
     let again = app.get(page.location()).await;
     assert!(again.body.contains("Back to version 2.") && again.body.contains("evenly"), "{}", again.body);
     assert_clean(&pool).await;
