@@ -57,6 +57,8 @@ struct SplitRow {
     unknown_metric: String,
     targets: Vec<String>,
     validity: Validity,
+    /// Whether it holds on none of the recent days.
+    is_outside: bool,
     /// What it moved on the recent days, by currency.
     moved: BTreeMap<String, BigDecimal>,
     /// What it could not divide on them.
@@ -131,6 +133,7 @@ async fn read(app: &AppState, principal: &Principal, snapshot: &mut Snapshot) ->
     let mut rows: Vec<SplitRow> = rows.collect();
     let unknown = unknown_metrics(snapshot, &plan.metrics()).await?;
     for row in &mut rows {
+        row.is_outside = row.validity.days().and_then(|held| held.common(recent)).is_none();
         row.unknown_metric = row.metric.as_ref().and_then(|name| unknown.get(name)).cloned().unwrap_or_default();
     }
     Ok(SplitList { rows, page, recent, shows_money })
@@ -174,6 +177,7 @@ fn row(
         why_stayed: words::why_stayed(split),
         metric: stored.values.metric.clone(),
         unknown_metric: String::new(),
+        is_outside: false,
         targets: words::targets(split, names),
         validity: split.validity,
         moved: given.map(|cost| (cost.currency.clone(), -&cost.cost)).collect(),
@@ -201,6 +205,13 @@ fn texts(sums: &BTreeMap<String, BigDecimal>) -> Vec<String> {
 async fn service_names(snapshot: &mut Snapshot) -> Result<HashMap<i64, String>> {
     let services = catalogue::service::list(snapshot).await?;
     Ok(services.into_iter().map(|one| (one.service_id, one.name)).collect())
+}
+
+/// The recent days; of a split that held before them alone, the last ones on which it did.
+fn recent_or_held(recent: DateRange, held: Option<DateRange>) -> DateRange {
+    let before = held.filter(|held| held.end() <= recent.start());
+    let last = before.and_then(|held| DateRange::days_to(held.last_day(), recent.day_count()).common(held));
+    last.unwrap_or(recent)
 }
 
 /// A state that the split was in.
@@ -240,10 +251,11 @@ async fn show(
     let first = versions.first().ok_or(Error::NotFound)?;
     let title = format!("{} · Shared costs", first.values.name);
     let mut page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Rules).await?;
-    let (recent, _) = rules::ranges(&page);
     let names = service_names(&mut snapshot).await?;
     let stored = splits::list(&mut snapshot).await?;
     let plan = rollup_splits::plan(&mut snapshot, &stored).await?;
+    let held = plan.splits().iter().find(|split| split.split_id == id).and_then(|split| split.validity.days());
+    let recent = recent_or_held(rules::ranges(&page).0, held);
     let scope = principal.scope();
     let shows_money = Policy::Money.allows(&principal);
     let (mut costs, mut shares) = (Vec::new(), Shares::default());

@@ -327,6 +327,13 @@ async fn the_preview_of_a_split_looks_at_the_days_on_which_it_holds(db: PgPool) 
         assert!(undone.contains(text), "{text}: {undone}");
     }
     assert!(preview(&[("id", &id), ("first_day", "2026-09-01")]).await.contains(both));
+    // Its page says what it moved on its days, whatever the last ones are.
+    let dates = [("id", id.as_str()), ("first_day", "2026-05-10"), ("last_day", "2026-05-31"), ("reason", "In May.")];
+    let saved = finance.post_form("/splits", &[&fields[..], &dates].concat()).await;
+    let page = finance.get(saved.location()).await.body;
+    assert!(page.contains("+$4.25") && !page.contains("Nothing on these days"), "{page}");
+    let list = finance.get("/splits").await.body;
+    assert!(list.contains("holds on other days"), "{list}");
     world.assert_clean().await;
 }
 
