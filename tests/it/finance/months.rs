@@ -258,6 +258,32 @@ async fn a_preview_names_closed_months_of_long_ago(db: PgPool) {
     assert!(!dated.contains("no cost") && !dated.contains("Last 90 days"), "{dated}");
 }
 
+/// Shares of a closed month follow cost of the same day in other bills: a rule that moves such cost names the month.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_preview_names_closed_months_whose_shares_change(db: PgPool) {
+    let world = world(&db).await;
+    let pools = world.app.state.pools.clone();
+    let of_last_day = |billed, service| Line { billed, day: "2026-09-30", service, ..Line::default() };
+    let september = [of_last_day("2026-09", "checkout"), of_last_day("2026-09", "ledger")];
+    world.import(&september, "2026-10-02T06:00:00Z").await;
+    let october = [of_last_day("2026-10", "search"), Line { service: "wallet", ..Line::default() }];
+    world.import(&october, "2026-11-02T06:00:00Z").await;
+    close(&pools, month("2026-09"), "Done.", BY, time("2026-11-10T10:00:00Z")).await.unwrap();
+    let finance = world.finance().await;
+    let preview = async |service: &str| {
+        let rule = format!("applies_to=charges&attribute=tag:service&operator=equals&value={service}&service=checkout");
+        let page = finance.get(&format!("/rules/preview?{rule}&place=first")).await;
+        assert!(page.status == StatusCode::OK && page.body.contains("What changes hands"), "{}", page.body);
+        page.body
+    };
+    let told = "September 2026 is closed: its statement";
+    assert!(!preview("search").await.contains(told), "nothing is shared yet");
+    let split = [("name", "Ledger"), ("source", "ledger"), ("method", "direct-cost"), ("reason", "All use it.")];
+    assert_eq!(finance.post_form("/splits", &split).await.status, StatusCode::SEE_OTHER);
+    assert!(preview("search").await.contains(told), "{}", preview("search").await);
+    assert!(!preview("wallet").await.contains(told), "nothing is shared on its days");
+}
+
 /// The preview of a split names the closed months in which it moves something, not those among its days in which it moves
 /// nothing: the month is that of the bill.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
@@ -322,11 +348,11 @@ async fn the_preview_of_a_split_looks_at_the_days_on_which_it_holds(db: PgPool) 
     let saved = finance.post_form("/splits", &[&fields[..], &[("reason", "One team.")]].concat()).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
     let id = saved.location().rsplit('/').next().unwrap().to_owned();
-    let undone = preview(&[("id", &id), ("first_day", "2026-06-01")]).await;
+    let undone = preview(&[("id", id.as_str()), ("first_day", "2026-06-01")]).await;
     for text in ["−$7.75", "May 2026 is closed: its statement"] {
         assert!(undone.contains(text), "{text}: {undone}");
     }
-    assert!(preview(&[("id", &id), ("first_day", "2026-09-01")]).await.contains(both));
+    assert!(preview(&[("id", id.as_str()), ("first_day", "2026-09-01")]).await.contains(both));
     // Its page says what it moved on its days, whatever the last ones are.
     let dates = [("id", id.as_str()), ("first_day", "2026-05-10"), ("last_day", "2026-05-31"), ("reason", "In May.")];
     let saved = finance.post_form("/splits", &[&fields[..], &dates].concat()).await;
