@@ -29,6 +29,13 @@ impl Validity {
         self.first_day.is_none_or(|first| first <= day) && self.last_day.is_none_or(|last| day <= last)
     }
 
+    /// All days that it holds on; `None` where there is none.
+    pub fn days(self) -> Option<DateRange> {
+        let end = self.last_day.and_then(|last| last.checked_add_days(Days::new(1)));
+        let start = self.first_day.map_or(FIRST_DAY, |first| first.max(FIRST_DAY));
+        DateRange::new(start, end.map_or(END_DAY, |end| end.min(END_DAY)))
+    }
+
     /// The days on which something changes: the first, and the one after the last.
     pub fn bounds(self) -> impl Iterator<Item = NaiveDate> {
         let end = self.last_day.and_then(|last| last.checked_add_days(Days::new(1)));
@@ -66,6 +73,8 @@ mod tests {
         assert!(!october.holds_on(day("2026-09-30")) && !october.holds_on(day("2026-11-01")));
         assert_eq!(october.bounds().collect::<Vec<_>>(), [day("2026-10-01"), day("2026-11-01")]);
         assert!(Validity::default().holds_on(FIRST_DAY) && Validity::default().bounds().next().is_none());
+        assert_eq!(october.days(), DateRange::new(day("2026-10-01"), day("2026-11-01")));
+        assert_eq!(Validity::default().days(), Some(all_days()));
         let one_day = Validity { first_day: Some(day("2026-10-01")), last_day: Some(day("2026-10-01")) };
         assert!(one_day.is_in_order() && one_day.holds_on(day("2026-10-01")));
         assert!(!Validity { first_day: Some(day("2026-10-02")), last_day: Some(day("2026-10-01")) }.is_in_order());

@@ -9,7 +9,7 @@ use crate::store::{Snapshot, catalogue};
 use crate::web::mapping_change::{self, MappingChange};
 use crate::web::rules::form::{checked_reason, service_id};
 use crate::web::splits::form::checked;
-use crate::web::splits::{add_split, change_split, delete_split, restore_split};
+use crate::web::splits::{add_split, change_split, delete_split, restore_split, unknown_metrics};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
 use axum::body::Bytes;
@@ -21,7 +21,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -46,6 +46,9 @@ pub struct SplitBody {
     pub version: i32,
     /// Who changed it last.
     pub changed_by: String,
+    /// That its metric has no value, so that it divides nothing; absent where there is nothing to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Who gets a share.
@@ -239,7 +242,11 @@ async fn one(app: &AppState, id: i64) -> web::Result<SplitBody> {
 async fn bodies(snapshot: &mut Snapshot) -> web::Result<Vec<SplitBody>> {
     let services = catalogue::service::list(&mut *snapshot).await?;
     let slugs: HashMap<i64, String> = services.into_iter().map(|one| (one.service_id, one.slug)).collect();
+    let all = splits::list(&mut *snapshot).await?;
+    let metrics: BTreeSet<&str> = all.iter().filter_map(|one| one.values.metric.as_deref()).collect();
+    let unknown = unknown_metrics(&mut *snapshot, &metrics).await?;
     let body = |stored: splits::StoredSplit| {
+        let note = stored.values.metric.as_ref().and_then(|name| unknown.get(name)).cloned();
         let unreadable = || web::Error::Internal(anyhow::anyhow!("split {} is not readable", stored.split_id));
         let targets: Vec<StoredTarget> =
             serde_json::from_value(stored.values.targets.clone()).map_err(|_| unreadable())?;
@@ -263,7 +270,8 @@ async fn bodies(snapshot: &mut Snapshot) -> web::Result<Vec<SplitBody>> {
             },
             version: stored.version,
             changed_by: stored.changed_by,
+            note,
         })
     };
-    splits::list(&mut *snapshot).await?.into_iter().map(body).collect()
+    all.into_iter().map(body).collect()
 }

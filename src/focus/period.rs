@@ -46,6 +46,27 @@ impl DateRange {
         Self { start: self.start - Days::new(u64::from(self.day_count())), end: self.start }
     }
 
+    /// From the earlier start to the later end, with whatever days lie between.
+    pub fn spanning(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+
+    /// The days of both, or `None` where they have none together.
+    pub fn common(self, other: Self) -> Option<Self> {
+        Self::new(self.start.max(other.start), self.end.min(other.end))
+    }
+
+    /// The calendar months of the range in order, the first and the last cut to it.
+    pub fn months(self) -> Vec<Self> {
+        let mut month = BillingPeriod::containing(self.start);
+        let mut months = Vec::new();
+        while month.first_day() < self.end {
+            months.extend(month.days().common(self));
+            month = month.next();
+        }
+        months
+    }
+
     /// Every day in order.
     pub fn days(self) -> impl Iterator<Item = NaiveDate> {
         self.start.iter_days().take(self.day_count() as usize)
@@ -126,6 +147,16 @@ mod tests {
         assert_eq!(month.days().day_count(), 29);
         assert_eq!(month.previous().to_string(), "2024-01");
         assert!("2024-2".parse::<BillingPeriod>().is_err());
+    }
+
+    #[test]
+    fn ranges_meet_and_span_and_fall_into_months() {
+        let range = |start: &str, end: &str| DateRange::new(start.parse().unwrap(), end.parse().unwrap()).unwrap();
+        let (first, second) = (range("2026-01-20", "2026-02-11"), range("2026-02-10", "2026-03-01"));
+        assert_eq!(first.common(second), Some(range("2026-02-10", "2026-02-11")));
+        assert_eq!(first.common(range("2026-02-11", "2026-03-01")), None);
+        assert_eq!(first.spanning(second), range("2026-01-20", "2026-03-01"));
+        assert_eq!(first.months(), [range("2026-01-20", "2026-02-01"), range("2026-02-01", "2026-02-11")]);
     }
 
     #[test]

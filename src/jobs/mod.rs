@@ -46,7 +46,7 @@ const RETRY_SECONDS_MAX: i32 = 900;
 const OUTAGE_WAIT: Duration = Duration::from_secs(2);
 
 /// Every kind of job. One that is not among them is not run, so that none is forgotten where all kinds are looked at.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     COUNT_NAMESPACES,
     COUNT_PIPELINES,
     jobs::DETECT_ANOMALIES,
@@ -61,6 +61,7 @@ pub const KINDS: [&str; 14] = [
     "remap",
     jobs::SETTLE_EFFECTS,
     "sweep",
+    "work_out_splits",
 ];
 
 /// Works until `stop`. Jobs that are running then are given back to the queue.
@@ -191,6 +192,7 @@ impl Worker {
                 Box::pin(remap::remap(&self.pools, "costwake", Utc::now())).await?;
                 Ok(())
             }
+            "work_out_splits" => Box::pin(remap::work_out_splits_again(&self.pools, "costwake", Utc::now())).await,
             PULL_METRICS => Box::pin(pull_metrics::run(&self.pools, &self.config, job)).await,
             COUNT_PIPELINES => {
                 let counted = Box::pin(pipeline_usage::count(&self.pools, Utc::now())).await?;

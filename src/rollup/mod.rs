@@ -28,6 +28,7 @@ pub mod rebuild;
 pub mod remap;
 pub mod retention;
 pub mod splits;
+pub mod splits_compared;
 pub mod tag_coverage;
 pub mod usage;
 pub mod usage_place;

@@ -133,6 +133,14 @@ pub async fn work_out_splits(conn: &mut PgConnection, by: &str, now: DateTime<Ut
     Ok(())
 }
 
+/// Works all shared costs out anew in a transaction of its own. Run twice, the second changes no figure.
+pub async fn work_out_splits_again(pools: &Pools, by: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let mut transaction = pools.jobs.begin().await?;
+    begin(&mut transaction).await?;
+    work_out_splits(&mut transaction, by, now).await?;
+    Ok(transaction.commit().await?)
+}
+
 /// Gives readers' pages a new number after shared costs were worked out anew.
 pub async fn publish_splits(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> sqlx::Result<i64> {
     publish_as(conn, "split", by, now).await

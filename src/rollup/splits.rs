@@ -118,17 +118,28 @@ pub async fn worked_out(
     plan: &Plan,
     days: DateRange,
 ) -> sqlx::Result<(Vec<Moved>, Vec<Stayed>)> {
-    if plan.splits().is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+    let Some((rows, drivers)) = input(conn, &[plan], days).await? else { return Ok((Vec::new(), Vec::new())) };
+    Ok(plan.work_out(rows, &drivers))
+}
+
+/// What these plans are worked out from on these days; `None` where there is nothing to divide.
+pub(super) async fn input(
+    conn: &mut PgConnection,
+    plans: &[&Plan],
+    days: DateRange,
+) -> sqlx::Result<Option<(Vec<SourceRow>, Drivers)>> {
+    let sources: BTreeSet<i64> = plans.iter().flat_map(|plan| plan.sources()).copied().collect();
+    if sources.is_empty() {
+        return Ok(None);
     }
-    let sources: Vec<i64> = plan.sources().iter().copied().collect();
+    let sources: Vec<i64> = sources.into_iter().collect();
     let rows = source_rows(&mut *conn, &sources, days).await?;
     let dates: BTreeSet<NaiveDate> = rows.iter().map(|row| row.key.charge_date).collect();
-    let (Some(first), Some(last)) = (dates.first(), dates.last()) else { return Ok((Vec::new(), Vec::new())) };
+    let (Some(first), Some(last)) = (dates.first(), dates.last()) else { return Ok(None) };
     let days = DateRange::new(*first, *last + Days::new(1)).unwrap_or(days);
-    let drivers =
-        Drivers { direct: direct_costs(&mut *conn, days).await?, metrics: metrics(conn, &plan.metrics(), days).await? };
-    Ok(plan.work_out(rows, &drivers))
+    let names: BTreeSet<&str> = plans.iter().flat_map(|plan| plan.metrics()).collect();
+    let direct = direct_costs(&mut *conn, days).await?;
+    Ok(Some((rows, Drivers { direct, metrics: metrics(conn, &names, days).await? })))
 }
 
 /// The days that these generations, and those that they replace, have cost on.

@@ -2,6 +2,7 @@
 
 mod closed_months;
 mod deployment_moves;
+mod looked;
 mod segments;
 mod shared;
 
@@ -103,6 +104,8 @@ pub struct WhatIf {
     pub groups_to_key: u64,
     /// Closed months in which cost would change hands, however long ago, the oldest first: their statements stay.
     pub closed_months: Vec<BillingPeriod>,
+    /// The shorter and the longer range that costs are of, where cost changes hands on other days than those asked for.
+    pub other_days: Option<(DateRange, DateRange)>,
 }
 
 /// The question.
@@ -117,7 +120,7 @@ pub struct Question<'a> {
     pub removed_service: Option<i64>,
     /// The shorter range.
     pub recent: DateRange,
-    /// The longer range; ends with the same day.
+    /// The longer range; ends with the same day. Both are others where cost changes hands on other days only.
     pub long: DateRange,
 }
 
@@ -170,7 +173,8 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
     }
     let mut moves = answer.moves();
     let mut taken = Taken { key_count: answer.taken_count, ..Taken::default() };
-    let ranges = (question.recent, question.long);
+    let other_days = looked::days(&answer.asked, (question.recent, question.long));
+    let ranges = other_days.unwrap_or((question.recent, question.long));
     let mut costs = key_costs(&mut *conn, scope, &answer.asked, ranges).await?;
     if groups_to_key > 0 {
         costs.extend(group_costs(&mut *conn, scope, &answer.asked, ranges).await?);
@@ -197,7 +201,7 @@ pub async fn ask(conn: &mut PgConnection, scope: &Scope, question: Question<'_>)
     taken.told_already_count = asked.told_already_count;
     taken.pinned_count = deployment_moves::pinned_count(conn, &mapper, question.rule_id).await?;
     let deployment_moves = asked.moves;
-    Ok(WhatIf { taken, moves, deployment_moves, shared, added, groups_to_key, closed_months })
+    Ok(WhatIf { taken, moves, deployment_moves, shared, added, groups_to_key, closed_months, other_days })
 }
 
 // The tags that the key would have, and the groups that would go to it.

@@ -36,6 +36,17 @@ pub async fn heads(conn: &mut PgConnection) -> sqlx::Result<Vec<MetricHead>> {
     .await
 }
 
+/// Those of these metrics that have a value.
+pub async fn with_values(conn: &mut PgConnection, metrics: &[String]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT n.metric AS "metric!" FROM unnest($1::text[]) AS n (metric)
+           WHERE EXISTS (SELECT FROM metric_point p WHERE p.metric = n.metric)"#,
+        metrics
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// What is known of a metric for one service.
 #[derive(Debug, Clone)]
 pub struct ServiceReach {

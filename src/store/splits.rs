@@ -182,6 +182,47 @@ pub struct SplitVersion {
     pub reason: String,
 }
 
+/// What the audit log calls a deleted split that was put back, as a new one.
+pub const RESTORED: &str = "split.restored";
+/// More deleted splits than these are not listed: the last ones are.
+const DELETED_COUNT_MAX: i64 = 20;
+
+/// A split that can be put back.
+#[derive(Debug, Clone)]
+pub struct DeletedSplit {
+    /// The split that it was.
+    pub split_id: i64,
+    /// The version that says that it was deleted, with its last content.
+    pub version: i32,
+    /// What people called it.
+    pub name: String,
+    /// Who deleted it.
+    pub changed_by: String,
+    /// When.
+    pub changed_at: DateTime<Utc>,
+    /// Why.
+    pub reason: String,
+}
+
+/// The splits that were deleted last and not put back since, the newest first.
+pub async fn recently_deleted(conn: &mut PgConnection) -> sqlx::Result<Vec<DeletedSplit>> {
+    sqlx::query_as!(
+        DeletedSplit,
+        r#"SELECT v.split_id, v.version, coalesce(v.content ->> 'name', '') AS "name!", v.changed_by, v.changed_at,
+                  v.reason
+           FROM split_version v
+           WHERE v.action = 'deleted'
+             AND NOT EXISTS (SELECT FROM split s WHERE s.split_id = v.split_id)
+             AND NOT EXISTS (SELECT FROM audit_log a WHERE a.action = $1
+                             AND a.details ->> 'deleted_split_id' = v.split_id::text)
+           ORDER BY v.changed_at DESC, v.split_id DESC LIMIT $2"#,
+        RESTORED,
+        DELETED_COUNT_MAX,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Every state of a split, the newest first. Empty where there never was such a split.
 pub async fn versions(conn: &mut PgConnection, split_id: i64) -> sqlx::Result<Vec<SplitVersion>> {
     let rows = sqlx::query!(

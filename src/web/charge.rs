@@ -1,6 +1,6 @@
 //! `/charges/{generation}/{line}`: one line, followed from the provider's file to who pays.
 
-use super::charge_parts::{self, PartRow};
+use super::charge_parts::{self, Parts};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::allocate;
 use crate::store::charge_trace::{self, ChargeTrace};
@@ -122,7 +122,7 @@ struct ChargePage {
     columns: Vec<(&'static str, String)>,
     tags: Vec<(String, String)>,
     attributes: Vec<(String, String)>,
-    parts: Vec<PartRow>,
+    parts: Parts,
     shows_receipts: bool,
     shows_rules: bool,
 }
@@ -165,7 +165,12 @@ impl ChargePage {
             None => "that no rule gives to a service yet".to_owned(),
         };
         let who = match (&self.trace.catalogue_service, &self.trace.team_name) {
-            _ if !self.parts.is_empty() => ", divided as a shared cost: who pays which part stands below".to_owned(),
+            _ if !self.parts.rows.is_empty() => {
+                ", divided as a shared cost: who pays which part stands below".to_owned()
+            }
+            (Some(_), Some(team)) if !self.parts.stayed.is_empty() => {
+                format!(", paid by {team}, because a split could not divide it: why stands below")
+            }
             (Some(_), Some(team)) => format!(", paid by {team}"),
             (Some(_), None) => ", which belongs to no team".to_owned(),
             (None, _) => String::new(),

@@ -1,12 +1,14 @@
 //! Who pays which part of a line, after every split.
 
+use super::splits::words;
 use super::{Result, display};
-use crate::allocate::split::{Step, follow};
+use crate::allocate::split::{Part, Plan, Split, Step, follow};
 use crate::rollup::splits as rollup_splits;
 use crate::store::charge_shares::{self, Payer, Place, ShareRow};
 use crate::store::charge_trace::ChargeTrace;
 use crate::store::{Scope, Snapshot, splits};
 use bigdecimal::{BigDecimal, Zero};
+use chrono::NaiveDate;
 use std::collections::{BTreeMap, HashMap};
 
 /// A part as the page shows it.
@@ -16,15 +18,35 @@ pub(super) struct PartRow {
     pub href: String,
     pub team: String,
     pub amount: String,
+    /// Its percentage of the line.
+    pub share: String,
     /// Number and name of each split on the way.
     pub by: Vec<(i64, String)>,
 }
 
-/// The parts of the line's `EffectiveCost`; empty where no split divides it.
-pub(super) async fn read(snapshot: &mut Snapshot, scope: &Scope, trace: &ChargeTrace) -> Result<Vec<PartRow>> {
+/// A split that would divide the line, or a part of it, and could not.
+pub(super) struct StayedRow {
+    pub split_id: i64,
+    pub split: String,
+    /// Whose it stays.
+    pub name: String,
+    pub why: String,
+}
+
+/// What became of a line by splits.
+#[derive(Default)]
+pub(super) struct Parts {
+    /// Of its `EffectiveCost`; empty where no split divides it.
+    pub rows: Vec<PartRow>,
+    /// The splits that could not divide it.
+    pub stayed: Vec<StayedRow>,
+}
+
+/// The parts of the line, and why what stayed did.
+pub(super) async fn read(snapshot: &mut Snapshot, scope: &Scope, trace: &ChargeTrace) -> Result<Parts> {
     let stored = splits::list(snapshot).await?;
     if stored.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Parts::default());
     }
     let plan = rollup_splits::plan(snapshot, &stored).await?;
     let sources: Vec<i64> = plan.sources().iter().copied().collect();
@@ -40,18 +62,33 @@ pub(super) async fn read(snapshot: &mut Snapshot, scope: &Scope, trace: &ChargeT
     let order = plan.splits_on(place.charge_date).map(|split| (split.split_id, split.source));
     let order: Vec<(i64, i64)> = order.collect();
     let parts = follow(&trace.effective_cost, trace.service_id, &steps(&rows, &order));
-    if parts.iter().all(|part| part.split_ids.is_empty()) {
-        return Ok(Vec::new());
+    // What does not count any more keeps the shares that it had, by splits that may have been others.
+    let counts = trace.generation_state == "current";
+    let undivided = if counts { undivided(&plan, place.charge_date, &rows, &parts) } else { Vec::new() };
+    let is_divided = parts.iter().any(|part| !part.split_ids.is_empty());
+    if !is_divided && undivided.is_empty() {
+        return Ok(Parts::default());
     }
     let ids: Vec<i64> = parts.iter().map(|part| part.service_id).collect();
     let payers = charge_shares::payers(snapshot, scope, &ids).await?;
     let payers: HashMap<i64, Payer> = payers.into_iter().map(|one| (one.service_id, one)).collect();
+    let is_seen = |id: i64| scope.is_everything() || payers.get(&id).is_some_and(|payer| payer.is_in_scope);
+    let stayed = undivided.into_iter().filter(|split| is_seen(split.source)).map(|split| StayedRow {
+        split_id: split.split_id,
+        split: split.name.clone(),
+        name: payers.get(&split.source).map_or_else(|| "what is not allocated".into(), |payer| payer.name.clone()),
+        why: words::why_stayed(split),
+    });
+    let stayed = stayed.collect();
+    if !is_divided {
+        return Ok(Parts { rows: Vec::new(), stayed });
+    }
     let names: HashMap<i64, String> = stored.into_iter().map(|one| (one.split_id, one.values.name)).collect();
     let mut shown = Vec::new();
     let mut others = BigDecimal::zero();
     for part in parts {
         let payer = payers.get(&part.service_id);
-        if !scope.is_everything() && !payer.is_some_and(|payer| payer.is_in_scope) {
+        if !is_seen(part.service_id) {
             others += part.cost;
             continue;
         }
@@ -61,6 +98,7 @@ pub(super) async fn read(snapshot: &mut Snapshot, scope: &Scope, trace: &ChargeT
             href: payer.map(|payer| format!("/services/{}", payer.slug)).unwrap_or_default(),
             team: payer.and_then(|payer| payer.team_name.clone()).unwrap_or_else(|| "no team".into()),
             amount: display::money_exact(&part.cost, &trace.billing_currency),
+            share: words::share(&part.cost, &trace.effective_cost),
             by,
         });
     }
@@ -70,10 +108,27 @@ pub(super) async fn read(snapshot: &mut Snapshot, scope: &Scope, trace: &ChargeT
             href: String::new(),
             team: String::new(),
             amount: display::money_exact(&others, &trace.billing_currency),
+            share: words::share(&others, &trace.effective_cost),
             by: Vec::new(),
         });
     }
-    Ok(shown)
+    Ok(Parts { rows: shown, stayed })
+}
+
+// The splits that hold on the day and whose source keeps a part of the line, because nobody got anything of its cost.
+fn undivided<'a>(plan: &'a Plan, day: NaiveDate, rows: &[ShareRow], parts: &[Part]) -> Vec<&'a Split> {
+    let gave = |split: &Split| rows.iter().any(|row| row.split_id == split.split_id);
+    let keeps_some = |split: &Split| {
+        let own = rows.iter().filter(|row| row.service_id == split.source);
+        let (billed, effective) = own.fold((BigDecimal::zero(), BigDecimal::zero()), |(billed, effective), row| {
+            (billed + &row.billed_cost, effective + &row.effective_cost)
+        });
+        // What adds up to nothing is not divided either, whoever has something to divide by.
+        !(billed.is_zero() && effective.is_zero())
+    };
+    let has_part = |split: &Split| parts.iter().any(|part| part.service_id == split.source && !part.cost.is_zero());
+    let holding = plan.splits().iter().filter(|split| split.validity.holds_on(day));
+    holding.filter(|split| has_part(split) && !gave(split) && keeps_some(split)).collect()
 }
 
 // What each split made of these rows, in the order of the splits.

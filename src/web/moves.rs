@@ -1,6 +1,7 @@
 //! Who would get what from whom, as tables show it.
 
 use super::display;
+use super::query::range_label;
 use super::shared_moves::{self, SharedMoves};
 use crate::allocate;
 use crate::focus::BillingPeriod;
@@ -48,6 +49,8 @@ pub struct DeploymentRow {
 /// The tables of a preview.
 #[derive(Debug, Default)]
 pub struct Moves {
+    /// The days that its amounts are of.
+    pub days: LookedAt,
     /// One row a pair of owners.
     pub rows: Vec<MoveRow>,
     /// What the rows add up to, shorter range.
@@ -64,6 +67,27 @@ pub struct Moves {
     pub added: Vec<String>,
     /// What becomes of closed months among the days; empty where there are none.
     pub closed: String,
+}
+
+/// The days that amounts of a preview are of, in words.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LookedAt {
+    /// The shorter range; empty where it is the longer one.
+    pub recent: String,
+    /// The longer range.
+    pub long: String,
+    /// Whether they are not the last ones, but those on which cost changes hands.
+    pub are_others: bool,
+}
+
+impl LookedAt {
+    fn of(answer: &WhatIf) -> Self {
+        let Some((recent, long)) = answer.other_days else {
+            return Self { recent: "Last 30 days".into(), long: "Last 90 days".into(), are_others: false };
+        };
+        let shorter = if recent == long { String::new() } else { range_label(recent) };
+        Self { recent: shorter, long: range_label(long), are_others: true }
+    }
 }
 
 impl Labels {
@@ -124,6 +148,7 @@ pub fn tables(answer: &WhatIf, labels: &Labels) -> Moves {
         long,
     });
     Moves {
+        days: LookedAt::of(answer),
         rows: rows.collect(),
         recent: recent_total,
         long: long_total,

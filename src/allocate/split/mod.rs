@@ -26,9 +26,11 @@ const NAME_CHARS_MAX: usize = 200;
 /// What a cost is divided by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
-    /// The same share for each.
+    /// The same share for each; by environment, or where nobody is named, for each that has cost there in whatever
+    /// currency.
     Even,
-    /// A percentage for each; they add up to 100. By environment those who have cost there share in proportion to them.
+    /// A percentage for each; they add up to 100. By environment those who have cost there, in whatever currency, share
+    /// in proportion to them.
     Fixed,
     /// In proportion to the own `EffectiveCost` of each on that day, in the same currency.
     DirectCost,

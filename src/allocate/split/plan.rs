@@ -58,6 +58,7 @@ struct Known<'a> {
     drivers: &'a Drivers,
     // Who has own cost that is not zero, in whatever currency. Empty where no split asks.
     costs: HashMap<Day, BTreeSet<i64>>,
+    currencies: BTreeSet<&'a str>,
 }
 
 /// A row that a split makes.
@@ -188,7 +189,8 @@ impl Plan {
                 }
             }
         }
-        Known { drivers, costs }
+        let currencies = drivers.direct.keys().map(|(currency, _)| currency.as_str()).collect();
+        Known { drivers, costs, currencies }
     }
 
     fn work_out_stretch(
@@ -241,8 +243,8 @@ impl Plan {
                 // What was meant for a service that is gone stays.
                 let rest = BigDecimal::from(100) - all.iter().map(|(_, percent)| percent).sum::<BigDecimal>();
                 if split.by_environment {
-                    let there = self.driver(split, &key.billing_currency, key, &drivers.direct);
-                    all.retain(|(who, _)| who.is_some_and(|id| there.contains_key(&id)));
+                    let there = self.those_with_cost(split, key, known);
+                    all.retain(|(who, _)| who.is_some_and(|id| there.contains(&id)));
                 }
                 if rest > BigDecimal::zero() {
                     all.push((None, rest));
@@ -254,8 +256,8 @@ impl Plan {
                 there.map(|target| (Some(target.service_id), BigDecimal::from(1))).unzip()
             }
             Method::Even => {
-                let direct = self.driver(split, &key.billing_currency, key, &drivers.direct);
-                direct.into_keys().map(|id| (Some(id), BigDecimal::from(1))).unzip()
+                let there = self.those_with_cost(split, key, known);
+                there.into_iter().map(|id| (Some(id), BigDecimal::from(1))).unzip()
             }
             Method::DirectCost => {
                 let direct = self.driver(split, &key.billing_currency, key, &drivers.direct);
@@ -278,6 +280,13 @@ impl Plan {
         let weights = whole_weights(&weights);
         let gets_any = to.iter().zip(&weights).any(|(who, weight)| who.is_some() && !weight.is_zero());
         gets_any.then_some((to, weights))
+    }
+
+    // Of those that may get a share, who has cost above zero on the day, and where it is asked in the environment: in
+    // whatever currency, since whoever is there is there for cost in any.
+    fn those_with_cost(&self, split: &Split, key: &RowKey, known: &Known<'_>) -> BTreeSet<i64> {
+        let of_currency = |currency: &&str| self.driver(split, currency, key, &known.drivers.direct).into_keys();
+        known.currencies.iter().flat_map(of_currency).collect()
     }
 
     // Of those that may get a share, what each has above zero: on the day, and where it is asked in the environment.

@@ -126,6 +126,32 @@ fn fixed_percentages_by_environment_are_those_of_who_is_there() {
 }
 
 #[test]
+fn who_is_there_is_there_for_cost_in_any_currency() {
+    let fixed = split(1, 1, Method::Fixed, &[(2, Some("50")), (3, Some("50"))]);
+    let even = split(1, 1, Method::Even, &[]);
+    let mut drivers = direct(&[(2, 7, "9"), (3, 7, "-1"), (4, 8, "1")]);
+    drivers.direct.extend(direct_in("EUR", &[(3, 7, "1"), (2, 8, "0")]).direct);
+    let euros = |environment_id| {
+        let row = row(1, environment_id, "8");
+        SourceRow { key: key(environment_id, "EUR"), ..row }
+    };
+    let rows = || vec![euros(7), euros(8), euros(9)];
+    let by_environment = Split { by_environment: true, ..fixed };
+    let both = ["1 B env 7 4", "1 C env 7 4", "1 A env 7 -8"];
+    let (moved, stayed) = run(&[by_environment], rows(), &drivers);
+    assert_eq!((moved.iter().map(String::as_str).collect::<Vec<_>>(), stayed), (both.to_vec(), 2));
+    let (moved, stayed) = run(&[Split { by_environment: true, ..even.clone() }], rows(), &drivers);
+    let eighth = ["1 D env 8 8", "1 A env 8 -8"];
+    assert_eq!((moved, stayed), ([&both[..], &eighth].concat().iter().map(ToString::to_string).collect(), 1));
+    let (moved, stayed) = run(&[even], vec![euros(9)], &drivers);
+    assert_eq!((moved.len(), stayed), (4, 0), "three of them have cost on the day: {moved:?}");
+    // Own cost is a proportion in its currency alone.
+    let by_cost = split(1, 1, Method::DirectCost, &[]);
+    let (moved, _) = run(&[by_cost], vec![euros(7)], &drivers);
+    assert_eq!(moved, ["1 C env 7 8", "1 A env 7 -8"]);
+}
+
+#[test]
 fn in_proportion_to_own_cost_and_never_negative() {
     let by_cost = split(1, 1, Method::DirectCost, &[]);
     let drivers = direct(&[(2, 7, "3"), (3, 7, "1"), (3, 8, "4"), (4, 8, "-9"), (1, 7, "100"), (0, 7, "50")]);

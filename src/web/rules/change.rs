@@ -66,7 +66,8 @@ pub(super) async fn preview(
     let (scope, catalogue) = (principal.scope(), mapper::catalogue_names(&mut snapshot).await?);
     let question = what_if::Question { rules: &rules, catalogue, rule_id: None, removed_service: None, recent, long };
     let answer = what_if::ask(&mut snapshot, &scope, question).await?;
-    let totals = costs::totals(&mut snapshot, &scope, &CostFilter::new(recent, CostBasis::Amortized)).await?;
+    let days = answer.other_days.map_or(recent, |(_, long)| long);
+    let totals = costs::totals(&mut snapshot, &scope, &CostFilter::new(days, CostBasis::Amortized)).await?;
     let rule = &stored[at];
     Ok(RuleChangePage {
         page,

@@ -146,7 +146,8 @@ async fn preview_page(
     let question =
         what_if::Question { rules: &rules, catalogue, rule_id: Some(id), removed_service: None, recent, long };
     let answer = what_if::ask(snapshot, &scope, question).await?;
-    let totals = costs::totals(snapshot, &scope, &CostFilter::new(recent, CostBasis::Amortized)).await?;
+    let days = answer.other_days.map_or(recent, |(_, long)| long);
+    let totals = costs::totals(snapshot, &scope, &CostFilter::new(days, CostBasis::Amortized)).await?;
     let shown = described(snapshot, id, &values).await?;
     Ok(RulePreviewPage {
         page,

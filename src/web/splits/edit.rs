@@ -147,5 +147,5 @@ pub(super) async fn delete(
         delete_split(&mut change, id, &reason).await?;
         change.finish_splits().await
     });
-    Ok(done.await?.redirect(|()| "/splits".into()))
+    Ok(done.await?.redirect(|()| "/splits#deleted".into()))
 }

@@ -6,7 +6,7 @@ pub(crate) mod form;
 mod preview;
 mod restore;
 mod shares;
-mod words;
+pub(super) mod words;
 
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, moves, rules};
 use crate::allocate::Validity;
@@ -15,7 +15,7 @@ use crate::focus::DateRange;
 use crate::rollup::splits as rollup_splits;
 use crate::store::metric_lists::{self, MetricHead};
 use crate::store::split_costs::{self, SplitCost};
-use crate::store::splits::{self, StoredSplit};
+use crate::store::splits::{self, DeletedSplit, StoredSplit};
 use crate::store::{Snapshot, catalogue};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -23,7 +23,7 @@ use axum::extract::{Path, RawQuery, State};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
 use shares::Shares;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(crate) use edit::{add_split, change_split, delete_split};
 pub(crate) use restore::restore_split;
@@ -49,8 +49,16 @@ struct SplitRow {
     name: String,
     source: String,
     method: String,
+    /// Who of the targets gets a share on a day, where that depends on what they cost.
+    who: String,
+    why_stayed: String,
+    metric: Option<String>,
+    /// That its metric has no value; else empty.
+    unknown_metric: String,
     targets: Vec<String>,
     validity: Validity,
+    /// Whether it holds on none of the recent days.
+    is_outside: bool,
     /// What it moved on the recent days, by currency.
     moved: BTreeMap<String, BigDecimal>,
     /// What it could not divide on them.
@@ -88,6 +96,8 @@ struct SplitsPage {
     page: Page,
     rows: Vec<SplitRow>,
     metrics: Vec<MetricHead>,
+    /// Those that can be put back; empty for who may not.
+    deleted: Vec<DeletedSplit>,
     can_edit: bool,
     shows_money: bool,
     last_day: String,
@@ -98,8 +108,9 @@ async fn list(State(app): State<AppState>, principal: Principal) -> Result<Split
     let SplitList { page, rows, recent, shows_money } = read(&app, &principal, &mut snapshot).await?;
     let metrics = metric_lists::heads(&mut snapshot).await?;
     let can_edit = Policy::Bills.allows(&principal);
+    let deleted = if can_edit { splits::recently_deleted(&mut snapshot).await? } else { Vec::new() };
     let last_day = recent.last_day().format("%-d %b %Y").to_string();
-    Ok(SplitsPage { page, rows, metrics, can_edit, shows_money, last_day })
+    Ok(SplitsPage { page, rows, metrics, deleted, can_edit, shows_money, last_day })
 }
 
 async fn read(app: &AppState, principal: &Principal, snapshot: &mut Snapshot) -> Result<SplitList> {
@@ -119,7 +130,32 @@ async fn read(app: &AppState, principal: &Principal, snapshot: &mut Snapshot) ->
         let stored = stored.iter().find(|one| one.split_id == split.split_id)?;
         Some(row(split, stored, number, &names, &costs, &stayed))
     });
-    Ok(SplitList { rows: rows.collect(), page, recent, shows_money })
+    let mut rows: Vec<SplitRow> = rows.collect();
+    let unknown = unknown_metrics(snapshot, &plan.metrics()).await?;
+    for row in &mut rows {
+        row.is_outside = row.validity.days().and_then(|held| held.common(recent)).is_none();
+        row.unknown_metric = row.metric.as_ref().and_then(|name| unknown.get(name)).cloned().unwrap_or_default();
+    }
+    Ok(SplitList { rows, page, recent, shows_money })
+}
+
+/// The metrics among these that have no value, each with the sentence that says so.
+pub(crate) async fn unknown_metrics(
+    conn: &mut sqlx::PgConnection,
+    metrics: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, String>> {
+    let mut missing: Vec<String> = metrics.iter().map(|name| (*name).to_owned()).collect();
+    let there = metric_lists::with_values(&mut *conn, &missing).await?;
+    missing.retain(|name| !there.contains(name));
+    if missing.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let known: Vec<String> = metric_lists::heads(conn).await?.into_iter().map(|head| head.metric).collect();
+    let told = missing.into_iter().map(|name| {
+        let sentence = words::unknown_metric(&name, &known);
+        (name, sentence)
+    });
+    Ok(told.collect())
 }
 
 fn row(
@@ -137,6 +173,11 @@ fn row(
         name: split.name.clone(),
         source: words::service_name(names, split.source),
         method: words::method(split),
+        who: words::who(split),
+        why_stayed: words::why_stayed(split),
+        metric: stored.values.metric.clone(),
+        unknown_metric: String::new(),
+        is_outside: false,
         targets: words::targets(split, names),
         validity: split.validity,
         moved: given.map(|cost| (cost.currency.clone(), -&cost.cost)).collect(),
@@ -164,6 +205,13 @@ fn texts(sums: &BTreeMap<String, BigDecimal>) -> Vec<String> {
 async fn service_names(snapshot: &mut Snapshot) -> Result<HashMap<i64, String>> {
     let services = catalogue::service::list(snapshot).await?;
     Ok(services.into_iter().map(|one| (one.service_id, one.name)).collect())
+}
+
+/// The recent days; of a split that held before them alone, the last ones on which it did.
+fn recent_or_held(recent: DateRange, held: Option<DateRange>) -> DateRange {
+    let before = held.filter(|held| held.end() <= recent.start());
+    let last = before.and_then(|held| DateRange::days_to(held.last_day(), recent.day_count()).common(held));
+    last.unwrap_or(recent)
 }
 
 /// A state that the split was in.
@@ -203,17 +251,19 @@ async fn show(
     let first = versions.first().ok_or(Error::NotFound)?;
     let title = format!("{} · Shared costs", first.values.name);
     let mut page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Rules).await?;
-    let (recent, _) = rules::ranges(&page);
     let names = service_names(&mut snapshot).await?;
     let stored = splits::list(&mut snapshot).await?;
     let plan = rollup_splits::plan(&mut snapshot, &stored).await?;
+    let held = plan.splits().iter().find(|split| split.split_id == id).and_then(|split| split.validity.days());
+    let recent = recent_or_held(rules::ranges(&page).0, held);
     let scope = principal.scope();
     let shows_money = Policy::Money.allows(&principal);
     let (mut costs, mut shares) = (Vec::new(), Shares::default());
     let mut stayed = Vec::new();
     if shows_money {
         costs = split_costs::moved(&mut snapshot, &scope, Some(id), recent).await?;
-        shares = shares::read(&mut snapshot, &scope, id, query.as_deref(), (&page.bills, recent)).await?;
+        let source = stored.iter().find(|one| one.split_id == id).map(|one| one.values.source_service_id);
+        shares = shares::read(&mut snapshot, &scope, (id, source), query.as_deref(), (&page.bills, recent)).await?;
         page = page.noting(shares.note.clone());
     }
     if shows_money && scope.is_everything() {
@@ -221,7 +271,11 @@ async fn show(
     }
     let found = plan.splits().iter().zip(1..).find(|(split, _)| split.split_id == id);
     let found = found.zip(stored.iter().find(|one| one.split_id == id));
-    let split = found.map(|((split, number), stored)| row(split, stored, number, &names, &costs, &stayed));
+    let mut split = found.map(|((split, number), stored)| row(split, stored, number, &names, &costs, &stayed));
+    if let Some(row) = &mut split {
+        let metrics: BTreeSet<&str> = row.metric.as_deref().into_iter().collect();
+        row.unknown_metric = unknown_metrics(&mut snapshot, &metrics).await?.into_values().collect();
+    }
     let version_rows = versions.iter().map(|version| version_row(id, version, &names)).collect::<Result<_>>()?;
     Ok(SplitPage {
         page,

@@ -1,21 +1,22 @@
-//! What a split would move from whom to whom in the last three months, and the total that does not move.
+//! What a split would move from whom to whom on the days on which it holds, and the total that does not move.
 
 use super::super::query::range_label;
-use super::super::{AppState, NavItem, Page, Principal, Result, display, mapping_change, moves, rules};
+use super::super::{AppState, NavItem, Page, Principal, Result, display, mapping_change, moves};
 use super::edit::page_of_address;
 use super::form::SplitForm;
-use super::{planned, service_names, stayed_of, texts, words};
-use crate::allocate::split::{Moved, Plan};
-use crate::focus::{BillingPeriod, CostBasis};
+use super::{planned, service_names, texts, unknown_metrics, words};
+use crate::allocate::split::{Plan, Split};
+use crate::allocate::{Validity, all_days};
+use crate::focus::{CostBasis, DateRange};
 use crate::rollup::splits as rollup_splits;
+use crate::rollup::splits_compared::{self, Compared, MONTHS_MAX, Pairs};
 use crate::store::costs::{self, CostFilter};
-use crate::store::{Snapshot, month_closing, splits};
+use crate::store::{Snapshot, splits};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use bigdecimal::{BigDecimal, Zero};
-use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The id that a split has before it is saved.
@@ -27,6 +28,8 @@ struct MoveRow {
     to: String,
     now: String,
     then: String,
+    /// Its part of what leaves the origin then; empty where nothing does.
+    share: String,
     change: String,
 }
 
@@ -37,6 +40,10 @@ struct SplitPreviewPage {
     form: SplitForm,
     source: String,
     method: String,
+    who: String,
+    why_stayed: String,
+    /// That its metric has no value; else empty.
+    unknown_metric: String,
     targets: Vec<String>,
     days: String,
     rows: Vec<MoveRow>,
@@ -44,8 +51,13 @@ struct SplitPreviewPage {
     totals: Vec<String>,
     order: Vec<String>,
     shows_money: bool,
+    /// The days that the amounts are of; empty where no bill has any on which it holds.
     range: String,
-    /// What becomes of closed months in which something moves on these days; empty where nothing does.
+    /// Whether any amount of any column would be another.
+    is_changed: bool,
+    /// How far was looked, where bills are older; else empty.
+    cut: String,
+    /// What becomes of closed months in which something would be another; empty where there are none.
     closed: String,
 }
 
@@ -77,100 +89,86 @@ async fn preview_page(
     let plan = planned(snapshot, form.id, &values).await?;
     let page = Page::new(app, principal, snapshot, "What the split would move", NavItem::Rules).await?;
     let page = page.noting(String::new());
-    let (_, long) = rules::ranges(&page);
     let names = service_names(snapshot).await?;
     let id = form.id.unwrap_or(UNSAVED);
     let split = rollup_splits::split_of(id, &values)?;
     let scope = principal.scope();
     let shows_money = scope.is_everything();
-    let (mut rows, mut stayed, mut totals) = (Vec::new(), Vec::new(), Vec::new());
-    let mut closed = String::new();
+    let (mut compared, mut totals) = (Compared::default(), Vec::new());
     if shows_money {
-        let stored = splits::list(snapshot).await?;
-        let present = rollup_splits::plan(snapshot, &stored).await?;
-        let (now, _) = rollup_splits::worked_out(snapshot, &present, long).await?;
-        let (moved, left) = rollup_splits::worked_out(snapshot, &plan, long).await?;
-        rows = compare(&paired(&present, &now), &paired(&plan, &moved), &names);
-        stayed = texts(&stayed_of(id, &left));
-        let months = changed_closed_months(snapshot, (&present, &now), (&plan, &moved), &names).await?;
-        closed = moves::closed_sentence(&months);
-        let filter = CostFilter::new(long, CostBasis::Amortized);
-        totals = costs::totals(snapshot, &scope, &filter).await?;
+        compared = compared_with_now(snapshot, (&plan, &split)).await?;
+        if let Some(days) = compared.days {
+            totals = costs::totals(snapshot, &scope, &CostFilter::new(days, CostBasis::Amortized)).await?;
+        }
     }
+    let metrics: BTreeSet<&str> = values.metric.as_deref().into_iter().collect();
+    let unknown_metric = unknown_metrics(snapshot, &metrics).await?.into_values().collect();
     let order = plan.splits().iter().map(|one| one.name.clone()).collect();
     Ok(SplitPreviewPage {
         page,
         form: form.clone(),
         source: words::service_name(&names, split.source),
         method: words::method(&split),
+        who: words::who(&split),
+        why_stayed: words::why_stayed(&split),
+        unknown_metric,
         targets: words::targets(&split, &names),
         days: words::days(split.validity),
-        rows,
-        stayed,
+        rows: rows(&compared.pairs, &names),
+        stayed: texts(&compared.stayed),
         totals: totals.iter().map(|money| moves::text(&money.amount, &money.currency)).collect(),
         order,
         shows_money,
-        range: range_label(long),
-        closed,
+        range: compared.days.map(range_label).unwrap_or_default(),
+        is_changed: compared.is_changed,
+        cut: if compared.is_cut { cut_sentence() } else { String::new() },
+        closed: moves::closed_sentence(&compared.closed_months),
     })
 }
 
-// From, to, currency.
-type Pairs = BTreeMap<(i64, i64, String), BigDecimal>;
-
-/// The closed months in whose bills something else would go from one service to another than does now, the oldest
-/// first. Of the same days as the rows above: what a split moves in older bills is not worked out for a preview.
-async fn changed_closed_months(
-    snapshot: &mut Snapshot,
-    (present, now): (&Plan, &[Moved]),
-    (plan, then): (&Plan, &[Moved]),
-    names: &HashMap<i64, String>,
-) -> Result<Vec<BillingPeriod>> {
-    let ids: BTreeSet<i64> = now.iter().chain(then).map(|one| one.key.generation_id).collect();
-    let month_of = month_closing::closed_of(snapshot, &ids.into_iter().collect::<Vec<_>>()).await?;
-    let months: BTreeSet<NaiveDate> = month_of.values().copied().collect();
-    let changes = |month: NaiveDate| {
-        let is_of = |one: &&Moved| month_of.get(&one.key.generation_id) == Some(&month);
-        let (now, then) = (now.iter().filter(is_of), then.iter().filter(is_of));
-        !compare(&paired(present, now), &paired(plan, then), names).is_empty()
-    };
-    Ok(months.into_iter().filter(|month| changes(*month)).map(BillingPeriod::containing).collect())
+fn cut_sentence() -> String {
+    format!(
+        "It holds on older days of bills, too. Only the newest {MONTHS_MAX} months of charges were looked at: what would \
+         be different before them is not told, and closed months before them are not named."
+    )
 }
 
-/// `EffectiveCost` by origin and receiver.
-fn paired<'a>(plan: &Plan, moved: impl IntoIterator<Item = &'a Moved>) -> Pairs {
-    let sources: HashMap<i64, i64> = plan.splits().iter().map(|split| (split.split_id, split.source)).collect();
-    let mut pairs = Pairs::new();
-    for one in moved {
-        let Some(source) = sources.get(&one.split_id).filter(|source| **source != one.service_id) else { continue };
-        let key = (*source, one.service_id, one.key.billing_currency.clone());
-        *pairs.entry(key).or_default() += &one.costs[1];
+/// Looks at the days on which the split holds now or would hold: on others nothing can be different.
+async fn compared_with_now(snapshot: &mut Snapshot, (plan, split): (&Plan, &Split)) -> Result<Compared> {
+    let stored = splits::list(snapshot).await?;
+    let present = rollup_splits::plan(snapshot, &stored).await?;
+    let before = present.splits().iter().find(|one| one.split_id == split.split_id);
+    let days = days_of_both(split.validity, before.map(|one| one.validity));
+    Ok(splits_compared::compare(snapshot, (&present, plan), split.split_id, days).await?)
+}
+
+fn days_of_both(then: Validity, now: Option<Validity>) -> DateRange {
+    let days = [Some(then), now].into_iter().flatten().filter_map(Validity::days);
+    days.reduce(DateRange::spanning).unwrap_or_else(all_days)
+}
+
+/// What would be another amount than now, that which changes most first.
+fn rows(pairs: &Pairs, names: &HashMap<i64, String>) -> Vec<MoveRow> {
+    let mut given: BTreeMap<(i64, &str), BigDecimal> = BTreeMap::new();
+    for ((from, _, currency), [_, then]) in pairs {
+        *given.entry((*from, currency.as_str())).or_default() += then;
     }
-    pairs
-}
-
-fn compare(now: &Pairs, then: &Pairs, names: &HashMap<i64, String>) -> Vec<MoveRow> {
-    let zero = BigDecimal::zero();
-    let keys: BTreeSet<&(i64, i64, String)> = now.keys().chain(then.keys()).collect();
     let mut found: Vec<(BigDecimal, MoveRow)> = Vec::new();
-    for key in keys {
-        let (from, to, currency) = key;
-        let (before, after) = (now.get(key).unwrap_or(&zero), then.get(key).unwrap_or(&zero));
-        let change = after - before;
+    for ((from, to, currency), [now, then]) in pairs {
+        let change = then - now;
         if change.is_zero() {
             continue;
         }
         let digits = display::minor_units(currency);
-        found.push((
-            change.abs(),
-            MoveRow {
-                from: words::service_name(names, *from),
-                to: words::service_name(names, *to),
-                now: moves::text(before, currency),
-                then: moves::text(after, currency),
-                change: display::signed(&change, currency, digits),
-            },
-        ));
+        let row = MoveRow {
+            from: words::service_name(names, *from),
+            to: words::service_name(names, *to),
+            now: moves::text(now, currency),
+            then: moves::text(then, currency),
+            share: given.get(&(*from, currency.as_str())).map(|all| words::share(then, all)).unwrap_or_default(),
+            change: display::signed(&change, currency, digits),
+        };
+        found.push((change.abs(), row));
     }
     found.sort_by(|left, right| right.0.cmp(&left.0));
     found.into_iter().map(|(_, row)| row).collect()

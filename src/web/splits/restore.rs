@@ -12,6 +12,7 @@ use crate::store::splits::{self, SplitValues};
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use serde_json::json;
 use std::collections::HashMap;
 
 pub(super) async fn restore(
@@ -42,7 +43,12 @@ pub(crate) async fn restore_split(change: &mut MappingChange, id: i64, version: 
             Err(Error::Conflict(format!("The split is what it was in version {version}: there is nothing to change.")))
         }
         Some(_) => change_split(change, id, &values, reason).await.map(|()| id),
-        None => add_split(change, &values, reason).await,
+        None => {
+            let added = add_split(change, &values, reason).await?;
+            let details = json!({ "deleted_split_id": id, "version": version, "reason": reason });
+            change.audit(splits::RESTORED, &added.to_string(), details).await?;
+            Ok(added)
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::charge_filter;
 use super::super::moved_lines::fixed_days;
 use super::super::query::{Accepts, View};
 use super::super::{Result, display};
+use super::words;
 use crate::focus::DateRange;
 use crate::store::freshness::Freshness;
 use crate::store::moved_lines;
@@ -22,6 +23,8 @@ pub(super) struct ShareRow {
     pub name: String,
     pub href: String,
     pub recent: String,
+    /// Its part of what left the origin; empty for the origin.
+    pub share: String,
     pub currency: String,
     /// Its lines and what splits moved, on the same days.
     pub lines_href: String,
@@ -43,7 +46,7 @@ pub(super) struct Shares {
 pub(super) async fn read(
     snapshot: &mut Snapshot,
     scope: &Scope,
-    split_id: i64,
+    (split_id, source): (i64, Option<i64>),
     query: Option<&str>,
     (bills, recent): (&Freshness, DateRange),
 ) -> Result<Shares> {
@@ -72,10 +75,19 @@ pub(super) async fn read(
     ordered.sort_by(|((left_currency, _), left), ((right_currency, _), right)| {
         (left_currency, &right.cost, &left.name).cmp(&(right_currency, &left.cost, &right.name))
     });
-    let rows = ordered.into_iter().map(|((currency, id), sum)| row(&view, days.as_deref(), &currency, id, sum));
-    let words: Vec<String> = conditions.into_iter().map(|condition| condition.text).collect();
-    let words = format!("{}, {}", view.basis.focus_column(), words.join(", "));
-    Ok(Shares { rows: rows.collect(), totals, words, note: view.note() })
+    let source = source.filter(|_| scope.is_everything());
+    let of_source = |((_, id), _): &&((String, i64), Sum)| Some(*id) == source;
+    let left = ordered.iter().filter(of_source).map(|((currency, _), sum)| (currency.clone(), -&sum.cost));
+    let left: BTreeMap<String, BigDecimal> = left.collect();
+    let rows = ordered.into_iter().map(|((currency, id), sum)| {
+        let all = left.get(&currency).filter(|_| Some(id) != source);
+        let share = all.map(|all| words::share(&sum.cost, all)).unwrap_or_default();
+        ShareRow { share, ..row(&view, days.as_deref(), &currency, id, sum) }
+    });
+    let rows = rows.collect();
+    let asked: Vec<String> = conditions.into_iter().map(|condition| condition.text).collect();
+    let words = format!("{}, {}", view.basis.focus_column(), asked.join(", "));
+    Ok(Shares { rows, totals, words, note: view.note() })
 }
 
 struct Sum {
@@ -99,6 +111,7 @@ fn row(view: &View, days: Option<&str>, currency: &str, service_id: i64, sum: Su
             (Some(slug), None) => format!("/services/{slug}"),
         },
         recent: display::signed_exact(&sum.cost, currency),
+        share: String::new(),
         lines_href: if slug.is_empty() { String::new() } else { view.link("/charges", &narrowed) },
         currency: currency.to_owned(),
         name: sum.name,

@@ -250,6 +250,38 @@ async fn a_preview_names_closed_months_of_long_ago(db: PgPool) {
     for days in ["&first_day=2026-05-06", "&last_day=2026-05-04"] {
         assert!(!preview(days).await.contains(told), "{days}");
     }
+    // The amounts are of the rule's own days.
+    let dated = preview("&first_day=2026-05-01&last_day=2026-05-10").await;
+    for text in [told, "1 to 10 May 2026", "($1.00 on the days", "stays $2.00 on the days"] {
+        assert!(dated.contains(text), "{text}: {dated}");
+    }
+    assert!(!dated.contains("no cost") && !dated.contains("Last 90 days"), "{dated}");
+}
+
+/// Shares of a closed month follow cost of the same day in other bills: a rule that moves such cost names the month.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_preview_names_closed_months_whose_shares_change(db: PgPool) {
+    let world = world(&db).await;
+    let pools = world.app.state.pools.clone();
+    let of_last_day = |billed, service| Line { billed, day: "2026-09-30", service, ..Line::default() };
+    let september = [of_last_day("2026-09", "checkout"), of_last_day("2026-09", "ledger")];
+    world.import(&september, "2026-10-02T06:00:00Z").await;
+    let october = [of_last_day("2026-10", "search"), Line { service: "wallet", ..Line::default() }];
+    world.import(&october, "2026-11-02T06:00:00Z").await;
+    close(&pools, month("2026-09"), "Done.", BY, time("2026-11-10T10:00:00Z")).await.unwrap();
+    let finance = world.finance().await;
+    let preview = async |service: &str| {
+        let rule = format!("applies_to=charges&attribute=tag:service&operator=equals&value={service}&service=checkout");
+        let page = finance.get(&format!("/rules/preview?{rule}&place=first")).await;
+        assert!(page.status == StatusCode::OK && page.body.contains("What changes hands"), "{}", page.body);
+        page.body
+    };
+    let told = "September 2026 is closed: its statement";
+    assert!(!preview("search").await.contains(told), "nothing is shared yet");
+    let split = [("name", "Ledger"), ("source", "ledger"), ("method", "direct-cost"), ("reason", "All use it.")];
+    assert_eq!(finance.post_form("/splits", &split).await.status, StatusCode::SEE_OTHER);
+    assert!(preview("search").await.contains(told), "{}", preview("search").await);
+    assert!(!preview("wallet").await.contains(told), "nothing is shared on its days");
 }
 
 /// The preview of a split names the closed months in which it moves something, not those among its days in which it moves
@@ -277,6 +309,58 @@ async fn the_preview_of_a_split_names_the_months_in_which_it_moves_cost(db: PgPo
     close(&pools, month("2026-10"), "Done.", BY, now).await.unwrap();
     assert!(preview("&first_day=2026-10-01").await.contains("October 2026 is closed: its statement"));
     assert!(preview("").await.contains("September 2026 and October 2026 are closed: their statements"));
+}
+
+/// A split's preview looks at the days on which the split holds, or held before the change, however long ago they are.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_preview_of_a_split_looks_at_the_days_on_which_it_holds(db: PgPool) {
+    let world = world(&db).await;
+    let pools = world.app.state.pools.clone();
+    let ledger = |cost, day| Line { cost, billed: "2026-05", day, service: "ledger", ..Line::default() };
+    world.import(&[ledger("3.5", "2026-05-05"), ledger("4.25", "2026-05-20")], "2026-06-02T06:00:00Z").await;
+    let june = [Line { cost: "6", billed: "2026-06", day: "2026-06-05", service: "ledger", ..Line::default() }];
+    world.import(&june, "2026-07-02T06:00:00Z").await;
+    world.import(&october(), "2026-11-02T06:00:00Z").await;
+    let now = time("2026-11-10T10:00:00Z");
+    close(&pools, month("2026-05"), "Done.", BY, now).await.unwrap();
+    close(&pools, month("2026-06"), "Done.", BY, now).await.unwrap();
+    let finance = world.finance().await;
+    let fields =
+        [("name", "Ledger"), ("source", "ledger"), ("method", "fixed"), ("target", "checkout"), ("percent", "100")];
+    let preview = async |more: &[(&str, &str)]| {
+        let query = serde_urlencoded::to_string([&fields[..], more].concat()).unwrap();
+        let page = finance.get(&format!("/splits/preview?{query}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+        page.body
+    };
+    let both = "May 2026 and June 2026 are closed: their statements";
+    let all = preview(&[]).await;
+    assert!(all.contains("$13.75") && all.contains(both), "{all}");
+    let dated = preview(&[("first_day", "2026-05-10"), ("last_day", "2026-05-31")]).await;
+    for text in ["from 10 to 31 May 2026", "$4.25", "100.0%", "May 2026 is closed: its statement"] {
+        assert!(dated.contains(text), "{text}: {dated}");
+    }
+    let later = preview(&[("first_day", "2026-11-01")]).await;
+    assert!(
+        later.contains("No bill has a day on which it holds") && !later.contains("closed: its statement"),
+        "{later}"
+    );
+    let saved = finance.post_form("/splits", &[&fields[..], &[("reason", "One team.")]].concat()).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    let id = saved.location().rsplit('/').next().unwrap().to_owned();
+    let undone = preview(&[("id", id.as_str()), ("first_day", "2026-06-01")]).await;
+    for text in ["−$7.75", "May 2026 is closed: its statement"] {
+        assert!(undone.contains(text), "{text}: {undone}");
+    }
+    assert!(preview(&[("id", id.as_str()), ("first_day", "2026-09-01")]).await.contains(both));
+    // Its page says what it moved on its days, whatever the last ones are.
+    let dates = [("id", id.as_str()), ("first_day", "2026-05-10"), ("last_day", "2026-05-31"), ("reason", "In May.")];
+    let saved = finance.post_form("/splits", &[&fields[..], &dates].concat()).await;
+    let page = finance.get(saved.location()).await.body;
+    assert!(page.contains("+$4.25") && !page.contains("Nothing on these days"), "{page}");
+    let list = finance.get("/splits").await.body;
+    assert!(list.contains("holds on other days"), "{list}");
+    world.assert_clean().await;
 }
 
 /// By the page: a reason is required, a running month cannot be closed, and a viewer cannot close at all.

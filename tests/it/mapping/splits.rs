@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use bigdecimal::BigDecimal;
 use costwake::focus::DateRange;
 use costwake::rollup::what_if::{self, Shared, Side};
-use costwake::rollup::{Person, cluster_reports, mapper, metrics_import, namespace_usage, rebuild};
+use costwake::rollup::{Person, cluster_reports, mapper, metrics_import, namespace_usage, rebuild, remap};
 use costwake::store::tokens::TokenScope;
 use costwake::store::{Role, Scope, mapping_rules};
 use serde_json::{Value, json};
@@ -345,6 +345,99 @@ async fn shares_follow_a_metric(pool: PgPool) {
     assert_eq!(count(&pool, "SELECT count(*) FROM metric_point").await, 2, "all lines or none");
 }
 
+/// Who is in an environment is there for cost in any currency: preview, figures, lines and the proof say the same.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn percentages_in_an_environment_are_of_any_currency(pool: PgPool) {
+    let euros = |mut line: Line| {
+        line.currency = "EUR".into();
+        line
+    };
+    let lines = [
+        Line::of("2026-10", 3, "net", "100"),
+        euros(Line::of("2026-10", 3, "net", "8")),
+        euros(Line::of("2026-10", 4, "net", "3")),
+        Line::of("2026-10", 3, "shop", "30"),
+        euros(Line::of("2026-10", 3, "search", "2")),
+    ];
+    assert_eq!(import_as_of(&pool, "first", &bill(&lines), 1).await.state, "published");
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let url = "/splits/preview?name=Network&source=net&method=fixed&target=shop&percent=75&target=search&percent=25\
+        &by_environment=yes";
+    let preview = app.get(url).await;
+    for text in ["$75.00", "$25.00", "€6.00", "€2.00", "75.0%", "25.0%", "€3.00 could not be divided", "any currency"]
+    {
+        assert!(preview.body.contains(text), "{text}: {}", preview.body);
+    }
+    let split = json!({"name": "Network", "source": "net", "method": "fixed", "by_environment": true,
+        "targets": [{"service": "shop", "percent": "75"}, {"service": "search", "percent": "25"}], "reason": "Agreed."});
+    let id = add(&app, &token, split).await;
+    let shared = ["net/- 0 USD", "net/- 3 EUR", "search/- 25 USD", "search/- 4 EUR", "shop/- 105 USD", "shop/- 6 EUR"];
+    let mut costs = costs(&pool).await;
+    costs.sort();
+    let mut shared = shared.map(str::to_owned);
+    shared.sort();
+    assert_eq!(costs, shared);
+    assert_clean(&pool).await;
+    let page = app.get(&format!("/splits/{id}?period=2026-10-01..2026-10-31")).await;
+    for text in ["75.0%", "25.0%", "in any currency"] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    let generation = count(&pool, "SELECT generation_id FROM generation").await;
+    let line = async |number: i32| app.get(&format!("/charges/{generation}/{number}")).await.body;
+    let divided = line(3).await;
+    assert!(divided.contains("Who pays in the end") && divided.contains("75.0%"), "{divided}");
+    let stayed = line(4).await;
+    for text in ["could not divide this cost, because nobody among them has cost of their own", "It stays with net"] {
+        assert!(stayed.contains(text), "{text}: {stayed}");
+    }
+    // What was worked out otherwise before is worked out once more.
+    sqlx::query("DELETE FROM daily_cost WHERE split_id <> 0 AND billing_currency = 'EUR'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    remap::work_out_splits_again(&pools(&pool), "test", super::now()).await.unwrap();
+    assert_clean(&pool).await;
+}
+
+/// A metric that nobody ever sent may be a slip: the preview, the split's page and the API say so until a value comes.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_metric_without_a_value_is_told(pool: PgPool) {
+    two_clouds(&pool).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    let text = b"metric,service,day,value\nrequests,shop,2026-10-03,1\n";
+    metrics_import::import(&pools(&pool), text, "test", "", super::now()).await.unwrap();
+    let url = |metric: &str| format!("/splits/preview?name=Network&source=net&method=metric&metric={metric}");
+    let told = "No value of a metric “reqests” is known";
+    let preview = app.get(&url("reqests")).await;
+    for text in [told, "Metrics with values are requests.", "because nobody among them has a value of reqests"] {
+        assert!(preview.body.contains(text), "{text}: {}", preview.body);
+    }
+    assert!(!app.get(&url("requests")).await.body.contains("No value of a metric"));
+    let mut split = net("metric");
+    split["metric"] = json!("reqests");
+    let made = app.api("POST", "/api/v1/splits", &token, split.clone()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert!(made.json()["note"].as_str().unwrap().starts_with(told), "{}", made.body);
+    let page = format!("/splits/{}", made.json()["id"]);
+    for url in [page.as_str(), "/splits"] {
+        assert!(app.get(url).await.body.contains(told), "{url}");
+    }
+    metrics_import::import(
+        &pools(&pool),
+        b"metric,service,day,value\nreqests,shop,2026-10-03,1\n",
+        "test",
+        "",
+        super::now(),
+    )
+    .await
+    .unwrap();
+    assert!(!app.get(&page).await.body.contains(told));
+    let listed = app.api("GET", "/api/v1/splits", &token, Value::Null).await;
+    assert!(listed.json()[0].get("note").is_none(), "{}", listed.body);
+}
+
 /// What namespaces of a cluster used is usage of their services, by name or by a rule, and divides what pays for it.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn namespaces_of_a_cluster_divide_its_cost(pool: PgPool) {
@@ -455,10 +548,17 @@ async fn a_split_goes_back_to_a_version(pool: PgPool) {
     assert_eq!(costs(&pool).await, before);
     let page = app.get(&format!("/splits/{id}")).await;
     assert!(page.body.contains("each can be put back as a new split"), "{}", page.body);
+    let list = app.get("/splits").await;
+    for text in ["Recently deleted", &format!("<a href=\"/splits/{id}\">Network</a>"), "No more."] {
+        assert!(list.body.contains(text), "{text}: {}", list.body);
+    }
+    let fields = hidden_fields(&list.body, &format!("/splits/{id}/restore"));
+    assert_eq!(fields.first().map(|(name, value)| (name.as_str(), value.as_str())), Some(("version", "4")));
     let form = [("version", "2"), ("reason", "Back to version 2.")];
     let page = app.post_form(&format!("/splits/{id}/restore"), &form).await;
     assert!(page.location().starts_with("/splits/"), "{} {}", page.status, page.body);
     assert_eq!(costs(&pool).await, evenly);
+    assert!(!app.get("/splits").await.body.contains("Recently deleted"), "it is back");
     let again = app.get(page.location()).await;
     assert!(again.body.contains("Back to version 2.") && again.body.contains("evenly"), "{}", again.body);
     assert_clean(&pool).await;

@@ -99,20 +99,26 @@ impl Split {
         if self == Self::Nobody {
             return vec![("search".to_owned(), BigDecimal::from(375)), ("billing".to_owned(), BigDecimal::from(625))];
         }
+        // Who has cost in an environment has it in whatever currency; what cost is divided by is of its own.
         let is_there = |one: &Place| {
-            one.day == place.day
-                && one.currency == place.currency
-                && (self != Self::Search || one.environment == place.environment)
+            let is_same = if self == Self::Search {
+                one.environment == place.environment
+            } else {
+                one.currency == place.currency
+            };
+            one.day == place.day && is_same
         };
-        let mut costs: BTreeMap<String, BigDecimal> = BTreeMap::new();
+        let mut costs: BTreeMap<(String, String), BigDecimal> = BTreeMap::new();
         for (cell, sums) in own.iter().filter(|(cell, _)| is_there(&cell.place)) {
             if cell.service != NOBODY && !divided.contains(cell.service.as_str()) {
-                *costs.entry(cell.service.clone()).or_default() += &sums.1[1];
+                *costs.entry((cell.service.clone(), cell.place.currency.clone())).or_default() += &sums.1[1];
             }
         }
         costs.retain(|_, cost| *cost > BigDecimal::default());
         let weight = |cost: BigDecimal| if self == Self::Search { BigDecimal::from(1) } else { cost };
-        costs.into_iter().map(|(service, cost)| (service, weight(cost))).collect()
+        let weights: BTreeMap<String, BigDecimal> =
+            costs.into_iter().map(|((service, _), cost)| (service, weight(cost))).collect();
+        weights.into_iter().collect()
     }
 }
 
