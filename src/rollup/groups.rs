@@ -6,7 +6,9 @@
 
 use super::again;
 use super::group_rows::{KeyedRow, KeyedRows, StagedRows};
-use super::staging::copy;
+use super::import::ImportError;
+use super::staging::{copy, rules_fingerprint};
+use crate::store::locks;
 use rustc_hash::FxHashMap;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -15,14 +17,16 @@ const UNIQUE_VIOLATION: &str = "23505";
 /// How often a chunk is looked at again. Each time at least one other load has moved on.
 const TRIES_MAX: u32 = 20;
 
-/// Writes one chunk.
-pub(super) async fn write(conn: &mut PgConnection, rows: &StagedRows) -> sqlx::Result<()> {
+/// Writes one chunk, of which the keys follow from the rules that are named.
+pub(super) async fn write(conn: &mut PgConnection, rows: &StagedRows, rules: &str) -> Result<(), ImportError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match write_once(conn, rows).await {
-            Err(error) if tries < TRIES_MAX && is_unique_violation(&error) => {}
-            Err(error) if tries < TRIES_MAX && again::may_pass(&error) => tokio::time::sleep(again::wait(tries)).await,
+        match write_once(conn, rows, rules).await {
+            Err(ImportError::Database(error)) if tries < TRIES_MAX && is_unique_violation(&error) => {}
+            Err(ImportError::Database(error)) if tries < TRIES_MAX && again::may_pass(&error) => {
+                tokio::time::sleep(again::wait(tries)).await;
+            }
             result => return result,
         }
     }
@@ -33,11 +37,18 @@ fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == UNIQUE_VIOLATION)
 }
 
-async fn write_once(conn: &mut PgConnection, rows: &StagedRows) -> sqlx::Result<()> {
+// A chunk is there for good whatever becomes of the load, and a group that is stored gets the key that the load has for
+// it: one of rules that hold no more must not come back.
+async fn write_once(conn: &mut PgConnection, rows: &StagedRows, rules: &str) -> Result<(), ImportError> {
     let mut transaction = conn.begin().await?;
+    locks::share_keys(&mut transaction).await?;
+    if rules_fingerprint(&mut transaction).await? != rules {
+        transaction.rollback().await?;
+        return Err(ImportError::RulesChanged);
+    }
     write_rollup_keys(&mut transaction, &rows.rollup_keys).await?;
     write_groups(&mut transaction, &rows.groups).await?;
-    transaction.commit().await
+    Ok(transaction.commit().await?)
 }
 
 async fn write_rollup_keys(conn: &mut PgConnection, keys: &KeyedRows) -> sqlx::Result<()> {
