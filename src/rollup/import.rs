@@ -166,6 +166,9 @@ pub enum ImportError {
     /// What the file is the same as stopped counting meanwhile.
     #[error("what is counted changed while the file was read")]
     Overtaken,
+    /// It was joined with lines of another source than the one that it belongs to.
+    #[error("another source holds the bill by now")]
+    OfAnotherSource(Option<i64>),
     /// The file is not whole yet.
     #[error("The file changed while it was read, so it was still being written. Hand it in again once it is complete.")]
     StillWritten,
@@ -340,16 +343,22 @@ impl Import<'_> {
             one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source, export).await?;
         }
         // The connection holds a lock until it goes away.
-        let (one_side, _lock) = one_side.unzip();
+        let (mut one_side, _lock) = one_side.unzip();
         loop {
-            match load::load(&self.load(one_side.as_ref()), &mut sha256).await {
+            let again = match load::load(&self.load(one_side.as_ref()), &mut sha256).await {
                 Ok(load::Ending::Ready { row_count }) => return self.publish(row_count).await,
                 Ok(load::Ending::Closed) => return Ok(()),
-                Err(again @ (ImportError::RulesChanged | ImportError::Overtaken)) => {
-                    tracing::info!("An import starts again: {again}.");
+                Err(error) => error,
+            };
+            match (&again, &mut one_side) {
+                (ImportError::RulesChanged | ImportError::Overtaken, _) => {}
+                // Read with the same lines again, it would end so again.
+                (ImportError::OfAnotherSource(source_id), Some(one_side)) => {
+                    one_side.join_in(self.pools, *source_id, &self.begun.append_object).await?;
                 }
-                Err(error) => return Err(error),
+                _ => return Err(again),
             }
+            tracing::info!("An import starts again: {again}.");
         }
     }
 

@@ -106,7 +106,7 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     }
     let joined = load.one_side.and_then(|one| one.other.as_ref());
     if joined.is_some_and(|other| Some(other.source_id) != source_id) {
-        return Err(ImportError::Overtaken);
+        return Err(ImportError::OfAnotherSource(source_id));
     }
     let gone = gone::find(&mut side, load, &found, source_id).await?;
     found.warnings.extend(gone.iter().map(gone::words));
