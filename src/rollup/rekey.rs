@@ -127,12 +127,14 @@ async fn apply(conn: &mut PgConnection, changes: &[GroupChange]) -> anyhow::Resu
 /// The tag keys that rules look at and keys do not carry.
 pub(super) async fn new_tag_keys(conn: &mut PgConnection, rules: &Rules) -> sqlx::Result<Vec<String>> {
     let wanted: Vec<String> = rules.tag_keys().into_iter().collect();
+    // Letters are the same here where they are to `mapped_keys::tag`: those of ASCII, whatever the database's locale.
     // The tags that the standard asks for are kept apart too.
     sqlx::query_scalar!(
-        r#"SELECT DISTINCT ON (lower(w)) w AS "tag_key!"
+        r#"SELECT DISTINCT ON (lower(w COLLATE "C")) w AS "tag_key!"
            FROM (SELECT unnest($1::text[]) AS w UNION ALL SELECT tag_key FROM tag_rule
                  UNION ALL SELECT unnest(aliases) FROM tag_rule) wanted
-           WHERE NOT EXISTS (SELECT FROM mapping_tag_key m WHERE lower(m.tag_key) = lower(w))"#,
+           WHERE NOT EXISTS (SELECT FROM mapping_tag_key m
+                             WHERE lower(m.tag_key COLLATE "C") = lower(w COLLATE "C"))"#,
         &wanted
     )
     .fetch_all(conn)
@@ -152,7 +154,7 @@ pub(super) async fn group_changes(
     let attributes = KeyAttributes::of(tag_keys, &details)?;
     let [resource_ids, resource_names, resource_types, descriptions] = held_values(&mut *conn, new_details).await?;
     let asked = Asked {
-        tag_keys: new_tag_keys.iter().map(|key| key.to_lowercase()).collect(),
+        tag_keys: new_tag_keys.iter().map(|key| key.to_ascii_lowercase()).collect(),
         resource_ids,
         resource_names,
         resource_types,
@@ -182,7 +184,7 @@ async fn changes_of(
     own_plan::begin(&mut *conn).await?;
     let mut groups = sqlx::query_as!(
         GroupRow,
-        "SELECT g.sub_account_key, g.group_id, g.tags, g.resource_id, g.resource_name, g.resource_type,
+        r#"SELECT g.sub_account_key, g.group_id, g.tags, g.resource_id, g.resource_name, g.resource_type,
                 g.charge_description, g.attributes, k.rollup_key_id, k.provider_name,
                 k.invoice_issuer_name, k.billing_account_id, k.sub_account_id, k.sub_account_name, k.service_category,
                 k.service_name, k.region_id, k.sku_id, k.charge_category, k.charge_class, k.pricing_category,
@@ -190,10 +192,10 @@ async fn changes_of(
          FROM charge_group g
          JOIN rollup_key k USING (sub_account_key, rollup_key_id)
          WHERE (cardinality($1::text[]) > 0 AND jsonb_typeof(g.tags) = 'object'
-                AND EXISTS (SELECT FROM jsonb_object_keys(g.tags) t WHERE lower(t) = ANY($1)))
+                AND EXISTS (SELECT FROM jsonb_object_keys(g.tags) t WHERE lower(t COLLATE "C") = ANY($1)))
             OR g.resource_id = ANY($2) OR g.resource_name = ANY($3) OR g.resource_type = ANY($4)
             OR g.charge_description = ANY($5) OR $6
-         ORDER BY g.group_id",
+         ORDER BY g.group_id"#,
         &asked.tag_keys,
         &asked.resource_ids,
         &asked.resource_names,
@@ -361,7 +363,8 @@ async fn rebuild_by_key(conn: &mut PgConnection, generation_id: i64, key_ids: &[
     .await?;
     ensure!(
         sums(conn, generation_id).await? == before,
-        "generation {generation_id} would not add up to what it was; nothing was changed"
+        "generation {generation_id} would not add up to what it was; nothing was changed. `costwake rebuild` adds it up anew \
+         from its lines"
     );
     Ok(())
 }

@@ -150,9 +150,31 @@ async fn a_refused_bill_that_was_begun_by_old_rules_moves_no_group_back(pool: Pg
                 WHERE g.resource_id = 'arn:b' AND k.mapping_tags = '{}'";
     assert_eq!(sqlx::query(back).execute(&pool).await.unwrap().rows_affected(), 1);
     assert_eq!(misplaced(&pool).await, (2, 1));
+    assert_eq!(import(&pool, "late", &bill(&lines)).await.state, "published");
+    assert_eq!(misplaced(&pool).await, (2, 1), "a load hides nothing of it");
     rollup::rebuild::rebuild(&pools(&pool), "test", now(), |_, _| {}).await.unwrap();
     assert_eq!(misplaced(&pool).await, (2, 0));
-    assert_eq!(costs(&pool).await, ["c8/- 1 USD", "shop/- 4.5 USD"]);
+    assert_eq!(costs(&pool).await, ["c8/- 2 USD", "shop/- 9 USD"]);
+    assert_eq!(differences(&pool).await, 0);
+    for check in verify::verify(&mut pool.acquire().await.unwrap()).await.unwrap() {
+        assert!(check.differences.is_empty(), "{}: {:?}", check.name, check.differences);
+    }
+}
+
+/// A tag is found in the groups that have it whatever letters it has, by rules and by loads alike.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_tag_beyond_ascii_is_kept_apart_in_what_is_there(pool: PgPool) {
+    let lines = [("arn:a", r#"{"MAßSTAB-Ä": "c7"}"#, Some("4.5")), ("arn:b", r#"{"maßstab-Ä": "c8"}"#, Some("1"))];
+    assert_eq!(import(&pool, "early", &bill(&lines)).await.state, "published");
+    let app = finance(&pool).await;
+    let by_tag =
+        [("attribute", "tag:Maßstab-Ä"), ("operator", "present"), ("value", ""), ("service_by", "tag:Maßstab-Ä")];
+    let saved = app.post_form("/rules", &[by_tag.as_slice(), &[("adds", "yes"), ("reason", "test")]].concat()).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(costs(&pool).await, ["c7/- 4.5 USD", "c8/- 1 USD"]);
+    assert_eq!(import(&pool, "late", &bill(&lines)).await.state, "published");
+    assert_eq!(costs(&pool).await, ["c7/- 9 USD", "c8/- 2 USD"]);
+    assert_eq!(misplaced(&pool).await, (2, 0));
 }
 
 // Groups that were looked at, and those under a key that the rules do not give them.
