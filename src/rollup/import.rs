@@ -350,15 +350,16 @@ impl Import<'_> {
                 Ok(load::Ending::Closed) => return Ok(()),
                 Err(error) => error,
             };
-            match (&again, &mut one_side) {
-                (ImportError::RulesChanged | ImportError::Overtaken, _) => {}
-                // Read with the same lines again, it would end so again.
-                (ImportError::OfAnotherSource(source_id), Some(one_side)) => {
-                    one_side.join_in(self.pools, *source_id, &self.begun.append_object).await?;
-                }
+            let other_source = match &again {
+                ImportError::RulesChanged | ImportError::Overtaken => None,
+                ImportError::OfAnotherSource(source_id) => Some(*source_id),
                 _ => return Err(again),
-            }
+            };
             tracing::info!("An import starts again: {again}.");
+            // Read with the same lines again, it would end so again.
+            if let (Some(source_id), Some(one_side)) = (other_source, &mut one_side) {
+                one_side.join_in(self.pools, source_id, &self.begun.append_object).await?;
+            }
         }
     }
 
