@@ -335,12 +335,11 @@ impl Import<'_> {
         {
             return Ok(());
         }
-        let named_source = self.request.source.as_deref();
+        let (named_source, append_object) = (self.request.source.as_deref(), &self.begun.append_object);
         let mut one_side = None;
         // Files that add up stand by themselves.
-        if self.begun.append_object == self.options.export {
-            let export = self.begun.append_object.as_str();
-            one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source, export).await?;
+        if *append_object == self.options.export {
+            one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source, append_object).await?;
         }
         // The connection holds a lock until it goes away.
         let (mut one_side, _lock) = one_side.unzip();
@@ -348,7 +347,7 @@ impl Import<'_> {
             let again = match load::load(&self.load(one_side.as_ref()), &mut sha256).await {
                 Ok(load::Ending::Ready { row_count }) => return self.publish(row_count).await,
                 Ok(load::Ending::Closed) => return Ok(()),
-                Err(error) => error,
+                Err(again) => again,
             };
             let other_source = match &again {
                 ImportError::RulesChanged | ImportError::Overtaken => None,
@@ -358,7 +357,7 @@ impl Import<'_> {
             tracing::info!("An import starts again: {again}.");
             // Read with the same lines again, it would end so again.
             if let (Some(source_id), Some(one_side)) = (other_source, &mut one_side) {
-                one_side.join_in(self.pools, source_id, &self.begun.append_object).await?;
+                one_side.join_in(self.pools, source_id, append_object).await?;
             }
         }
     }
