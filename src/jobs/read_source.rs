@@ -207,9 +207,11 @@ impl Look<'_> {
         objects: &[Object],
         heads: Vec<Head>,
     ) -> Result<(Vec<Chosen>, usize), ReadError> {
-        let known = source_finds::known(&self.pools.jobs, self.source.source_id).await?;
+        let finds = source_finds::known(&self.pools.jobs, self.source.source_id).await?;
         let known: HashMap<(&str, &str), &Find> =
-            known.iter().map(|find| ((find.object_key.as_str(), find.etag.as_str()), find)).collect();
+            finds.iter().map(|find| ((find.object_key.as_str(), find.etag.as_str()), find)).collect();
+        let has_manifests = self.source.setting.layout.has_manifests();
+        let last_read = if has_manifests { HashMap::new() } else { last_read(&finds) };
         let index: HashMap<&str, &Object> = objects.iter().map(|object| (object.key.as_str(), object)).collect();
         let mut subjects: BTreeMap<String, Vec<Head>> = BTreeMap::new();
         for head in heads {
@@ -222,7 +224,8 @@ impl Look<'_> {
             let mut looked_into = 0;
             for head in heads {
                 let find = known.get(&(head.object.key.as_str(), head.object.etag.as_str())).copied();
-                match find.filter(|find| matches!(find.state.as_str(), "read" | "older")) {
+                let is_settled = |find: &&Find| matches!(find.state.as_str(), "read" | "older");
+                match find.filter(is_settled).filter(|_| !is_put_back(&head, &last_read)) {
                     Some(find) => candidates.push(of_find(head, find)),
                     None if looked_into < MANIFESTS_MAX => {
                         looked_into += 1;
@@ -401,6 +404,25 @@ fn by_folder(heads: &[Head]) -> BTreeMap<String, Vec<String>> {
     folders
 }
 
+// Of each name, what was read last.
+fn last_read(finds: &[Find]) -> HashMap<&str, &Find> {
+    let mut last: HashMap<&str, &Find> = HashMap::new();
+    for find in finds.iter().filter(|find| find.state == "read") {
+        let known = last.entry(find.object_key.as_str()).or_insert(find);
+        if find.delivery_id > known.delivery_id {
+            *known = find;
+        }
+    }
+    last
+}
+
+// A store's mark may be that of the bytes alone: a file that has its earlier content again has its earlier mark too.
+// It is no news where the listing is older than what was read.
+fn is_put_back(head: &Head, last_read: &HashMap<&str, &Find>) -> bool {
+    let last = last_read.get(head.object.key.as_str());
+    last.is_some_and(|last| last.etag != head.object.etag && head.version_at >= last.version_at)
+}
+
 fn of_find(head: Head, find: &Find) -> Candidate {
     let standing = if find.state == "read" { Standing::Read } else { Standing::Older };
     let (export, identity) = (find.export.clone(), find.identity.clone());
@@ -426,6 +448,41 @@ fn delivery_name(chosen: &Chosen) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The same bytes as before have the same mark; what was read last tells whether they are there again.
+    #[test]
+    fn a_file_with_its_earlier_content_is_put_back() {
+        let at = |day: u32| format!("2026-11-{day:02}T00:00:00Z").parse::<DateTime<Utc>>().unwrap();
+        let find = |etag: &str, day: u32, delivery_id: i64| Find {
+            object_key: "a.csv".into(),
+            etag: etag.into(),
+            subject: "a.csv".into(),
+            export: String::new(),
+            identity: String::new(),
+            version_at: at(day),
+            state: "read".into(),
+            delivery_id: Some(delivery_id),
+            message: None,
+            found_at: at(day),
+        };
+        let head = |etag: &str, day: u32| Head {
+            object: Object { key: "a.csv".into(), bytes: 1, etag: etag.into(), modified: at(day) },
+            subject: "a.csv".into(),
+            version_at: at(day),
+            shards: Vec::new(),
+        };
+        let first = [find("A", 1, 1)];
+        assert!(!is_put_back(&head("A", 1), &last_read(&first)));
+        assert!(!is_put_back(&head("A", 3), &last_read(&first)), "the same content was only written again");
+        let finds = [find("B", 2, 2), find("A", 1, 1)];
+        assert!(is_put_back(&head("A", 3), &last_read(&finds)));
+        assert!(is_put_back(&head("A", 2), &last_read(&finds)), "within the second that stores tell");
+        assert!(!is_put_back(&head("A", 1), &last_read(&finds)), "a listing that lags behind");
+        assert!(!is_put_back(&head("B", 3), &last_read(&finds)));
+        let again = [find("B", 2, 2), find("A", 3, 3)];
+        assert!(!is_put_back(&head("A", 3), &last_read(&again)), "it is read once");
+        assert!(is_put_back(&head("B", 4), &last_read(&again)));
+    }
 
     #[test]
     fn a_version_of_the_future_is_not_believed() {

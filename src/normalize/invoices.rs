@@ -174,7 +174,8 @@ fn totals(bytes: &[u8]) -> Result<Vec<InvoiceTotal>, InvoicesError> {
         }
         let row = Row { columns: &columns, record: &record };
         let total = row.read()?;
-        let key = (total.invoice_id.clone(), total.invoice_issuer_name.clone(), total.billing_currency.clone());
+        let issuer = issuer_key(&total.invoice_issuer_name);
+        let key = (total.invoice_id.clone(), issuer, total.billing_currency.clone());
         if columns.has_details() {
             let detail = row.text("InvoiceDetailId")?;
             if !detail_ids.insert((key.clone(), detail.to_owned())) {
@@ -189,6 +190,12 @@ fn totals(bytes: &[u8]) -> Result<Vec<InvoiceTotal>, InvoicesError> {
         }
     }
     if totals.is_empty() { Err(InvoicesError::Empty) } else { Ok(totals.into_values().collect()) }
+}
+
+// Issuers are the same whatever their letter case and the blanks around them, as where totals are stored: two spellings
+// in one file are one invoice. Letter by letter as there, where the last sigma of a word is like any other.
+fn issuer_key(name: &str) -> String {
+    name.trim().chars().flat_map(char::to_lowercase).collect()
 }
 
 struct Row<'a> {
@@ -285,6 +292,25 @@ mod tests {
         assert_eq!(totals[1].issue_status, "Voided");
         // A month that begins at midnight in Beijing; a day of issue stays as it is written.
         assert_eq!((totals[1].month, totals[1].issue_date), ("2026-10".parse().ok(), "2026-10-31".parse().ok()));
+    }
+
+    /// An invoice is one, however often its issuer is spelled another way.
+    #[test]
+    fn an_issuer_in_other_letters_is_the_same_one() {
+        let text = "InvoiceDetailId,InvoiceId,InvoiceIssuerName,BillingCurrency,BilledCost\n\
+            1,INV-1,AWS ΟΣ,USD,60\n2,INV-1, aws οσ ,USD,40\n1,INV-1,Other,USD,7\n";
+        let totals = invoices(text.as_bytes()).unwrap();
+        let told: Vec<(&str, String, Option<i64>)> = totals
+            .iter()
+            .map(|one| (one.invoice_issuer_name.as_str(), one.billed_cost.to_plain_string(), one.detail_count))
+            .collect();
+        assert_eq!(told, [("AWS ΟΣ", "100".to_owned(), Some(2)), ("Other", "7".to_owned(), Some(1))]);
+        let twice = text.replacen("\n2,", "\n1,", 1);
+        let error = invoices(twice.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("Line 3, InvoiceDetailId: \"1\" stands twice in this invoice"), "{error}");
+        let list = "InvoiceId,InvoiceIssuerName,BillingCurrency,BilledCost\nINV-1,AWS,USD,60\nINV-1,aws,USD,40\n";
+        let error = invoices(list.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("Line 3, InvoiceId: \"INV-1\" stands twice with this issuer and currency"), "{error}");
     }
 
     #[test]

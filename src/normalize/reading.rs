@@ -45,11 +45,14 @@ impl Moment {
         if is_same && !cell.is_empty() { Some(self.read) } else { self.day.read(cell) }
     }
 
-    fn set(&mut self, cell: &str, read: DateTime<Utc>) {
+    // A bound is more than its day and its clock: another clock of the same day may belong to another month.
+    fn set(&mut self, cell: &str, read: DateTime<Utc>, is_bound: bool) {
         self.text.clear();
         self.text.push_str(cell);
         self.read = read;
-        self.day.set(cell);
+        if !is_bound {
+            self.day.set(cell);
+        }
     }
 }
 
@@ -158,12 +161,13 @@ impl Reading {
             return Ok(Some(read));
         }
         // A billing period is the provider's label: the month that it means, whatever the zone.
-        let read_text = if column.starts_with("Billing") { timestamp::read_bound } else { timestamp::read };
+        let is_bound = column.starts_with("Billing");
+        let read_text = if is_bound { timestamp::read_bound } else { timestamp::read };
         let read = row.required(slot, column, |text| {
             read_text(trimmed(text)).ok_or_else(|| "is not a moment like 2026-10-01T00:00:00Z".to_owned())
         })?;
         if let Some(read) = read {
-            last.set(cell, read);
+            last.set(cell, read, is_bound);
         }
         Ok(read)
     }

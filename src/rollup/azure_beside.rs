@@ -30,6 +30,8 @@ pub(super) struct OneSide {
     pub side: Side,
     /// The lines of the other export, where it counts already.
     pub other: Option<Arc<Other>>,
+    /// The bills that the files hold.
+    bills: BTreeSet<BillKey>,
 }
 
 /// Lines of the ledger, written out to be read beside a file.
@@ -61,8 +63,16 @@ impl OneSide {
         let mut lock = pools.jobs.acquire().await?.detach();
         locks::lock_azure_exports(&mut lock).await?;
         let mut conn = pools.jobs.acquire().await?;
-        let other = Other::of(&mut conn, named_source, export, side.other(), &bills).await?.map(Arc::new);
-        Ok(Some((Self { side, other }, lock)))
+        let source_id = source_of(&mut conn, named_source, &bills).await?;
+        let other = Other::of(&mut conn, source_id, export, side.other(), &bills).await?.map(Arc::new);
+        Ok(Some((Self { side, other, bills }, lock)))
+    }
+
+    /// What is joined where the files turned out to be of this source, which may have changed while they were read.
+    pub async fn join_in(&mut self, pools: &Pools, source_id: Option<i64>, export: &str) -> Result<(), ImportError> {
+        let mut conn = pools.jobs.acquire().await?;
+        self.other = Other::of(&mut conn, source_id, export, self.side.other(), &self.bills).await?.map(Arc::new);
+        Ok(())
     }
 
     /// Says of a generation of the delivery what it holds.
@@ -84,20 +94,31 @@ impl OneSide {
     }
 }
 
+async fn source_of(
+    conn: &mut PgConnection,
+    named_source: Option<&str>,
+    bills: &BTreeSet<BillKey>,
+) -> sqlx::Result<Option<i64>> {
+    match named_source {
+        Some(name) => joined_exports::source_named(conn, name).await,
+        None => billers::source_of(conn, &accounts_of(bills), &[BILLER.to_owned()]).await,
+    }
+}
+
+fn accounts_of(bills: &BTreeSet<BillKey>) -> Vec<String> {
+    bills.iter().map(|(account, _)| account.clone()).collect()
+}
+
 impl Other {
     async fn of(
         conn: &mut PgConnection,
-        named_source: Option<&str>,
+        source_id: Option<i64>,
         export: &str,
         side: Side,
         bills: &BTreeSet<BillKey>,
     ) -> Result<Option<Self>, ImportError> {
-        let accounts: Vec<String> = bills.iter().map(|(account, _)| account.clone()).collect();
+        let accounts = accounts_of(bills);
         let months: Vec<NaiveDate> = bills.iter().map(|(_, start)| day_of(*start)).collect();
-        let source_id = match named_source {
-            Some(name) => joined_exports::source_named(&mut *conn, name).await?,
-            None => billers::source_of(&mut *conn, &accounts, &[BILLER.to_owned()]).await?,
-        };
         let Some(source_id) = source_id else { return Ok(None) };
         let held = joined_exports::held(&mut *conn, source_id, export, side.name(), &accounts, &months).await?;
         if held.is_empty() {

@@ -92,7 +92,8 @@ pub async fn close(
         return Err(obstacle);
     }
     let closing_id = month_closing::close(&mut transaction, month, reason, by.login, now).await?;
-    keep_rates(&mut transaction, closing_id, month).await?;
+    // Also those behind what is booked to it: it is converted by the rate of the month that it arrived too late for.
+    keep_late_rates(&mut transaction).await?;
     announce(&mut transaction, "close", None, by.login, now).await?;
     let details = json!({ "reason": reason, "closing_id": closing_id });
     audit::insert(&mut transaction, now, by.login, by.address, "month.closed", &month.to_string(), details).await?;
@@ -112,8 +113,8 @@ async fn keep_rates(conn: &mut PgConnection, closing_id: i64, month: BillingPeri
     Ok(())
 }
 
-/// Keeps rates of closed months that came after their closing: a month that was closed without one can have one later, once.
-/// The caller holds the ledger's lock.
+/// Keeps the rates that figures of closed months rest on and that are not kept yet. Some come after the closing: a month
+/// that was closed without one can have one later, once. The caller holds the ledger's lock.
 pub(super) async fn keep_late_rates(conn: &mut PgConnection) -> sqlx::Result<()> {
     for closing in month_closing::closed(&mut *conn).await? {
         keep_rates(&mut *conn, closing.closing_id, BillingPeriod::containing(closing.month)).await?;

@@ -24,8 +24,6 @@ pub(super) struct KeyedRows {
 pub(super) struct KeyedRow {
     pub sub_account_key: i32,
     pub id: Uuid,
-    /// The row's own id where it is a rollup key.
-    pub rollup_key_id: Uuid,
     start: usize,
     end: usize,
 }
@@ -131,7 +129,7 @@ impl GroupRows {
         to.text_or_null(charge.pricing_category);
         to.text_or_null(charge.commitment_discount_status);
         to.jsonb(mapping_tags);
-        self.rollup_keys.named(names.sub_account_key, names.rollup_key_id, names.rollup_key_id, start);
+        self.rollup_keys.named(names.sub_account_key, names.rollup_key_id, start);
     }
 
     fn group(&mut self, charge: &Charge<'_>, names: &GroupNames, tags: &str) {
@@ -147,7 +145,7 @@ impl GroupRows {
         to.text_or_null(charge.charge_description);
         to.jsonb(tags);
         to.text(if self.attributes.is_empty() { "{}" } else { &self.attributes });
-        self.groups.named(names.sub_account_key, names.group_id, names.rollup_key_id, start);
+        self.groups.named(names.sub_account_key, names.group_id, start);
     }
 
     /// The rows so far, once they are worth a round trip.
@@ -185,8 +183,8 @@ struct RowsInTheMaking {
 }
 
 impl RowsInTheMaking {
-    fn named(&mut self, sub_account_key: i32, id: Uuid, rollup_key_id: Uuid, start: usize) {
-        self.rows.push(KeyedRow { sub_account_key, id, rollup_key_id, start, end: self.buffer.len() });
+    fn named(&mut self, sub_account_key: i32, id: Uuid, start: usize) {
+        self.rows.push(KeyedRow { sub_account_key, id, start, end: self.buffer.len() });
     }
 
     fn take(&mut self) -> KeyedRows {

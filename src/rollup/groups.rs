@@ -6,8 +6,10 @@
 
 use super::again;
 use super::group_rows::{KeyedRow, KeyedRows, StagedRows};
-use super::staging::copy;
-use rustc_hash::FxHashMap;
+use super::import::ImportError;
+use super::staging::{copy, rules_fingerprint};
+use crate::store::locks;
+use rustc_hash::FxHashSet;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -15,14 +17,16 @@ const UNIQUE_VIOLATION: &str = "23505";
 /// How often a chunk is looked at again. Each time at least one other load has moved on.
 const TRIES_MAX: u32 = 20;
 
-/// Writes one chunk.
-pub(super) async fn write(conn: &mut PgConnection, rows: &StagedRows) -> sqlx::Result<()> {
+/// Writes one chunk, of which the keys follow from the rules that are named.
+pub(super) async fn write(conn: &mut PgConnection, rows: &StagedRows, rules: &str) -> Result<(), ImportError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match write_once(conn, rows).await {
-            Err(error) if tries < TRIES_MAX && is_unique_violation(&error) => {}
-            Err(error) if tries < TRIES_MAX && again::may_pass(&error) => tokio::time::sleep(again::wait(tries)).await,
+        match write_once(conn, rows, rules).await {
+            Err(ImportError::Database(error)) if tries < TRIES_MAX && is_unique_violation(&error) => {}
+            Err(ImportError::Database(error)) if tries < TRIES_MAX && again::may_pass(&error) => {
+                tokio::time::sleep(again::wait(tries)).await;
+            }
             result => return result,
         }
     }
@@ -33,11 +37,17 @@ fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == UNIQUE_VIOLATION)
 }
 
-async fn write_once(conn: &mut PgConnection, rows: &StagedRows) -> sqlx::Result<()> {
+// A chunk is there for good whatever becomes of the load: its groups must have keys of rules that hold.
+async fn write_once(conn: &mut PgConnection, rows: &StagedRows, rules: &str) -> Result<(), ImportError> {
     let mut transaction = conn.begin().await?;
+    locks::share_keys(&mut transaction).await?;
+    if rules_fingerprint(&mut transaction).await? != rules {
+        transaction.rollback().await?;
+        return Err(ImportError::RulesChanged);
+    }
     write_rollup_keys(&mut transaction, &rows.rollup_keys).await?;
     write_groups(&mut transaction, &rows.groups).await?;
-    transaction.commit().await
+    Ok(transaction.commit().await?)
 }
 
 async fn write_rollup_keys(conn: &mut PgConnection, keys: &KeyedRows) -> sqlx::Result<()> {
@@ -54,7 +64,7 @@ async fn write_rollup_keys(conn: &mut PgConnection, keys: &KeyedRows) -> sqlx::R
     )
     .fetch_all(&mut *conn)
     .await?;
-    let known: FxHashMap<Uuid, Uuid> = known.into_iter().map(|id| (id, id)).collect();
+    let known: FxHashSet<Uuid> = known.into_iter().collect();
     copy_new(
         conn,
         "COPY rollup_key (sub_account_key, rollup_key_id, provider_name, invoice_issuer_name, billing_account_id,
@@ -71,32 +81,16 @@ async fn write_rollup_keys(conn: &mut PgConnection, keys: &KeyedRows) -> sqlx::R
 async fn write_groups(conn: &mut PgConnection, groups: &KeyedRows) -> sqlx::Result<()> {
     let rows = groups.in_order();
     let (accounts, ids) = names(&rows);
-    let known = sqlx::query!(
-        "SELECT g.group_id, g.rollup_key_id FROM unnest($1::integer[], $2::uuid[]) AS n (sub_account_key, group_id)
+    // One that is there has its key already: whoever changes what rules look at gives every group its new one.
+    let known = sqlx::query_scalar!(
+        "SELECT g.group_id FROM unnest($1::integer[], $2::uuid[]) AS n (sub_account_key, group_id)
          JOIN charge_group g USING (sub_account_key, group_id)",
         &accounts,
         &ids
     )
     .fetch_all(&mut *conn)
     .await?;
-    let known: FxHashMap<Uuid, Uuid> = known.into_iter().map(|row| (row.group_id, row.rollup_key_id)).collect();
-    // Rules look at other tags than when the group was stored: its key is another one now.
-    let moved: Vec<KeyedRow> =
-        rows.iter().filter(|row| known.get(&row.id).is_some_and(|key| *key != row.rollup_key_id)).copied().collect();
-    if !moved.is_empty() {
-        let (accounts, ids) = names(&moved);
-        let keys: Vec<Uuid> = moved.iter().map(|row| row.rollup_key_id).collect();
-        sqlx::query!(
-            "UPDATE charge_group g SET rollup_key_id = n.rollup_key_id
-             FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS n (sub_account_key, group_id, rollup_key_id)
-             WHERE g.sub_account_key = n.sub_account_key AND g.group_id = n.group_id",
-            &accounts,
-            &ids,
-            &keys
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
+    let known: FxHashSet<Uuid> = known.into_iter().collect();
     copy_new(
         conn,
         "COPY charge_group (sub_account_key, group_id, rollup_key_id, resource_id, resource_name, resource_type,
@@ -118,9 +112,9 @@ async fn copy_new(
     statement: &str,
     keyed: &KeyedRows,
     rows: &[KeyedRow],
-    known: &FxHashMap<Uuid, Uuid>,
+    known: &FxHashSet<Uuid>,
 ) -> sqlx::Result<()> {
-    let new: Vec<KeyedRow> = rows.iter().filter(|row| !known.contains_key(&row.id)).copied().collect();
+    let new: Vec<KeyedRow> = rows.iter().filter(|row| !known.contains(&row.id)).copied().collect();
     if new.is_empty() {
         return Ok(());
     }

@@ -166,6 +166,9 @@ pub enum ImportError {
     /// What the file is the same as stopped counting meanwhile.
     #[error("what is counted changed while the file was read")]
     Overtaken,
+    /// It was joined with lines of another source than the one that it belongs to.
+    #[error("another source holds the bill by now")]
+    OfAnotherSource(Option<i64>),
     /// The file is not whole yet.
     #[error("The file changed while it was read, so it was still being written. Hand it in again once it is complete.")]
     StillWritten,
@@ -337,23 +340,29 @@ impl Import<'_> {
         {
             return Ok(());
         }
-        let named_source = self.request.source.as_deref();
+        let (named_source, append_object) = (self.request.source.as_deref(), &self.begun.append_object);
         let mut one_side = None;
         // Files that add up stand by themselves.
-        if self.begun.append_object == self.options.export {
-            let export = self.begun.append_object.as_str();
-            one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source, export).await?;
+        if *append_object == self.options.export {
+            one_side = OneSide::of(self.pools, &self.paths, self.options.format, named_source, append_object).await?;
         }
         // The connection holds a lock until it goes away.
-        let (one_side, _lock) = one_side.unzip();
+        let (mut one_side, _lock) = one_side.unzip();
         loop {
-            match load::load(&self.load(one_side.as_ref()), &mut sha256).await {
+            let again = match load::load(&self.load(one_side.as_ref()), &mut sha256).await {
                 Ok(load::Ending::Ready { row_count }) => return self.publish(row_count).await,
                 Ok(load::Ending::Closed) => return Ok(()),
-                Err(again @ (ImportError::RulesChanged | ImportError::Overtaken)) => {
-                    tracing::info!("An import starts again: {again}.");
-                }
-                Err(error) => return Err(error),
+                Err(again) => again,
+            };
+            let other_source = match &again {
+                ImportError::RulesChanged | ImportError::Overtaken => None,
+                ImportError::OfAnotherSource(source_id) => Some(*source_id),
+                _ => return Err(again),
+            };
+            tracing::info!("An import starts again: {again}.");
+            // Read with the same lines again, it would end so again.
+            if let (Some(source_id), Some(one_side)) = (other_source, &mut one_side) {
+                one_side.join_in(self.pools, source_id, append_object).await?;
             }
         }
     }

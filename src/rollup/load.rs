@@ -84,7 +84,7 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
 
     let mut transaction = charges.begin().await?;
     partition::create(&mut transaction, load.delivery_id).await?;
-    let streaming = stream(load, &mut transaction, &mut side, key_attributes);
+    let streaming = stream(load, &mut transaction, &mut side, key_attributes, &rules_before);
     let mut found = match load.timings.of(Phase::ParseAndLoad, streaming).await {
         Ok(found) => found,
         Err(Unread { error, found }) => {
@@ -106,7 +106,7 @@ pub(super) async fn load(load: &Load<'_>, sha256: &mut Sha256Hex) -> Result<Endi
     }
     let joined = load.one_side.and_then(|one| one.other.as_ref());
     if joined.is_some_and(|other| Some(other.source_id) != source_id) {
-        return Err(ImportError::Overtaken);
+        return Err(ImportError::OfAnotherSource(source_id));
     }
     let gone = gone::find(&mut side, load, &found, source_id).await?;
     found.warnings.extend(gone.iter().map(gone::words));
@@ -183,6 +183,7 @@ async fn stream(
     charges: &mut PgConnection,
     side: &mut PgConnection,
     key_attributes: KeyAttributes,
+    rules: &str,
 ) -> Result<Found, Unread> {
     let (charge_sender, charge_receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
     let (staged_sender, staged_receiver) = mpsc::channel(2);
@@ -199,7 +200,7 @@ async fn stream(
     let reading = spawn_blocking(move || reader::read(plan, key_attributes));
     let (copied, staged, found) = tokio::join!(
         copy_charges(charges, load.delivery_id, charge_receiver),
-        staging::take(side, staged_receiver, load.timings),
+        staging::take(side, staged_receiver, rules, load.timings),
         reading
     );
     let failed = |error: ImportError| Unread { error, found: Box::default() };
@@ -209,7 +210,7 @@ async fn stream(
         return found;
     }
     copied.map_err(failed)?;
-    staged.map_err(|error| failed(error.into()))?;
+    staged.map_err(failed)?;
     found
 }
 

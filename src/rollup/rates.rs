@@ -70,9 +70,11 @@ impl From<ArchiveError> for RateError {
     }
 }
 
+// An earlier version kept no rates behind what is booked to closed months: they are kept before one changes.
 async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
     let mut transaction = pool.begin().await?;
     locks::lock_ledger(&mut transaction).await?;
+    keep_late_rates(&mut transaction).await?;
     Ok(transaction)
 }
 

@@ -1,12 +1,13 @@
 //! Adds everything up again from the charges, in SQL: an independent way to what the loader counted.
 
-use super::{LedgerError, level_1, publish, splits, verify};
+use super::{LedgerError, level_1, publish, rekey, remap, splits, verify};
 use crate::store::{Pools, locks, same_subscription};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 /// Rebuilds both rollup levels of every generation whose lines are there, and publishes them together. A generation
-/// whose sums would not be the file's blocks it: nothing is changed then. Gives the number of generations.
+/// whose sums would not be the file's blocks it: nothing is changed then. Charge groups under keys of rules of the past
+/// get their own before. Gives the number of generations.
 pub async fn rebuild(
     pools: &Pools,
     by: &str,
@@ -15,6 +16,9 @@ pub async fn rebuild(
 ) -> Result<usize, LedgerError> {
     let mut transaction = pools.jobs.begin().await?;
     locks::lock_ledger(&mut transaction).await?;
+    if rekey::put_right(&mut transaction).await?.group_count > 0 {
+        remap::remap_within(&mut transaction, by, now).await?;
+    }
     let ids = sqlx::query_scalar!(
         "SELECT generation_id FROM generation WHERE has_charges AND state IN ('current', 'superseded', 'withdrawn')
          ORDER BY generation_id"

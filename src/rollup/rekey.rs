@@ -4,7 +4,7 @@
 
 use super::fingerprint::Fingerprint;
 use super::key_attributes::KeyAttributes;
-use super::{mapped_keys, mapping_details};
+use super::{json, mapped_keys, mapping_details};
 use crate::allocate::{self, Condition, Details, Rules};
 use crate::store::{locks, own_plan};
 use anyhow::ensure;
@@ -84,11 +84,33 @@ pub(super) async fn rekey(conn: &mut PgConnection, rules: &Rules) -> anyhow::Res
     locks::tell_progress(&mut *conn, "looking for it in charge groups").await?;
     let changes = group_changes(&mut *conn, &new_tag_keys, &new_details).await?;
     mapping_details::insert(&mut *conn, &new_details).await?;
+    apply(conn, &changes).await
+}
+
+/// Gives groups that lie under a key of rules of the past the one of the present rules. Nothing to do in the usual case;
+/// otherwise the caller, who holds the lock of the ledger, maps everything again.
+pub(super) async fn put_right(conn: &mut PgConnection) -> anyhow::Result<Rekeyed> {
+    if misplaced(&mut *conn).await?.is_empty() {
+        return Ok(Rekeyed::default());
+    }
+    locks::lock_mapping(&mut *conn).await?;
+    locks::lock_keys(&mut *conn).await?;
+    let changes = misplaced(&mut *conn).await?;
+    apply(conn, &changes).await
+}
+
+/// The groups whose key is not the one that the present rules give them; nothing is written. Within a transaction.
+pub(super) async fn misplaced(conn: &mut PgConnection) -> anyhow::Result<Vec<GroupChange>> {
+    let attributes = KeyAttributes::load(&mut *conn).await?;
+    changes_of(conn, &attributes, &Asked { is_everything: true, ..Asked::default() }).await
+}
+
+async fn apply(conn: &mut PgConnection, changes: &[GroupChange]) -> anyhow::Result<Rekeyed> {
     if changes.is_empty() {
         return Ok(Rekeyed::default());
     }
-    insert_keys(&mut *conn, &changes).await?;
-    point_groups(&mut *conn, &changes).await?;
+    insert_keys(&mut *conn, changes).await?;
+    point_groups(&mut *conn, changes).await?;
     let key_ids: BTreeSet<Uuid> = changes.iter().flat_map(|change| [change.old_key_id, change.new_key_id]).collect();
     let key_ids: Vec<Uuid> = key_ids.into_iter().collect();
     let generation_ids = generations_of(&mut *conn, &key_ids).await?;
@@ -105,12 +127,14 @@ pub(super) async fn rekey(conn: &mut PgConnection, rules: &Rules) -> anyhow::Res
 /// The tag keys that rules look at and keys do not carry.
 pub(super) async fn new_tag_keys(conn: &mut PgConnection, rules: &Rules) -> sqlx::Result<Vec<String>> {
     let wanted: Vec<String> = rules.tag_keys().into_iter().collect();
+    // Letters are the same here where they are to `mapped_keys::tag`: those of ASCII, whatever the database's locale.
     // The tags that the standard asks for are kept apart too.
     sqlx::query_scalar!(
-        r#"SELECT DISTINCT ON (lower(w)) w AS "tag_key!"
+        r#"SELECT DISTINCT ON (lower(w COLLATE "C")) w AS "tag_key!"
            FROM (SELECT unnest($1::text[]) AS w UNION ALL SELECT tag_key FROM tag_rule
                  UNION ALL SELECT unnest(aliases) FROM tag_rule) wanted
-           WHERE NOT EXISTS (SELECT FROM mapping_tag_key m WHERE lower(m.tag_key) = lower(w))"#,
+           WHERE NOT EXISTS (SELECT FROM mapping_tag_key m
+                             WHERE lower(m.tag_key COLLATE "C") = lower(w COLLATE "C"))"#,
         &wanted
     )
     .fetch_all(conn)
@@ -128,14 +152,39 @@ pub(super) async fn group_changes(
     let mut details = mapping_details::list(&mut *conn).await?;
     details.extend_from_slice(new_details);
     let attributes = KeyAttributes::of(tag_keys, &details)?;
-    let lower: Vec<String> = new_tag_keys.iter().map(|key| key.to_lowercase()).collect();
     let [resource_ids, resource_names, resource_types, descriptions] = held_values(&mut *conn, new_details).await?;
-    let looks_at_others = new_details.iter().any(|one| !DETAIL_COLUMNS.contains(&one.attribute.as_str()));
+    let asked = Asked {
+        tag_keys: new_tag_keys.iter().map(|key| key.to_ascii_lowercase()).collect(),
+        resource_ids,
+        resource_names,
+        resource_types,
+        descriptions,
+        is_everything: new_details.iter().any(|one| !DETAIL_COLUMNS.contains(&one.attribute.as_str())),
+    };
+    changes_of(conn, &attributes, &asked).await
+}
+
+/// Which groups may have another key: those with one of these.
+#[derive(Default)]
+struct Asked {
+    tag_keys: Vec<String>,
+    resource_ids: Vec<String>,
+    resource_names: Vec<String>,
+    resource_types: Vec<String>,
+    descriptions: Vec<String>,
+    is_everything: bool,
+}
+
+async fn changes_of(
+    conn: &mut PgConnection,
+    attributes: &KeyAttributes,
+    asked: &Asked,
+) -> anyhow::Result<Vec<GroupChange>> {
     // A plan for any values would compare each group with all of these, one after the other.
     own_plan::begin(&mut *conn).await?;
     let mut groups = sqlx::query_as!(
         GroupRow,
-        "SELECT g.sub_account_key, g.group_id, g.tags, g.resource_id, g.resource_name, g.resource_type,
+        r#"SELECT g.sub_account_key, g.group_id, g.tags, g.resource_id, g.resource_name, g.resource_type,
                 g.charge_description, g.attributes, k.rollup_key_id, k.provider_name,
                 k.invoice_issuer_name, k.billing_account_id, k.sub_account_id, k.sub_account_name, k.service_category,
                 k.service_name, k.region_id, k.sku_id, k.charge_category, k.charge_class, k.pricing_category,
@@ -143,20 +192,22 @@ pub(super) async fn group_changes(
          FROM charge_group g
          JOIN rollup_key k USING (sub_account_key, rollup_key_id)
          WHERE (cardinality($1::text[]) > 0 AND jsonb_typeof(g.tags) = 'object'
-                AND EXISTS (SELECT FROM jsonb_object_keys(g.tags) t WHERE lower(t) = ANY($1)))
+                AND EXISTS (SELECT FROM jsonb_object_keys(g.tags) t WHERE lower(t COLLATE "C") = ANY($1)))
             OR g.resource_id = ANY($2) OR g.resource_name = ANY($3) OR g.resource_type = ANY($4)
             OR g.charge_description = ANY($5) OR $6
-         ORDER BY g.group_id",
-        &lower,
-        &resource_ids,
-        &resource_names,
-        &resource_types,
-        &descriptions,
-        looks_at_others,
+         ORDER BY g.group_id"#,
+        &asked.tag_keys,
+        &asked.resource_ids,
+        &asked.resource_names,
+        &asked.resource_types,
+        &asked.descriptions,
+        asked.is_everything,
     )
     .fetch(&mut *conn);
     let mut changes = Vec::new();
-    while let Some(group) = groups.try_next().await? {
+    while let Some(mut group) = groups.try_next().await? {
+        // As the loader has them: what lies within a tag is in another order in `jsonb`.
+        json::storable(&mut group.tags);
         let mapping_tags = Value::Object(attributes.mapping_tags(&group.tags, |name| group.detail(name)));
         if mapping_tags != group.mapping_tags {
             changes.push(GroupChange {
@@ -312,7 +363,8 @@ async fn rebuild_by_key(conn: &mut PgConnection, generation_id: i64, key_ids: &[
     .await?;
     ensure!(
         sums(conn, generation_id).await? == before,
-        "generation {generation_id} would not add up to what it was; nothing was changed"
+        "generation {generation_id} would not add up to what it was; nothing was changed. `costwake rebuild` adds it up anew \
+         from its lines"
     );
     Ok(())
 }

@@ -24,12 +24,13 @@ pub(super) async fn rules_fingerprint(conn: &mut PgConnection) -> sqlx::Result<S
     .await
 }
 
-/// Writes staged rows until the reader is done.
+/// Writes staged rows until the reader is done, or the rules are others than these.
 pub(super) async fn take(
     conn: &mut PgConnection,
     mut staged: Receiver<StagedRows>,
+    rules: &str,
     timings: &Timings,
-) -> sqlx::Result<()> {
+) -> Result<(), ImportError> {
     while let Some(mut rows) = staged.recv().await {
         if !rows.days.is_empty() {
             conn.execute(
@@ -44,7 +45,7 @@ pub(super) async fn take(
             .await?;
         }
         if !rows.groups.is_empty() {
-            timings.of(Phase::Groups, groups::write(conn, &rows)).await?;
+            timings.of(Phase::Groups, groups::write(conn, &rows, rules)).await?;
         }
     }
     Ok(())

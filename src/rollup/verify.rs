@@ -1,6 +1,6 @@
 //! Conservation, by SQL over what is stored: no sum may change on its way from a charge to a page.
 
-use super::{verify_closed, verify_invoices, verify_shared};
+use super::{rekey, verify_closed, verify_invoices, verify_shared};
 use crate::store::generations::{GENERATIONS_PER_DELIVERY_MAX, first_id};
 use sqlx::PgConnection;
 
@@ -41,6 +41,7 @@ pub async fn verify(conn: &mut PgConnection) -> anyhow::Result<Vec<Check>> {
     checks.push(sources_apart(conn).await?);
     checks.push(charge_groups(conn).await?);
     checks.push(rollup_keys(conn).await?);
+    checks.push(keys_of_groups(conn).await?);
     checks.push(charge_counts(conn).await?);
     checks.push(stuck(conn).await?);
     checks.push(verify_invoices::invoice_sums(conn).await?);
@@ -250,6 +251,24 @@ async fn rollup_keys(conn: &mut PgConnection) -> sqlx::Result<Check> {
     .await?;
     let differences = if row.lost > 0 { vec![format!("{} rollup keys are missing.", row.lost)] } else { vec![] };
     Ok(Check { name: "Every charge group and daily cost has its rollup key", checked: row.checked, differences })
+}
+
+// A group under a key of rules of the past gives its cost to whom they named, while its lines say who has it now.
+async fn keys_of_groups(conn: &mut PgConnection) -> anyhow::Result<Check> {
+    let checked =
+        sqlx::query_scalar!(r#"SELECT count(*) AS "checked!" FROM charge_group"#).fetch_one(&mut *conn).await?;
+    let misplaced = rekey::misplaced(conn).await?;
+    let differences = misplaced.iter().map(|group| {
+        format!(
+            "Charge group {} lies under rollup key {}, and the rules look at what key {} has. `costwake rebuild` puts it there.",
+            group.group_id, group.old_key_id, group.new_key_id
+        )
+    });
+    Ok(Check {
+        name: "The rollup key of every charge group has what the rules look at",
+        checked,
+        differences: shortened(differences.collect()),
+    })
 }
 
 async fn charge_counts(conn: &mut PgConnection) -> sqlx::Result<Check> {

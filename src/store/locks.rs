@@ -12,7 +12,8 @@ pub const MAPPING_LOCK: i64 = 0x636f_7374_0002;
 /// Whoever writes down what senders told: each deployment's neighbors in time are judged with it.
 pub const EVENTS_LOCK: i64 = 0x636f_7374_0003;
 
-/// Shared by loads from the last look at what rules keep apart to their commit, alone for whoever changes that.
+/// Shared by loads from a look at what rules keep apart to the commit of what was keyed by it (each chunk of charge
+/// groups, and the load as a whole), alone for whoever changes that.
 pub const KEYS_LOCK: i64 = 0x636f_7374_0004;
 
 /// A wait for a lock in this transaction fails after `at_most`; [`is_busy`] tells.

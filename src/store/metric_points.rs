@@ -7,6 +7,7 @@ use crate::focus::DateRange;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Timelike, Utc};
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 
 /// Who counts runs of pipelines and jobs from what event sources tell. Its zeros are days on which no run ended: part of
 /// what a run costs, and no sign that nothing was used, since a long job works on days before the one that it counts on.
@@ -250,11 +251,11 @@ pub async fn add_readings(
         let counts: Vec<i64> = batch.iter().map(|reading| reading.count).collect();
         sqlx::query!(
             "INSERT INTO metric_hour AS known (metric, service_id, environment_id, hour, value, reading_sum,
-                 reading_count, loaded_by, loaded_at)
+                 reading_count, loaded_by, loaded_at, is_late)
              SELECT n.metric, n.service_id, n.environment_id, n.hour,
                  CASE m.over_hours WHEN 'mean' THEN n.value / n.reading_count ELSE n.value END,
                  CASE m.over_hours WHEN 'mean' THEN n.value END, CASE m.over_hours WHEN 'mean' THEN n.reading_count END,
-                 $7::text, $8::timestamptz
+                 $7::text, $8::timestamptz, $9::boolean
              FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::numeric[], $6::bigint[])
                  AS n (metric, service_id, environment_id, hour, value, reading_count) JOIN metric m USING (metric)
              ON CONFLICT (metric, service_id, environment_id, hour) DO UPDATE SET
@@ -266,7 +267,8 @@ pub async fn add_readings(
                      ELSE known.value + excluded.value END,
                  reading_sum = coalesce(known.reading_sum, known.value) + excluded.reading_sum,
                  reading_count = coalesce(known.reading_count, 1) + excluded.reading_count,
-                 loaded_by = excluded.loaded_by, loaded_at = excluded.loaded_at",
+                 loaded_by = excluded.loaded_by, loaded_at = excluded.loaded_at,
+                 is_late = known.is_late OR excluded.is_late",
             &columns.metrics,
             &columns.services,
             &columns.environments,
@@ -275,6 +277,7 @@ pub async fn add_readings(
             &counts,
             by,
             now,
+            !makes_days,
         )
         .execute(&mut *conn)
         .await?;
@@ -291,20 +294,21 @@ pub async fn make_late_days(
     by: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<(u64, DateRange)>> {
+    // Taken back before the days are made: what is added meanwhile waits for this, and is late again.
     let rows = sqlx::query!(
-        r#"SELECT DISTINCT h.metric, h.service_id, h.environment_id, (h.hour AT TIME ZONE 'UTC')::date AS "charge_date!"
-           FROM metric_hour h LEFT JOIN metric_point p ON p.metric = h.metric AND p.service_id = h.service_id
-             AND p.environment_id = h.environment_id AND p.charge_date = (h.hour AT TIME ZONE 'UTC')::date
-           WHERE p.loaded_at IS NULL OR h.loaded_at > p.loaded_at"#
+        r#"UPDATE metric_hour SET is_late = false WHERE is_late
+           RETURNING metric, service_id, environment_id, (hour AT TIME ZONE 'UTC')::date AS "charge_date!""#
     )
     .fetch_all(&mut *conn)
     .await?;
+    let places: BTreeSet<(String, i64, i64, NaiveDate)> =
+        rows.into_iter().map(|row| (row.metric, row.service_id, row.environment_id, row.charge_date)).collect();
     let mut columns = Columns::default();
-    for row in rows {
-        columns.metrics.push(row.metric);
-        columns.services.push(row.service_id);
-        columns.environments.push(row.environment_id);
-        columns.days.push(row.charge_date);
+    for (metric, service_id, environment_id, day) in places {
+        columns.metrics.push(metric);
+        columns.services.push(service_id);
+        columns.environments.push(environment_id);
+        columns.days.push(day);
     }
     let (first, last) = (columns.days.iter().min().copied(), columns.days.iter().max().copied());
     let range = first.zip(last).and_then(|(first, last)| DateRange::new(first, last + chrono::Days::new(1)));

@@ -143,10 +143,15 @@ pub async fn close(
     Ok(closing_id)
 }
 
-/// The currencies of a closing's figures.
+/// The currencies of a closing's figures, and of what arrived for it later and is booked to a month that is closed too.
 pub async fn currencies(conn: &mut PgConnection, closing_id: i64) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
-        "SELECT DISTINCT billing_currency FROM closed_cost WHERE closing_id = $1 ORDER BY 1",
+        r#"SELECT billing_currency AS "billing_currency!" FROM closed_cost WHERE closing_id = $1
+           UNION
+           SELECT a.billing_currency FROM month_adjustment a
+           JOIN month_closing b ON b.month = a.booked_month AND b.reopened_at IS NULL
+           WHERE a.closing_id = $1
+           ORDER BY 1"#,
         closing_id
     )
     .fetch_all(conn)

@@ -44,7 +44,7 @@ pub async fn known(db: impl PgExecutor<'_>, source_id: i64) -> sqlx::Result<Vec<
     .await
 }
 
-/// Remembers what was met; what became a delivery stays one.
+/// Remembers what was met; what became a delivery stays one, of the latest look that read it.
 pub async fn keep(db: impl PgExecutor<'_>, source_id: i64, find: &Find) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO source_find
@@ -55,7 +55,7 @@ pub async fn keep(db: impl PgExecutor<'_>, source_id: i64, find: &Find) -> sqlx:
             version_at = excluded.version_at, identity = excluded.identity, seen_at = excluded.seen_at,
             export = excluded.export,
             delivery_id = coalesce(excluded.delivery_id, source_find.delivery_id)
-         WHERE source_find.state <> 'read'",
+         WHERE source_find.state <> 'read' OR excluded.state = 'read'",
         source_id,
         find.object_key,
         find.etag,

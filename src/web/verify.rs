@@ -63,13 +63,21 @@ async fn run(State(app): State<AppState>, principal: Principal, address: ClientA
 }
 
 async fn prove(pools: &Pools, id: i64, clock: fn() -> DateTime<Utc>) -> sqlx::Result<()> {
-    let mut conn = pools.jobs.acquire().await?;
-    let result = proof::verify(&mut conn).await;
+    let result = proven(pools).await;
     let (checks, error) = match &result {
         Ok(checks) => (json!(checks), None),
         Err(error) => (json!([]), Some(error.to_string())),
     };
+    let mut conn = pools.jobs.acquire().await?;
     verifications::finish(&mut conn, id, clock(), &checks, error.as_deref()).await
+}
+
+// One snapshot: what is published or mapped meanwhile is seen by all checks or by none.
+async fn proven(pools: &Pools) -> anyhow::Result<Vec<proof::Check>> {
+    let mut snapshot = pools.jobs.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let checks = proof::verify(&mut snapshot).await?;
+    snapshot.commit().await?;
+    Ok(checks)
 }
 
 /// One invariant as it was found.

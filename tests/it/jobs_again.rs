@@ -118,7 +118,7 @@ impl Work {
                 assert!(event_deliveries::read_all_again(&mut conn, None, None).await.unwrap() > 0);
                 return;
             }
-            "make_usage_days" => "UPDATE metric_point SET loaded_at = '2026-01-01' WHERE charge_date = '2026-07-01'",
+            "make_usage_days" => "UPDATE metric_hour SET is_late = true WHERE hour = '2026-07-01T05:00:00Z'",
             "settle_effects" => "UPDATE effect_run SET method = 'another'",
             "detect_anomalies" => "UPDATE analysis_run SET method = 'another'",
             _ => return,
@@ -167,8 +167,8 @@ fn report() -> Value {
 
 // Hours that came while a split was worked out: a job makes their day.
 async fn hours_without_a_day(db: &PgPool) {
-    let hours = "INSERT INTO metric_hour (metric, service_id, hour, value, loaded_by, loaded_at)
-                 SELECT 'requests', service_id, '2026-07-01T05:00:00Z', 7, 'test', now() FROM service
+    let hours = "INSERT INTO metric_hour (metric, service_id, hour, value, loaded_by, loaded_at, is_late)
+                 SELECT 'requests', service_id, '2026-07-01T05:00:00Z', 7, 'test', now(), true FROM service
                  WHERE slug = 'checkout'";
     assert_eq!(sqlx::query(hours).execute(db).await.unwrap().rows_affected(), 1);
 }

@@ -215,6 +215,40 @@ async fn rates_of_a_closed_month_do_not_change(db: PgPool) {
     assert_eq!(wrong.differences.len(), 1, "{:?}", wrong.differences);
 }
 
+/// What arrives late for a closed month is converted by that month's rate: once the month that it is booked to is closed
+/// too, this rate is frozen, also in a currency that the first month had none of.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn rates_behind_what_is_booked_to_a_closed_month_do_not_change(db: PgPool) {
+    let world = world(&db).await;
+    let october = Line { cost: "100", ..Line::default() };
+    world.import(&[october], "2026-11-02T06:00:00Z").await;
+    let pools = &world.app.state.pools;
+    let now = time("2026-11-20T10:00:00Z");
+    rates::set_reporting_currency(&pools.jobs, "EUR", BY, now).await.unwrap();
+    let history = "Date,USD,GBP\n2026-10-30,1.25,0.8\n2026-11-30,1.25,0.8\n";
+    rates::import(&pools.jobs, "history.csv", history.into(), BY, now).await.unwrap();
+    close_month::close(pools, month("2026-10"), "All invoices are in.", BY, now).await.unwrap();
+    world.import(&[october, Line { cost: "8", currency: "GBP", ..october }], "2026-11-25T06:00:00Z").await;
+    // The month that it is booked to is open: its figures may still change.
+    rates::enter(&pools.jobs, "2026-10", "GBP", "1.5", "Agreed with the group.", BY, now).await.unwrap();
+    rates::enter(&pools.jobs, "2026-10", "GBP", "1.4", "A slip.", BY, now).await.unwrap();
+
+    let november = Line { cost: "30", billed: "2026-11", day: "2026-11-05", ..Line::default() };
+    world.import(&[november], "2026-12-02T06:00:00Z").await;
+    let now = time("2026-12-05T10:00:00Z");
+    close_month::close(pools, month("2026-11"), "All invoices are in.", BY, now).await.unwrap();
+    let refused = rates::enter(&pools.jobs, "2026-10", "GBP", "0.9", "No.", BY, now).await.unwrap_err();
+    assert!(refused.to_string().starts_with("October 2026 is closed, and its rates with it."), "{refused}");
+    let later = "Date,GBP\n2026-10-30,2\n";
+    let imported = rates::import(&pools.jobs, "later.csv", later.into(), BY, now).await.unwrap();
+    assert_eq!((imported.changed, imported.of_closed_months), (0, 1));
+    world.assert_clean().await;
+    let spoil = "UPDATE entered_rate SET rate = 2 WHERE billing_currency = 'GBP'";
+    sqlx::query(spoil).execute(&db).await.unwrap();
+    let wrong = world.checks().await.into_iter().find(|check| check.name.starts_with("The rates of closed")).unwrap();
+    assert_eq!(wrong.differences.len(), 1, "{:?}", wrong.differences);
+}
+
 /// The entered rate of a closed month cannot be removed: no button says otherwise.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn the_rate_of_a_closed_month_has_no_button(db: PgPool) {

@@ -200,6 +200,19 @@ async fn an_issuer_is_known_in_other_letters_and_where_it_is_not_named(db: PgPoo
     assert_eq!(sum(&charges, "BilledCost"), decimal("20"));
 }
 
+/// One file may spell an issuer in two ways: all its lines are of the one invoice.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn lines_of_an_issuer_in_two_spellings_are_one_total(db: PgPool) {
+    let world = world(&db).await;
+    let pool = &world.app.state.pools.jobs;
+    let detail = "InvoiceDetailId,InvoiceId,InvoiceIssuerName,BillingCurrency,BilledCost\n\
+                  1,INV-1,AWS,USD,60\n2,INV-1,aws,USD,40\n";
+    let imported = invoices::import(pool, "detail.csv", detail.into(), BY, time("2026-11-20T10:00:00Z")).await.unwrap();
+    assert_eq!((imported.new, imported.replaced), (1, 0));
+    let stored = "SELECT concat_ws(' ', invoice_issuer_name, billed_cost, detail_count) FROM invoice";
+    assert_eq!(sqlx::query_scalar::<_, String>(stored).fetch_all(&db).await.unwrap(), ["AWS 100 2"]);
+}
+
 /// The same invoice from a list that names its issuer, or entered with it, replaces the one without; not where the
 /// number may be that of two.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -5,12 +5,16 @@ use crate::support;
 use bigdecimal::BigDecimal;
 use costwake::parquet_table::{Kind, ParquetTable};
 use costwake::rollup::control_totals::ControlTotals;
+use costwake::rollup::import::{Limits, Stage};
 use costwake::rollup::{ImportOptions, accept, import_with, revert};
 use costwake::store::receipts::Receipt;
 use sqlx::{ConnectOptions, PgPool};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const HEADER: &str = "BillingAccountId,BillingPeriodStartDate,BillingPeriodEndDate,SubscriptionId,Date,MeterId,\
     MeterCategory,Quantity,Cost,UnitPrice,BillingCurrency,ResourceId,ReservationId,ChargeType,Frequency,PricingModel,\
@@ -91,6 +95,52 @@ async fn actual_and_amortized_are_joined(pool: PgPool) {
     assert_eq!((receipt.state.as_str(), receipt.rows), ("published", 4), "{:?}", receipt.reason);
     assert_eq!(receipt.totals[0].costs.EffectiveCost, Some(number("10.5000000000000000000000000001")));
     assert_eq!(counted(&pool, "azure").await, before);
+}
+
+static SOURCES_IN: OnceLock<PgPool> = OnceLock::new();
+
+// Once, while a file is read: a source that is older by its number holds the account too.
+fn hold_the_account_elsewhere() {
+    static IS_HELD: AtomicBool = AtomicBool::new(false);
+    if IS_HELD.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let pool = SOURCES_IN.get().unwrap().clone();
+    tokio::runtime::Handle::current().block_on(async move {
+        let delivery = "INSERT INTO delivery (delivery_id, source_id, file_name, version_at, version_basis, received_at,
+                received_by, state)
+            OVERRIDING SYSTEM VALUE
+            SELECT 100000, source_id, 'f', now(), 'receipt', now(), 'test', 'published' FROM source WHERE name = 'first'";
+        sqlx::query(delivery).execute(&pool).await.unwrap();
+        let generation = "INSERT INTO generation (generation_id, delivery_id, source_id, billing_account_id,
+                billing_period_start, billing_period_end, state, charge_count, biller_names)
+            SELECT 409600000, 100000, source_id, '8611537', '2026-08-01', '2026-09-01', 'superseded', 0, '{}'
+            FROM source WHERE name = 'first'";
+        sqlx::query(generation).execute(&pool).await.unwrap();
+    });
+}
+
+/// Where another source turns out to hold the account while an export is read, it is read for that one, and once more
+/// is enough.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_export_whose_source_is_another_one_by_now_comes_to_an_end(pool: PgPool) {
+    sqlx::query("INSERT INTO source (name, is_named_by_file) VALUES ('first', true)").execute(&pool).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let actual = export(folder.path(), "a.csv", &[MACHINE, BOUGHT, COVERED_FREE]);
+    let amortized = export(folder.path(), "b.csv", &[COVERED, MACHINE, UNUSED]);
+    let pools = support::pools(&pool);
+    let unnamed = request(actual, None, None);
+    let receipt = import_with(&pools, unnamed, ImportOptions::default(), |_, _, _| {}).await.unwrap();
+    assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+    SOURCES_IN.set(pool.clone()).unwrap();
+    let act: fn() = hold_the_account_elsewhere;
+    let limits = Limits { dies_at: Some(Stage::Rows(1)), instead_of_dying: Some(act), ..Limits::default() };
+    let options = ImportOptions { limits, ..ImportOptions::default() };
+    let importing = import_with(&pools, request(amortized, None, None), options, |_, _, _| {});
+    let receipt = tokio::time::timeout(Duration::from_secs(60), importing).await.expect("it ends").unwrap();
+    assert_eq!(receipt.source.as_deref(), Some("first"));
+    // The other source counts the bill: somebody decides.
+    assert_eq!(receipt.state, "quarantined", "{:?}", receipt.reason);
 }
 
 /// Azure writes its exports as Parquet too.

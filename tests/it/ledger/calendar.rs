@@ -34,6 +34,26 @@ fn expect(rows: &[(&str, &str)]) -> Vec<(String, BigDecimal)> {
     rows.iter().map(|(name, sum)| ((*name).to_owned(), sum.parse().unwrap())).collect()
 }
 
+/// One file may have accounts of two zones: each bill is in the month that its midnight begins, in either order of rows.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn two_midnights_of_one_file_begin_the_same_month(pool: PgPool) {
+    let of = |account: &str, hour: &str, cost: &str| {
+        charged("2026-10", "2026-10-05T00:00:00Z", "2026-10-06T00:00:00Z", cost).replace("00123", account).replace(
+            "2026-10-01T00:00:00Z,2026-11-01T00:00:00Z",
+            &format!("2026-09-30T{hour}:00:00Z,2026-10-31T{hour}:00:00Z"),
+        )
+    };
+    let (beijing, tokyo) = (of("beijing", "16", "1"), of("tokyo", "15", "2"));
+    for (day, lines) in [(1, [beijing.clone(), tokyo.clone()]), (2, [tokyo, beijing])] {
+        let receipt = import_as_of(&pool, "acme", &file_of(&lines), day).await;
+        assert_eq!(receipt.state, "published", "{:?}", receipt.reason);
+        assert_eq!(sums(&pool, BY_MONTH).await, expect(&[("2026-10", "3")]), "day {day}");
+    }
+    let scopes = "SELECT count(DISTINCT billing_account_id) FROM generation WHERE state = 'current'";
+    assert_eq!(support::count(&pool, scopes).await, 2);
+    assert_clean(&pool).await;
+}
+
 /// N16: the billing period is the provider's label, whatever the days of the charges: at the last millisecond and the
 /// first instant of a month, on 29 February, over a year's end, and for a charge that spans months.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

@@ -5,12 +5,15 @@ use super::{finance, now};
 use crate::support::pools;
 use axum::http::StatusCode;
 use costwake::focus::columns;
+use costwake::rollup::import::{Limits, Stage};
 use costwake::rollup::{self, ImportRequest, remap, verify};
 use costwake::store::Role;
 use costwake::store::receipts::Receipt;
 use costwake::store::tokens::TokenScope;
 use serde_json::json;
 use sqlx::PgPool;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A bill of one account with a line for each of these tags; `None` is a line that cannot be read.
 fn bill(lines: &[(&str, &str, Option<&str>)]) -> String {
@@ -93,6 +96,93 @@ async fn bills_before_and_after_a_rule_agree(pool: PgPool) {
     }
     let report = remap::remap(&pools(&pool), "test", now()).await.unwrap();
     assert_eq!((report.keys_moved, report.groups_keyed), (0, 0));
+}
+
+// Once, while a file is read: a rule on a tag that no rule looked at before.
+fn save_a_rule() {
+    static IS_SAVED: AtomicBool = AtomicBool::new(false);
+    if IS_SAVED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let pool = SAVED_IN.get().unwrap().clone();
+    tokio::runtime::Handle::current().block_on(async move {
+        let rule = "INSERT INTO mapping_rule (position, applies_to, conditions, service_from_attribute,
+                adds_to_catalogue, created_by)
+            VALUES (1000, 'both', '[{\"attribute\":\"tag:cell\",\"operator\":\"present\",\"value\":\"\"}]', 'tag:cell',
+                true, 'test')";
+        sqlx::query(rule).execute(&pool).await.unwrap();
+        assert_eq!(remap::remap(&pools(&pool), "test", now()).await.unwrap().groups_keyed, 2);
+    });
+}
+
+static SAVED_IN: OnceLock<PgPool> = OnceLock::new();
+
+/// A load that begins by old rules leaves no group on their keys, also where nothing of it is counted in the end.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_refused_bill_that_was_begun_by_old_rules_moves_no_group_back(pool: PgPool) {
+    let lines =
+        [("arn:a", r#"{"cell": "c7", "service": "shop"}"#, Some("4.5")), ("arn:b", r#"{"cell": "c8"}"#, Some("1"))];
+    assert_eq!(import(&pool, "early", &bill(&lines)).await.state, "published");
+    SAVED_IN.set(pool.clone()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bill.csv");
+    std::fs::write(&path, bill(&[lines[0], (lines[1].0, lines[1].1, Some("2"))])).unwrap();
+    let request = ImportRequest {
+        path,
+        file_name: "bill.csv".into(),
+        source: Some("early".into()),
+        as_of: Some(now() - chrono::Duration::days(1)),
+        received_by: "test".into(),
+        now: now(),
+    };
+    let limits = Limits { dies_at: Some(Stage::Rows(1)), instead_of_dying: Some(save_a_rule), ..Limits::default() };
+    let options = rollup::ImportOptions { limits, ..rollup::ImportOptions::default() };
+    let older = rollup::import_with(&pools(&pool), request, options, |_, _, _| {}).await.unwrap();
+    assert_eq!(older.state, "refused", "{:?}", older.reason);
+    assert_eq!(costs(&pool).await, ["c8/- 1 USD", "shop/- 4.5 USD"]);
+    let keyed = "SELECT count(*) FROM charge_group JOIN rollup_key USING (sub_account_key, rollup_key_id)
+                 WHERE mapping_tags ? 'cell'";
+    assert_eq!(crate::support::count(&pool, keyed).await, 2);
+    assert_eq!(misplaced(&pool).await, (2, 0));
+
+    // One that an earlier version left there is found, and put right.
+    let back = "UPDATE charge_group g SET rollup_key_id = k.rollup_key_id FROM rollup_key k
+                WHERE g.resource_id = 'arn:b' AND k.mapping_tags = '{}'";
+    assert_eq!(sqlx::query(back).execute(&pool).await.unwrap().rows_affected(), 1);
+    assert_eq!(misplaced(&pool).await, (2, 1));
+    assert_eq!(import(&pool, "late", &bill(&lines)).await.state, "published");
+    assert_eq!(misplaced(&pool).await, (2, 1), "a load hides nothing of it");
+    rollup::rebuild::rebuild(&pools(&pool), "test", now(), |_, _| {}).await.unwrap();
+    assert_eq!(misplaced(&pool).await, (2, 0));
+    assert_eq!(costs(&pool).await, ["c8/- 2 USD", "shop/- 9 USD"]);
+    assert_eq!(differences(&pool).await, 0);
+    for check in verify::verify(&mut pool.acquire().await.unwrap()).await.unwrap() {
+        assert!(check.differences.is_empty(), "{}: {:?}", check.name, check.differences);
+    }
+}
+
+/// A tag is found in the groups that have it whatever letters it has, by rules and by loads alike.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_tag_beyond_ascii_is_kept_apart_in_what_is_there(pool: PgPool) {
+    let lines = [("arn:a", r#"{"MAßSTAB-Ä": "c7"}"#, Some("4.5")), ("arn:b", r#"{"maßstab-Ä": "c8"}"#, Some("1"))];
+    assert_eq!(import(&pool, "early", &bill(&lines)).await.state, "published");
+    let app = finance(&pool).await;
+    let by_tag =
+        [("attribute", "tag:Maßstab-Ä"), ("operator", "present"), ("value", ""), ("service_by", "tag:Maßstab-Ä")];
+    let saved = app.post_form("/rules", &[by_tag.as_slice(), &[("adds", "yes"), ("reason", "test")]].concat()).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    assert_eq!(costs(&pool).await, ["c7/- 4.5 USD", "c8/- 1 USD"]);
+    assert_eq!(import(&pool, "late", &bill(&lines)).await.state, "published");
+    assert_eq!(costs(&pool).await, ["c7/- 9 USD", "c8/- 2 USD"]);
+    assert_eq!(misplaced(&pool).await, (2, 0));
+}
+
+// Groups that were looked at, and those under a key that the rules do not give them.
+async fn misplaced(pool: &PgPool) -> (i64, usize) {
+    let checks = verify::verify(&mut pool.acquire().await.unwrap()).await.unwrap();
+    let check =
+        checks.into_iter().find(|check| check.name.starts_with("The rollup key of every charge group")).unwrap();
+    (check.checked, check.differences.len())
 }
 
 /// What a rule looks at of single lines is found in whichever column it stands, whatever its letter case, and the next

@@ -29,6 +29,8 @@ struct Content {
     mismarked: Option<String>,
     /// Objects that the listing does not have yet.
     unlisted: Option<String>,
+    /// When the listing says that objects were written, where it is not [`WRITTEN`].
+    written: Option<String>,
     authorizations: Vec<String>,
     requests: usize,
 }
@@ -93,6 +95,11 @@ impl FakeStore {
     /// Leaves an object out of the listing, as one does that lags behind.
     pub fn unlist(&self, key: Option<&str>) {
         self.content.lock().unwrap().unlisted = key.map(str::to_owned);
+    }
+
+    /// Says of all objects that they were written then.
+    pub fn written_at(&self, time: &str) {
+        self.content.lock().unwrap().written = Some(time.into());
     }
 
     /// Gives objects out whole again.
@@ -180,6 +187,7 @@ fn status(status: StatusCode, body: &'static str) -> Response<Body> {
 fn listing(content: &Content, query: &str) -> Response<Body> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap();
     let prefix = pairs.iter().find(|(name, _)| name == "prefix").map_or("", |(_, value)| value.as_str());
+    let written = content.written.as_deref().unwrap_or(WRITTEN);
     let mut text = String::from("<?xml version=\"1.0\"?><ListBucketResult>");
     for (key, bytes) in content.objects.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix)) {
         if content.unlisted.as_ref() == Some(key) {
@@ -187,7 +195,7 @@ fn listing(content: &Content, query: &str) -> Response<Body> {
         }
         write!(
             text,
-            "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>{WRITTEN}</LastModified><ETag>{}</ETag></Contents>",
+            "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>{written}</LastModified><ETag>{}</ETag></Contents>",
             bytes.len(),
             etag(bytes).replace('"', "&quot;")
         )

@@ -5,7 +5,7 @@ use super::fake_store::{self as fake, FakeStore};
 use super::{Home, assert_counts, october};
 use crate::ledger::assert_clean;
 use crate::support;
-use costwake::sources::kind::{Kind, LateBills, Layout};
+use costwake::sources::kind::{Kind, LateBills, Layout, Restatement};
 use costwake::sources::place::{Credentials, Place};
 use costwake::sources::setting::Setting;
 use costwake::store::source_settings;
@@ -204,6 +204,34 @@ async fn a_delivery_that_changes_while_it_is_read_is_read_anew(pool: PgPool) {
         assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("new", 1), "after {after}: {read:?}");
         assert_counts(&pool, &setting.name, 2, "300").await;
         crate::ledger::withdraw_source(&pool, &setting.name).await;
+    }
+    assert_clean(&pool).await;
+}
+
+/// The mark of a store may be that of the bytes: what goes back to its earlier content has its earlier mark, and counts
+/// as it is.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_file_that_goes_back_to_its_earlier_content_is_read_again(pool: PgPool) {
+    let shards = ["p/bill-000000000000.csv", "p/bill-000000000001.csv"];
+    let files = [("file", &["p/bill.csv"][..], ["1.5", "2"]), ("shards", &shards[..], ["1.75", "2.25"])];
+    for (name, files, [first, second]) in files {
+        let home = Home::new();
+        let store = FakeStore::start("bills").await;
+        let (setting, credentials) = google(&store.endpoint);
+        let (layout, restatement) = (Layout::Files, Restatement::Overwrite);
+        let setting = Setting { name: name.into(), layout, restatement, ..setting };
+        let source_id = home.add(&pool, &setting, &credentials).await;
+        for (day, cost, total) in [(1, "1.5", first), (2, "2", second), (3, "1.5", first), (4, "2", second)] {
+            for (number, file) in files.iter().enumerate() {
+                store.put(file, october(if number == 0 { cost } else { "0.25" }).into_bytes());
+            }
+            store.written_at(&format!("2026-11-{day:02}T10:00:00.000Z"));
+            let read = home.read(&pool, source_id).await;
+            assert_eq!((read.result.as_str(), read.delivery_ids.len()), ("new", 1), "{name}, day {day}: {read:?}");
+            assert_counts(&pool, name, files.len() as i64, total).await;
+            assert_eq!(home.read(&pool, source_id).await.result, "nothing-new", "{name}, day {day}");
+        }
+        crate::ledger::withdraw_source(&pool, name).await;
     }
     assert_clean(&pool).await;
 }

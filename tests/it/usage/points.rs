@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode, header};
 use costwake::focus::DateRange;
 use costwake::rollup::metrics_import;
 use costwake::store::Role;
-use costwake::store::metric_points;
+use costwake::store::metric_points::{self, MetricPoint, Reading, Slot};
 use costwake::store::tokens::TokenScope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -50,6 +50,36 @@ async fn values_replace_and_hours_make_days(pool: PgPool) {
         point("shop", "2026-10-31T02:00:00Z", json!(300))] });
     send(&app, &token, "latency", hours).await;
     assert_eq!(days(&pool, "latency").await, ["shop 2026-10-31 200 of 2 hours"]);
+}
+
+/// A reading belongs to its day whichever clock is behind: that of who took it in, or that of who made the day.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_reading_is_late_whatever_the_clocks_say(pool: PgPool) {
+    shop(&pool).await;
+    let shop: i64 =
+        sqlx::query_scalar("SELECT service_id FROM service WHERE slug = 'shop'").fetch_one(&pool).await.unwrap();
+    let reading = |value: i64| Reading {
+        point: MetricPoint {
+            metric: "requests".into(),
+            service_id: shop,
+            environment_id: 0,
+            slot: Slot::Hour("2026-10-31T04:00:00Z".parse().unwrap()),
+            value: value.into(),
+        },
+        count: 1,
+    };
+    let mut conn = pool.acquire().await.unwrap();
+    metric_points::add_readings(&mut conn, &[reading(3)], false, "otlp", now()).await.unwrap();
+    assert_eq!(days(&pool, "requests").await, Vec::<String>::new(), "a job makes it");
+    let made = metric_points::make_late_days(&mut conn, "costwake", now()).await.unwrap();
+    assert_eq!(made.map(|(count, _)| count), Some(1));
+    assert_eq!(days(&pool, "requests").await, ["shop 2026-10-31 3 of 1 hours"]);
+    // Its time was taken before it waited for the job that made the day.
+    let before = now() - chrono::TimeDelta::minutes(1);
+    metric_points::add_readings(&mut conn, &[reading(4)], false, "otlp", before).await.unwrap();
+    assert!(metric_points::make_late_days(&mut conn, "costwake", now()).await.unwrap().is_some());
+    assert_eq!(days(&pool, "requests").await, ["shop 2026-10-31 7 of 1 hours"]);
+    assert!(metric_points::make_late_days(&mut conn, "costwake", now()).await.unwrap().is_none(), "all are made");
 }
 
 /// Added values add up once, however often the request comes; what cannot be added is refused with a sentence.
