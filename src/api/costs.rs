@@ -161,7 +161,7 @@ pub struct Total {
         ("provider" = Option<String>, Query, description = "FOCUS ProviderName"),
         ("charge" = Option<String>, Query, description = "FOCUS ChargeCategory"),
         ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
-        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost"),
+        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost. List and contracted costs leave out what was bought for commitments: its use has its own"),
     ),
     responses(
         (status = 200, description = "The breakdown; amounts are strings, exact", body = Costs),
@@ -282,6 +282,9 @@ async fn by_charge_day(
     costs.last_day = Some(span.days.last_day());
     if let Some(arriving) = span.provisional() {
         costs.notes.push(format!("{} to {} are still arriving and left out.", arriving.start(), arriving.last_day()));
+    }
+    if view.basis.is_before_commitments() {
+        costs.notes.push(format!("{}.", view.basis.left_out()));
     }
     costs.rows = rows.into_iter().map(Row::from).collect();
     costs.totals = totals.into_iter().map(Total::from).collect();

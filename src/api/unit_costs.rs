@@ -170,7 +170,7 @@ pub struct UnitGroupBody {
         ("env" = Option<String>, Query, description = "Slug of an environment"),
         ("team" = Option<String>, Query, description = "Slug of a team"),
         ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
-        ("basis" = Option<String>, Query, description = "amortized (default), billed, list, contracted"),
+        ("basis" = Option<String>, Query, description = "amortized (default), billed, list, contracted. List and contracted costs leave out what was bought for commitments: its use has its own"),
     ),
     responses(
         (status = 200, body = UnitCosts),

@@ -106,7 +106,7 @@ pub struct CauseRow {
         ("charge" = Option<String>, Query, description = "FOCUS ChargeCategory"),
         ("dimension" = Option<String>, Query, description = "A dimension and its value: product:Shop, cost_center:CC-7, or one of your own; product:none: what has no value. What splits moved has none."),
         ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
-        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost"),
+        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost. List and contracted costs leave out what was bought for commitments: its use has its own"),
     ),
     responses(
         (status = 200, description = "The causes; amounts are strings, exact", body = Why),
@@ -167,7 +167,7 @@ pub(super) async fn show(
         ("view" = Option<String>, Query, description = "billing (default): a charge counts in the month of its bill. charge: in the month that it was used in."),
         ("vs" = Option<String>, Query, description = "prev (default): the month before. py: the same month a year before."),
         ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
-        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost"),
+        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost. List and contracted costs leave out what was bought for commitments: its use has its own"),
     ),
     responses(
         (status = 200, description = "The causes; amounts are strings, exact", body = Why),

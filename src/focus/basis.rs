@@ -35,6 +35,17 @@ impl CostBasis {
         matches!(self, Self::List | Self::Contracted)
     }
 
+    /// What every total in it leaves out, in words; empty where that is nothing.
+    pub fn left_out(self) -> &'static str {
+        match self {
+            Self::Amortized | Self::Billed => "",
+            Self::List => "What was bought for commitments is left out: its use stands at its own list price",
+            Self::Contracted => {
+                "What was bought for commitments is left out: its use stands at its own contracted price"
+            }
+        }
+    }
+
     /// What a total in it is called.
     pub fn total_name(self) -> &'static str {
         match self {

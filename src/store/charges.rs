@@ -217,8 +217,17 @@ pub struct ChargeTotal {
     pub billing_currency: String,
     /// Lines.
     pub charge_count: i64,
-    /// In the asked basis.
+    /// In the asked basis, as the lines say it.
     pub cost: BigDecimal,
+    /// Of it, what was bought for commitments, in a price that what uses them has by itself; nothing in others.
+    pub bought: BigDecimal,
+}
+
+impl ChargeTotal {
+    /// What figures are made of: without what the use of commitments has in its cost already.
+    pub fn counted(&self) -> BigDecimal {
+        &self.cost - &self.bought
+    }
 }
 
 /// The totals of a filter. From the daily sums by key, which say the same to the last digit and are a fraction of the
@@ -243,7 +252,9 @@ pub async fn totals(
         filter,
         &generations,
         [r#"SELECT d.billing_currency, sum(d.charge_count)::bigint AS "charge_count!",
-                  coalesce(sum(cost_in($25::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!"
+                  coalesce(sum(cost_in($25::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!",
+                  coalesce(sum(cost_in($25::text, 0, 0, d.list_cost, d.contracted_cost))
+                      FILTER (WHERE is_commitment_purchase(k.charge_category, k.mapping_tags)), 0) AS "bought!"
            FROM daily_cost_by_key d"#],
         [r#"  AND ($26::date IS NULL OR d.charge_date >= $26)
              AND ($27::date IS NULL OR d.charge_date < $27)
@@ -276,7 +287,9 @@ pub async fn totals_of_lines(
         filter,
         &generations,
         [r#"SELECT d.billing_currency AS "billing_currency!", count(*) AS "charge_count!",
-                  coalesce(sum(cost_in($32::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!"
+                  coalesce(sum(cost_in($32::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!",
+                  coalesce(sum(cost_in($32::text, 0, 0, d.list_cost, d.contracted_cost))
+                      FILTER (WHERE is_commitment_purchase(k.charge_category, k.mapping_tags)), 0) AS "bought!"
            FROM charge_line d"#],
         ["GROUP BY d.billing_currency ORDER BY d.billing_currency LIMIT 200"],
         basis.key(),

@@ -237,7 +237,7 @@ pub(super) async fn cells(
                 d.billing_currency AS currency,
                 sum(cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS cost,
                 sum(d.charge_count)::bigint AS charge_count
-            FROM daily_cost d
+            FROM daily_cell($14::boolean) d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             LEFT JOIN service ON service.service_id = d.service_id
             WHERE d.charge_date >= $9 AND d.charge_date < $10"#],
@@ -255,6 +255,7 @@ pub(super) async fn cells(
         CELL_COUNT_MAX + 1,
         dimension.map_or("", Dimension::key),
         by_day,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(&mut *conn)
     .await?;

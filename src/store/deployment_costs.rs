@@ -72,9 +72,9 @@ pub async fn days(
     let rows = sqlx::query_as!(
         ServiceDayCost,
         r#"
-        SELECT d.charge_date, d.service_id, d.billing_currency AS currency,
+        SELECT d.charge_date AS "charge_date!", d.service_id AS "service_id!", d.billing_currency AS "currency!",
             sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
-        FROM daily_cost d
+        FROM daily_cell($8::boolean) d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         JOIN service ON service.service_id = d.service_id
         WHERE d.service_id = ANY($1) AND d.charge_date >= $3 AND d.charge_date < $4
@@ -91,6 +91,7 @@ pub async fn days(
         basis.key(),
         scope.team_ids(),
         DAY_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;
@@ -173,6 +174,7 @@ pub async fn resources(
                   AND (c.charge_period_start AT TIME ZONE 'UTC')::date < m.end_day
                   AND ($11::bigint[] IS NULL OR service.team_id = ANY($11))
                   AND c.generation_id = ANY($3)
+                  AND ($13::boolean AND is_commitment_purchase(k.charge_category, k.mapping_tags)) IS NOT TRUE
                   AND ((c.charge_period_start >= $4::date::timestamp AT TIME ZONE 'UTC'
                         AND c.charge_period_start < $5::date::timestamp AT TIME ZONE 'UTC')
                     OR (c.charge_period_start >= $6::date::timestamp AT TIME ZONE 'UTC'
@@ -195,6 +197,7 @@ pub async fn resources(
         i32::try_from(sides.before.day_count()).unwrap_or(i32::MAX),
         scope.team_ids(),
         limit,
+        sides.basis.is_before_commitments(),
     )
     .fetch_all(&mut *conn)
     .await?;

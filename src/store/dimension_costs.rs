@@ -54,7 +54,8 @@ pub async fn named_values(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, 
     Ok(rows.into_iter().map(|row| (row.name, row.value)).collect())
 }
 
-/// Cost by value on these days. The cost center of what no rule gives one is that of the service's team.
+/// Cost by value on these days, in prices before commitments without what was bought for them, whose lines are counted
+/// all the same. The cost center of what no rule gives one is that of the service's team.
 pub async fn by_value(
     conn: &mut PgConnection,
     scope: &Scope,
@@ -66,7 +67,10 @@ pub async fn by_value(
         ValueCost,
         r#"SELECT dimension_value(m.dimensions, $1, team.cost_center) AS value,
                   d.billing_currency AS currency,
-                  sum(cost_in($4::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!",
+                  coalesce(sum(cost_in($4::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
+                      FILTER (WHERE NOT ($7::boolean AND (d.sub_account_key, d.rollup_key_id) IN (
+                          SELECT k.sub_account_key, k.rollup_key_id FROM rollup_key k
+                          WHERE is_commitment_purchase(k.charge_category, k.mapping_tags)))), 0) AS "cost!",
                   sum(d.charge_count)::bigint AS "charge_count!"
            FROM daily_cost_by_key d
            JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
@@ -85,6 +89,7 @@ pub async fn by_value(
         basis.key(),
         scope.team_ids(),
         ROW_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

@@ -83,14 +83,14 @@ pub async fn by_environment(
         filter,
         [r#"
         SELECT
-            d.environment_id, d.billing_currency AS currency,
+            d.environment_id AS "environment_id!", d.billing_currency AS "currency!",
             coalesce(sum(d.charge_count) FILTER (WHERE d.charge_date >= $9 AND d.charge_date < $10), 0)::bigint
                 AS "charge_count!",
             coalesce(sum(cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $9 AND d.charge_date < $10), 0) AS "cost!",
             coalesce(sum(cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $11 AND d.charge_date < $12), 0) AS "cost_before!"
-        FROM daily_cost d
+        FROM daily_cell($14::boolean) d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         LEFT JOIN service ON service.service_id = d.service_id
         WHERE d.charge_date >= least($9::date, $11::date) AND d.charge_date < greatest($10::date, $12::date)
@@ -105,6 +105,7 @@ pub async fn by_environment(
         compared.start(),
         compared.end(),
         SUM_COUNT_MAX + 1,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;
@@ -173,9 +174,9 @@ pub async fn by_source(
     let rows = sqlx::query_as!(
         SourceDay,
         r#"
-        SELECT g.source_id, d.charge_date, d.billing_currency AS currency,
+        SELECT g.source_id, d.charge_date AS "charge_date!", d.billing_currency AS "currency!",
             sum(cost_in($3::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
-        FROM daily_cost d
+        FROM daily_cell($6::boolean) d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         WHERE d.charge_date >= $1 AND d.charge_date < $2 AND $4::bigint[] IS NULL
         GROUP BY 1, 2, 3
@@ -187,6 +188,7 @@ pub async fn by_source(
         basis.key(),
         scope.team_ids(),
         SUM_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

@@ -103,13 +103,14 @@ pub async fn costs_after(
             SELECT environment_id, last_day FROM environment_end
             WHERE is_refused IS NOT TRUE AND last_day IS NOT NULL AND ($3::bigint IS NULL OR environment_id = $3)
         )
-        SELECT d.environment_id, d.service_id, coalesce(service.name, '') AS "service_name!",
-            coalesce(service.slug, '') AS "service_slug!", d.billing_currency AS currency,
+        SELECT d.environment_id AS "environment_id!", d.service_id AS "service_id!",
+            coalesce(service.name, '') AS "service_name!", coalesce(service.slug, '') AS "service_slug!",
+            d.billing_currency AS "currency!",
             min(d.charge_date) AS "first_charge_date!", max(d.charge_date) AS "last_charge_date!",
             sum(d.charge_count)::bigint AS "charge_count!",
             sum(cost_in($1::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
         FROM ended e
-        JOIN daily_cost d ON d.environment_id = e.environment_id AND d.charge_date > e.last_day
+        JOIN daily_cell($5::boolean) d ON d.environment_id = e.environment_id AND d.charge_date > e.last_day
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         LEFT JOIN service ON service.service_id = d.service_id
         WHERE $2::bigint[] IS NULL OR service.team_id = ANY($2)
@@ -121,6 +122,7 @@ pub async fn costs_after(
         scope.team_ids(),
         environment_id,
         COST_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

@@ -60,6 +60,9 @@ pub async fn between(
                    AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
                WHERE ((d.charge_date >= $2 AND d.charge_date < $3) OR (d.charge_date >= $4 AND d.charge_date < $5))
                  AND m.service_id <> r.service_id AND $1 IN (m.service_id, r.service_id)
+                 AND NOT ($9::boolean AND (d.sub_account_key, d.rollup_key_id) IN (
+                     SELECT k.sub_account_key, k.rollup_key_id FROM rollup_key k
+                     WHERE is_commitment_purchase(k.charge_category, k.mapping_tags)))
                GROUP BY 1, 2
            )
            SELECT moved.rule_id, moved.currency, moved.cost AS "cost!",
@@ -77,6 +80,7 @@ pub async fn between(
         compared.last_day(),
         basis.key(),
         scope.team_ids(),
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await

@@ -1,4 +1,5 @@
-//! What splits moved within a filter of lines: the rows of shared cost beside the lines of the bills.
+//! What splits moved within a filter of lines: the rows of shared cost beside the lines of the bills. In prices before
+//! commitments what is bought for them is not divided, as the view `commitment_purchase` has it.
 
 use super::charges::ChargeFilter;
 use super::{Scope, limits};
@@ -64,6 +65,10 @@ pub async fn sums(
              AND ($11::text IS NULL OR d.billing_currency = $11)
              AND ($12::text IS NULL OR coalesce(team.cost_center, '') = $12)
              AND ($13::bool IS NULL OR (d.service_id <> 0) = $13)
+             AND NOT ($15::boolean AND d.charge_category = 'Purchase' AND EXISTS (
+                 SELECT FROM commitment_purchase p
+                 WHERE NOT p.is_shared AND p.generation_id = d.generation_id AND p.charge_date = d.charge_date
+                   AND p.billing_currency = d.billing_currency AND p.provider_name = d.provider_name))
            GROUP BY d.billing_currency, d.split_id, last.name, origin.slug, origin.name, 6
            ORDER BY d.billing_currency, d.split_id, 6 LIMIT $14"#,
         scope.team_ids(),
@@ -80,6 +85,7 @@ pub async fn sums(
         filter.cost_center,
         filter.is_allocated,
         SUM_COUNT_MAX + 1,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;
@@ -157,6 +163,10 @@ pub async fn rows(
              AND ($12::bigint IS NULL OR d.split_id = $12)
              AND ($14::text IS NULL OR coalesce(team.cost_center, '') = $14)
              AND ($15::bool IS NULL OR (d.service_id <> 0) = $15)
+             AND NOT ($16::boolean AND d.charge_category = 'Purchase' AND EXISTS (
+                 SELECT FROM commitment_purchase p
+                 WHERE NOT p.is_shared AND p.generation_id = d.generation_id AND p.charge_date = d.charge_date
+                   AND p.billing_currency = d.billing_currency AND p.provider_name = d.provider_name))
            ORDER BY d.charge_date, d.split_id, d.generation_id, d.service_id, d.environment_id, d.provider_name,
                     d.charge_category, d.billing_currency
            LIMIT $13"#,
@@ -175,6 +185,7 @@ pub async fn rows(
         ROW_COUNT_MAX,
         filter.cost_center,
         filter.is_allocated,
+        basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await

@@ -85,10 +85,11 @@ pub async fn days(
         ServiceDay,
         r#"
         SELECT
-            d.charge_date, d.environment_id, d.provider_name, d.charge_category, d.billing_currency AS currency,
+            d.charge_date AS "charge_date!", d.environment_id AS "environment_id!", d.provider_name AS "provider_name!",
+            d.charge_category AS "charge_category!", d.billing_currency AS "currency!",
             date_trunc('month', g.billing_period_start::timestamp)::date AS "billing_month!",
             sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
-        FROM daily_cost d
+        FROM daily_cell($13::boolean) d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         JOIN service ON service.service_id = d.service_id
         WHERE d.service_id = $1
@@ -115,6 +116,7 @@ pub async fn days(
         filter.charge_category,
         filter.currency,
         SUM_COUNT_MAX + 1,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;
@@ -179,6 +181,7 @@ pub async fn bought(
           AND ($9::text IS NULL OR coalesce(k.provider_name, '') = $9)
           AND ($10::text IS NULL OR coalesce(k.charge_category, '') = $10)
           AND ($11::text IS NULL OR d.billing_currency = $11)
+          AND ($13::boolean AND is_commitment_purchase(k.charge_category, k.mapping_tags)) IS NOT TRUE
         GROUP BY 1, 2, 3, 4, 5
         UNION ALL
         SELECT '', NULL, NULL, NULL, d.billing_currency,
@@ -187,7 +190,7 @@ pub async fn bought(
             coalesce(sum(cost_in($6::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                 FILTER (WHERE d.charge_date >= $4 AND d.charge_date < $5), 0),
             d.split_id, max(split.name)
-        FROM daily_cost d
+        FROM daily_cell($13::boolean) d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         JOIN service ON service.service_id = d.service_id
         LEFT JOIN split ON split.split_id = d.split_id
@@ -215,6 +218,7 @@ pub async fn bought(
         filter.charge_category,
         filter.currency,
         BOUGHT_COUNT_MAX + 1,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;
@@ -327,7 +331,7 @@ pub async fn by_service(
                     FILTER (WHERE d.charge_date >= $1 AND d.charge_date < $2), 0) AS cost,
                 coalesce(sum(cost_in($5::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost))
                     FILTER (WHERE d.charge_date >= $3 AND d.charge_date < $4), 0) AS cost_before
-            FROM daily_cost d
+            FROM daily_cell($13::boolean) d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             LEFT JOIN service ON service.service_id = d.service_id
             WHERE d.charge_date >= least($1::date, $3::date) AND d.charge_date < greatest($2::date, $4::date)
@@ -357,6 +361,7 @@ pub async fn by_service(
         filter.charge_category,
         filter.currency,
         SUM_COUNT_MAX + 1,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -446,9 +451,9 @@ pub async fn weekly(
         WeekCost,
         r#"
         SELECT
-            d.service_id, (d.charge_date - $1::date) / 7 AS "week!", d.billing_currency AS currency,
+            d.service_id AS "service_id!", (d.charge_date - $1::date) / 7 AS "week!", d.billing_currency AS "currency!",
             sum(cost_in($3::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)) AS "cost!"
-        FROM daily_cost d
+        FROM daily_cell($7::boolean) d
         JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
         LEFT JOIN service ON service.service_id = d.service_id
         WHERE d.service_id = ANY($4) AND d.charge_date >= $1 AND d.charge_date < $2
@@ -463,6 +468,7 @@ pub async fn weekly(
         service_ids,
         scope.team_ids(),
         SUM_COUNT_MAX + 1,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

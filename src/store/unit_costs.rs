@@ -77,7 +77,7 @@ pub async fn costs(
                 CASE $1 WHEN 'service' THEN s.name WHEN 'env' THEN e.name ELSE detail.product END AS label,
                 d.charge_date, d.billing_currency AS currency,
                 cost_in($2::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
-            FROM daily_cost d
+            FROM daily_cell($12::boolean) d
             JOIN generation ON generation.generation_id = d.generation_id AND generation.state = 'current'
             JOIN service s ON s.service_id = d.service_id
             LEFT JOIN environment e ON e.environment_id = d.environment_id
@@ -105,6 +105,7 @@ pub async fn costs(
         filter.currency,
         metric,
         ROW_COUNT_MAX + 1,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

@@ -158,6 +158,7 @@ pub async fn lines(
               AND ($13 OR (d.charge_date >= least($9::date, $11::date) AND d.charge_date < greatest($10::date, $12::date)
                 AND g.first_charge_date < greatest($10::date, $12::date)
                 AND g.last_charge_date >= least($9::date, $11::date)))
+              AND ($23::boolean AND is_commitment_purchase(k.charge_category, k.mapping_tags)) IS NOT TRUE
               AND ((p.day >= $9 AND p.day < $10) OR (p.day >= $11 AND p.day < $12))"#],
         [r#"
               AND ($21::text IS NULL OR coalesce(dimension_value(m.dimensions, $21::text, team.cost_center), '') = $22::text)
@@ -182,6 +183,7 @@ pub async fn lines(
         &lacking.since,
         question.dimension.map(|(name, _)| name),
         question.dimension.map(|(_, value)| value),
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;
@@ -244,7 +246,7 @@ pub async fn sums(
             SELECT d.billing_currency AS currency, d.split_id, d.charge_date, bill.since AS late_since,
                 p.day >= $9 AND p.day < $10 AS is_now,
                 cost_in($8::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost) AS cost
-            FROM daily_cost d
+            FROM daily_cell($19::boolean) d
             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
             CROSS JOIN LATERAL (SELECT CASE WHEN $13 THEN g.billing_period_start ELSE d.charge_date END AS day) p
             LEFT JOIN service ON service.service_id = d.service_id
@@ -265,6 +267,7 @@ pub async fn sums(
         &lacking.accounts,
         &lacking.is_whole,
         &lacking.since,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await

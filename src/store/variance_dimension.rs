@@ -56,6 +56,7 @@ pub(super) async fn sums(
             WHERE ($13 OR (d.charge_date >= least($9::date, $11::date) AND d.charge_date < greatest($10::date, $12::date)
                 AND g.first_charge_date < greatest($10::date, $12::date)
                 AND g.last_charge_date >= least($9::date, $11::date)))
+              AND ($21::boolean AND is_commitment_purchase(k.charge_category, k.mapping_tags)) IS NOT TRUE
               AND ((p.day >= $9 AND p.day < $10) OR (p.day >= $11 AND p.day < $12))"#],
         [r#"
               AND coalesce(dimension_value(m.dimensions, $19::text, team.cost_center), '') = $20::text
@@ -74,6 +75,7 @@ pub(super) async fn sums(
         &lacking.since,
         dimension.0,
         dimension.1,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await
@@ -102,7 +104,8 @@ pub async fn parts(
             AND d.charge_date >= m.first_day AND d.charge_date < m.end_day
         LEFT JOIN service ON service.service_id = m.service_id
         LEFT JOIN team ON team.team_id = service.team_id
-        WHERE d.charge_date >= $9 AND d.charge_date < $10"#],
+        WHERE d.charge_date >= $9 AND d.charge_date < $10
+          AND ($14::boolean AND is_commitment_purchase(k.charge_category, k.mapping_tags)) IS NOT TRUE"#],
         [r#"
           AND coalesce(dimension_value(m.dimensions, $11::text, team.cost_center), '') = $12::text
         GROUP BY g.billing_period_start, d.billing_currency
@@ -114,6 +117,7 @@ pub async fn parts(
         dimension.0,
         dimension.1,
         PART_COUNT_MAX + 1,
+        filter.basis.is_before_commitments(),
     )
     .fetch_all(conn)
     .await?;

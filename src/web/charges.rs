@@ -6,7 +6,7 @@ use super::closed_lines::{self, ClosedLines};
 use super::csv::{Cell, Table};
 use super::export::{self, Place, Spool};
 use super::line_turns::NARROW;
-use super::moved_lines::Moved;
+use super::moved_lines::{BOUGHT, Moved};
 use super::query::{Accepts, View};
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::focus::CostBasis;
@@ -204,12 +204,20 @@ impl Lines {
         Ok(())
     }
 
-    // What splits moved makes the file add up to the figure that led to it, unless lines are missing already.
+    // What was bought for commitments and what splits moved make the file add up to the figure that led to it, unless lines
+    // are missing already.
     async fn end(&mut self, sent: usize, is_whole: bool) -> sqlx::Result<()> {
         if !is_whole {
             let text = format!("Cut after {sent} lines, what splits moved is left out: narrow the filter");
             self.table.row(&[text.into()]);
             return Ok(());
+        }
+        if self.basis.is_before_commitments() {
+            let totals = charges::totals(&mut self.snapshot, &self.scope, &self.filter, self.basis).await?;
+            totals
+                .iter()
+                .filter(|total| !total.bought.is_zero())
+                .for_each(|total| write_bought(&mut self.table, total));
         }
         if self.filter.is_of_lines_only() {
             return Ok(());
@@ -263,6 +271,29 @@ fn write(table: &mut Table, row: &ChargeRow) {
         (&row.cost).into(),
         row.delivery_id.into(),
         row.line.into(),
+    ]);
+}
+
+// What the use of commitments has in its cost already is taken off in one row: each line shows its own cost.
+fn write_bought(table: &mut Table, total: &ChargeTotal) {
+    let cost = -&total.bought;
+    table.row(&[
+        Cell::Empty,
+        Cell::Empty,
+        Cell::Empty,
+        Cell::Empty,
+        Cell::Empty,
+        Cell::Empty,
+        "Purchase".into(),
+        Cell::Empty,
+        BOUGHT.into(),
+        Cell::Empty,
+        Cell::Empty,
+        Cell::Empty,
+        (&total.billing_currency).into(),
+        (&cost).into(),
+        Cell::Empty,
+        Cell::Empty,
     ]);
 }
 

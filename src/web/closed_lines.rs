@@ -78,8 +78,8 @@ fn compared(stated: &[StatedCost], totals: &[ChargeTotal], moved: &[MovedSum]) -
     for one in stated {
         by_currency.entry(&one.billing_currency).or_default().0 += &one.cost;
     }
-    let lines = totals.iter().map(|one| (one.billing_currency.as_str(), &one.cost));
-    for (currency, cost) in lines.chain(moved.iter().map(|one| (one.billing_currency.as_str(), &one.cost))) {
+    let lines = totals.iter().map(|one| (one.billing_currency.as_str(), one.counted()));
+    for (currency, cost) in lines.chain(moved.iter().map(|one| (one.billing_currency.as_str(), one.cost.clone()))) {
         by_currency.entry(currency).or_default().1 += cost;
     }
     let row = |(currency, (stated, now)): (&str, (BigDecimal, BigDecimal))| ClosedRow {
@@ -103,6 +103,7 @@ mod tests {
             billing_currency: currency.into(),
             charge_count: 1,
             cost: cost.parse().unwrap(),
+            bought: BigDecimal::default(),
         };
         let rows = compared(&stated, &[total("USD", "12.5"), total("EUR", "1")], &[]);
         let shown: Vec<(&str, &str, &str)> =

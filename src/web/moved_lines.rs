@@ -1,4 +1,5 @@
-//! From the lines of the bills to the figure that led to them: what splits moved in and out, by name.
+//! From the lines of the bills to the figure that led to them: what was bought for commitments, and what splits moved in
+//! and out, by name.
 
 use super::display;
 use super::query::View;
@@ -11,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What lies between the lines of a filter and its figures.
 #[derive(Debug, Default)]
 pub(super) struct Moved {
-    /// One a currency in which splits changed the sum.
+    /// One a currency in which the figure is not the sum of the lines.
     pub tables: Vec<MovedTable>,
-    /// Why there is no table although splits moved something; may be empty.
+    /// Why no table has what splits moved, although they moved something; may be empty.
     pub note: &'static str,
 }
 
@@ -23,8 +24,22 @@ pub(super) struct MovedTable {
     pub currency: String,
     pub lines: String,
     pub line_count: i64,
+    /// What was bought for commitments, below zero; empty where the figure has it or there is none.
+    pub bought: String,
+    /// What splits moved.
     pub rows: Vec<MovedPart>,
     pub total: String,
+}
+
+impl MovedTable {
+    /// What tells the figure from the sum of the lines.
+    pub(super) fn name(&self) -> &'static str {
+        match (self.bought.is_empty(), self.rows.is_empty()) {
+            (true, _) => "with shared cost",
+            (false, true) => "without what was bought for commitments",
+            (false, false) => "with shared cost, without what was bought for commitments",
+        }
+    }
 }
 
 /// What one split added or took away.
@@ -40,6 +55,9 @@ pub(super) struct MovedPart {
     pub split_href: String,
 }
 
+/// What a row of purchases that no figure counts is called.
+pub(super) const BOUGHT: &str = "Bought for commitments, in the cost of what uses it";
+
 const LINES_ONLY: &str = "Shared cost is kept by service, environment, provider and charge category. These conditions go \
                           further, so what splits moved is no part of this sum.";
 const OWN_ONLY: &str = "What splits moved is left out, as these conditions ask.";
@@ -49,20 +67,18 @@ const NO_CHANGE: &str =
 impl Moved {
     /// From what was asked, the sums of its lines and what splits moved.
     pub(super) fn new(view: &View, filter: &ChargeFilter, totals: &[ChargeTotal], sums: &[MovedSum]) -> Self {
-        let changed = changed_currencies(sums);
-        if sums.is_empty() || filter.is_of_lines_only() || changed.is_empty() {
-            let note = match (sums.is_empty(), filter.is_of_lines_only()) {
-                (true, _) => "",
-                (false, true) if filter.is_own_only => OWN_ONLY,
-                (false, true) => LINES_ONLY,
-                (false, false) => NO_CHANGE,
-            };
-            return Self { tables: Vec::new(), note };
-        }
-        Self {
-            tables: changed.into_iter().map(|currency| table(view, filter, totals, sums, currency)).collect(),
-            note: "",
-        }
+        let moved = if filter.is_of_lines_only() { BTreeSet::new() } else { changed_currencies(sums) };
+        let note = match (sums.is_empty() || !moved.is_empty(), filter.is_of_lines_only()) {
+            (true, _) => "",
+            (false, true) if filter.is_own_only => OWN_ONLY,
+            (false, true) => LINES_ONLY,
+            (false, false) => NO_CHANGE,
+        };
+        let bought = totals.iter().filter(|total| !total.bought.is_zero()).map(|total| total.billing_currency.as_str());
+        let currencies: BTreeSet<&str> = moved.iter().copied().chain(bought).collect();
+        let own = |currency: &str| if moved.contains(currency) { sums } else { &[] };
+        let tables = currencies.into_iter().map(|currency| table(view, filter, totals, own(currency), currency));
+        Self { tables: tables.collect(), note }
     }
 
     /// The sentence that leads from the lines to the figures; empty where the lines are all.
@@ -71,7 +87,17 @@ impl Moved {
             return String::new();
         }
         let totals: Vec<&str> = self.tables.iter().map(|table| table.total.as_str()).collect();
-        format!(" With what splits moved in and out this is {}.", totals.join(" and "))
+        let has_bought = self.tables.iter().any(|table| !table.bought.is_empty());
+        let has_moved = self.tables.iter().any(|table| !table.rows.is_empty());
+        let words = match (has_bought, has_moved) {
+            (false, _) => "With what splits moved in and out",
+            (true, false) => "Without what was bought for commitments, which is in the cost of what uses it,",
+            (true, true) => {
+                "Without what was bought for commitments, which is in the cost of what uses it, and with what splits moved \
+                 in and out"
+            }
+        };
+        format!(" {words} this is {}.", totals.join(" and "))
     }
 }
 
@@ -88,11 +114,13 @@ fn table(view: &View, filter: &ChargeFilter, totals: &[ChargeTotal], sums: &[Mov
     let lines = totals.iter().find(|total| total.billing_currency == currency);
     let own: Vec<&MovedSum> = sums.iter().filter(|one| one.billing_currency == currency).collect();
     let of_lines = lines.map(|total| total.cost.clone()).unwrap_or_default();
-    let total = own.iter().map(|one| &one.cost).sum::<BigDecimal>() + &of_lines;
+    let bought = lines.map(|total| total.bought.clone()).unwrap_or_default();
+    let total = own.iter().map(|one| &one.cost).sum::<BigDecimal>() + &of_lines - &bought;
     MovedTable {
         currency: currency.to_owned(),
         lines: display::money_exact(&of_lines, currency),
         line_count: lines.map_or(0, |total| total.charge_count),
+        bought: if bought.is_zero() { String::new() } else { display::signed_exact(&-bought, currency) },
         rows: own.into_iter().map(|one| part(view, filter, one)).collect(),
         total: display::money_exact(&total, currency),
     }
@@ -147,7 +175,12 @@ mod tests {
     }
 
     fn lines(cost: &str) -> ChargeTotal {
-        ChargeTotal { billing_currency: "USD".into(), charge_count: 3, cost: cost.parse().unwrap() }
+        ChargeTotal {
+            billing_currency: "USD".into(),
+            charge_count: 3,
+            cost: cost.parse().unwrap(),
+            bought: BigDecimal::zero(),
+        }
     }
 
     fn view(query: &str) -> View {
@@ -171,6 +204,22 @@ mod tests {
         let table = &moved.tables[0];
         assert_eq!((table.total.as_str(), table.rows[0].origin_href.as_str()), ("$0.00", ""));
         assert_eq!(table.rows[0].amount, "\u{2212}$12.00");
+    }
+
+    #[test]
+    fn what_was_bought_for_commitments_is_taken_off_with_or_without_splits() {
+        let total = ChargeTotal { bought: "12".parse().unwrap(), ..lines("40") };
+        let moved =
+            Moved::new(&view(""), &ChargeFilter::default(), std::slice::from_ref(&total), &[sum(1, true, "-8")]);
+        let table = &moved.tables[0];
+        assert_eq!((table.bought.as_str(), table.rows.len(), table.total.as_str()), ("\u{2212}$12.00", 1, "$20.00"));
+        assert_eq!(table.name(), "with shared cost, without what was bought for commitments");
+        // Splits have no resources, purchases do.
+        let of_resource = ChargeFilter { resource_id: Some("vm-1".into()), ..ChargeFilter::default() };
+        let moved = Moved::new(&view(""), &of_resource, &[total], &[sum(1, true, "-8")]);
+        let table = &moved.tables[0];
+        assert_eq!((table.rows.len(), table.total.as_str(), moved.note), (0, "$28.00", LINES_ONLY));
+        assert!(moved.sentence().starts_with(" Without what was bought for commitments"), "{}", moved.sentence());
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub struct Filters {
     in_force: InForce,
     fixed_href: String,
     clear_href: String,
+    /// What totals in this basis leave out; may be empty.
+    left_out: &'static str,
 }
 
 impl askama::filters::HtmlSafe for Filters {}
@@ -106,6 +108,7 @@ impl Filters {
                 .map(|span| view.link(path, &[("period", &span.fixed())]))
                 .unwrap_or_default(),
             clear_href: if view.is_filtered() { path.to_owned() } else { String::new() },
+            left_out: view.basis.left_out(),
         }
     }
 
@@ -133,6 +136,7 @@ impl Filters {
             } else {
                 String::new()
             },
+            left_out: "",
         }
     }
 

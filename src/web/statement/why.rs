@@ -9,7 +9,7 @@ use crate::store::freshness::Freshness;
 use crate::store::missing_bills::Part;
 use crate::store::statements::{self, MonthView, StatementRow};
 use crate::store::variance_costs::Question;
-use crate::store::{Scope, Snapshot, commitment_purchases, month_closing, statement_ties};
+use crate::store::{Scope, Snapshot, month_closing, statement_ties};
 use crate::web::query::View;
 use crate::web::why::{self, ConvertedParts, Stated, WalkLabels, WalkLines, Why, WhyWalk};
 use crate::web::{AppState, Error, Principal, Result, display};
@@ -32,13 +32,7 @@ pub(super) async fn causes(
     let Comparison { asked, rows, .. } = comparison;
     let filter = CostFilter { currency: asked.currency.clone(), ..CostFilter::new(asked.month.days(), asked.basis) };
     let question = Question { filter: &filter, compared: asked.before.days(), view: asked.view, dimension: None };
-    let mut stated = stated(asked, rows);
-    for (month, is_now) in [(asked.month, true), (asked.before, false)] {
-        let all = commitment_purchases::left_out(conn, scope, asked.view, asked.basis, month, month).await?;
-        for one in all {
-            *stated.left_out.entry(one.billing_currency).or_default() += if is_now { one.cost } else { -one.cost };
-        }
-    }
+    let stated = stated(asked, rows);
     let mut why = why::read(app, bills, conn, scope, question, Some(&stated)).await?;
     let currency_count = why.changes.len();
     why.changes.retain(|change| comparison.of(&change.currency).is_compared());

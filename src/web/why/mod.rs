@@ -131,8 +131,6 @@ pub struct Stated {
     pub before: BTreeMap<String, BigDecimal>,
     /// The same, apart by billing month.
     pub parts: ConvertedParts,
-    /// What was bought for commitments and is in neither, by currency: of the period, less of the compared one.
-    pub left_out: BTreeMap<String, BigDecimal>,
 }
 
 /// Explains the change between two periods. Only days that the bills know, complete and of every source, tell anything
@@ -241,7 +239,6 @@ fn in_currency(sums: Sums, facts: &Facts<'_>, stated: Option<&Stated>) -> Explai
         ),
         None => billed.clone(),
     };
-    let left_out = stated.and_then(|stated| stated.left_out.get(&sums.currency).cloned()).unwrap_or_default();
     let lines: Vec<Line> =
         facts.lines.iter().filter(|line| line.currency == sums.currency).map(|row| line(row, facts)).collect();
     let under_one_mapping: BigDecimal = lines.iter().map(|line| &line.now.cost - &line.before.cost).sum();
@@ -251,9 +248,7 @@ fn in_currency(sums: Sums, facts: &Facts<'_>, stated: Option<&Stated>) -> Explai
         days_before: compared.day_count(),
         days_to_come: (facts.known.to_come(days), facts.known.to_come(compared)),
         stated: vec![
-            (Cause::Restatement, &change + &left_out - sums.change()),
-            // Lines have it among commitments: what is stated does not.
-            (Cause::Commitments, -left_out),
+            (Cause::Restatement, &change - sums.change()),
             (
                 Cause::AllocationRules,
                 &sums.own - &sums.own_before - under_one_mapping - &sums.arriving - &sums.arriving_late,

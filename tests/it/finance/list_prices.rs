@@ -1,12 +1,16 @@
-//! Statements in list and contracted prices: what was bought for commitments is in the cost of what uses it, and not
-//! added to it.
+//! List and contracted prices, in statements and on all other pages: what was bought for commitments is in the cost of what
+//! uses it, and not added to it.
 
+use super::drill::{figure, select};
 use super::{BY, World, column, decimal, month, sum, texts, time, world};
+use crate::support::TestApp;
+use axum::http::StatusCode;
 use bigdecimal::BigDecimal;
 use costwake::rollup::close_month::close;
 use costwake::store::Role;
 use costwake::store::tokens::TokenScope;
-use serde_json::Value;
+use scraper::Html;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 const HEADER: &str = "BilledCost,EffectiveCost,ListCost,ContractedCost,BillingCurrency,BillingAccountId,\
@@ -147,5 +151,163 @@ async fn what_is_called_a_commitment_after_closing_is_booked(db: PgPool) {
     assert_eq!(sum(&parts, "ListCost"), decimal("-60"), "{parts}");
     let list = finance.get("/finance/statements.csv?basis=list").await.body;
     assert_eq!(sum(&list, "ListCostWithAdjustments"), decimal("125"), "{list}");
+    world.assert_clean().await;
+}
+
+// What every page, file and answer of October in a basis adds up to, by what it is called; each is all cost by charge day
+// that the reader may see.
+async fn totals_by_charge_day(
+    world: &World,
+    (reader, token): (&TestApp, &str),
+    (basis, focus): (&str, &str),
+) -> Vec<(String, BigDecimal)> {
+    let query = format!("period=2026-10&basis={basis}");
+    let mut all = Vec::new();
+    for list in ["services", "teams", "environments", "dimensions/product", "dimensions/cost_center"] {
+        let csv = reader.get(&format!("/{list}.csv?{query}")).await.body;
+        all.push((list.to_owned(), sum(&csv, "Cost")));
+    }
+    let statement = reader.get(&format!("/finance/statements/2026-10.csv?view=charge&basis={basis}")).await.body;
+    all.push(("statement".into(), sum(&statement, &format!("{focus} 2026-10"))));
+    let lines = reader.get(&format!("/charges.csv?{query}")).await.body;
+    all.push(("lines".into(), sum(&lines, focus)));
+    all.push(("page of lines".into(), figure(&reader.get(&format!("/charges?{query}")).await.body)));
+    for by in ["service", "team", "env", "provider", "charge", "day"] {
+        let api = world.app.api("GET", &format!("/api/v1/costs?{query}&by={by}"), token, Value::Null).await.json();
+        all.push((format!("API by {by}"), decimal(api["totals"][0]["cost"].as_str().unwrap())));
+        let rows = api["rows"].as_array().unwrap().iter();
+        all.push((format!("rows by {by}"), rows.map(|row| decimal(row["cost"].as_str().unwrap())).sum()));
+    }
+    for narrowed in ["", "&service=checkout", "&dimension=product:none"] {
+        let path = format!("/api/v1/why?{query}&vs=2026-09{narrowed}");
+        let api = world.app.api("GET", &path, token, Value::Null).await.json();
+        let change = &api["changes"][0];
+        all.push((format!("why{narrowed}"), decimal(change["cost"].as_str().unwrap())));
+        let csv = reader.get(&format!("/why.csv?{query}&vs=2026-09{narrowed}")).await.body;
+        let before = decimal(change["compared_cost"].as_str().unwrap());
+        all.push((format!("causes{narrowed}"), before + sum(&csv, "Amount")));
+    }
+    all
+}
+
+async fn assert_all_say(world: &World, reader: (&TestApp, &str), basis: (&str, &str), total: &str) {
+    for (what, said) in totals_by_charge_day(world, reader, basis).await {
+        assert_eq!(said, decimal(total), "{what} in {basis:?}");
+    }
+    for path in ["/", "/services", "/services/checkout", "/teams", "/environments", "/dimensions/product"] {
+        let page = reader.0.get(&format!("{path}?period=2026-10&basis={}", basis.0)).await;
+        // The overview is of the whole organisation: members begin elsewhere.
+        let is_shown = page.status == StatusCode::OK && page.body.contains(&format!("${total}"));
+        assert!(is_shown || page.status.is_redirection() && path == "/", "{path} in {basis:?}: {}", page.body);
+    }
+}
+
+/// The same scope and days are the same figure everywhere, in every basis, of those who see one team too.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn every_page_leaves_out_what_the_statement_does(db: PgPool) {
+    let world = world(&db).await;
+    import(&world, ("2026-09", "2026-10"), &[USE, LICENSE, PLAN], "2026-10-02T06:00:00Z").await;
+    import(&world, ("2026-10", "2026-11"), &[USE, LICENSE, COVERED, PLAN], "2026-11-02T06:00:00Z").await;
+    let sql = "WITH made AS (INSERT INTO team (slug, name) VALUES ('shop', 'Shop') RETURNING team_id), owned AS (
+                   UPDATE service SET team_id = made.team_id FROM made WHERE slug = 'checkout')
+               SELECT team_id FROM made";
+    let team: i64 = sqlx::query_scalar(sql).fetch_one(&db).await.unwrap();
+    let person = world.app.person(Role::Member, false, &[team]).await;
+    let member = (world.app.browser_of(person).await, world.app.token_of(person, TokenScope::Read).await);
+    let finance = (world.finance().await, world.app.token(TokenScope::Read, Role::Finance).await);
+    for (reader, token) in [&finance, &member] {
+        let token = token.as_str();
+        assert_all_say(&world, (reader, token), ("list", "ListCost"), "132").await;
+        assert_all_say(&world, (reader, token), ("contracted", "ContractedCost"), "117").await;
+        // What is paid is paid: these two have it as ever.
+        assert_all_say(&world, (reader, token), ("billed", "BilledCost"), "87").await;
+        assert_all_say(&world, (reader, token), ("amortized", "EffectiveCost"), "87").await;
+        let path = "/api/v1/why?period=2026-10&vs=2026-09&basis=list";
+        let why = world.app.api("GET", path, token, Value::Null).await.json();
+        assert_eq!(why["changes"][0]["compared_cost"], "32", "the month before leaves its plan out too: {why}");
+    }
+    let page = finance.0.get("/services?period=2026-10&basis=list").await.body;
+    assert!(page.contains("What was bought for commitments is left out"), "said beside the basis: {page}");
+    assert!(!finance.0.get("/services?period=2026-10").await.body.contains("is left out: its use"));
+    world.assert_clean().await;
+}
+
+/// In other prices nothing is looked for: the plan is that of the table.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn other_prices_are_read_from_the_daily_sums_alone(db: PgPool) {
+    for (flag, looks) in [("false", false), ("true", true)] {
+        let sql = format!(
+            "EXPLAIN SELECT sum(d.list_cost) FROM daily_cell({flag}) d
+             JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
+             WHERE d.service_id = 1 AND d.charge_date >= '2026-10-01'"
+        );
+        let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&db).await.unwrap();
+        let plan = plan.join("\n");
+        assert!(!plan.contains("Function Scan") && plan.contains("daily_cost"), "{plan}");
+        assert_eq!(plan.contains("rollup_key"), looks, "{plan}");
+    }
+}
+
+/// Lines show their own cost, and a row leads from their sum to the figure.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_line_bought_for_a_commitment_shows_its_price_and_adds_nothing(db: PgPool) {
+    let world = world(&db).await;
+    import(&world, ("2026-10", "2026-11"), &[USE, LICENSE, COVERED, PLAN], "2026-11-02T06:00:00Z").await;
+    let finance = world.finance().await;
+    let page = finance.get("/charges?billing=2026-10&basis=list").await.body;
+    let table = texts(&page, "[aria-label='Commitments table'] tbody tr");
+    assert_eq!(table.len(), 3, "{table:?}");
+    assert!(table[0].contains("$192.00") && table[1].starts_with("Bought for commitments"), "{table:?}");
+    assert!(table[1].contains("\u{2212}$60.00") && table[2].contains("$132.00"), "{table:?}");
+    let csv = finance.get("/charges.csv?billing=2026-10&basis=list").await.body;
+    assert_eq!(column(&csv, "ListCost").len(), 5, "four lines and what is taken off: {csv}");
+    // By a resource too, which no sums are kept by; and nothing is taken off of what is paid.
+    let of_resource = finance.get("/charges?billing=2026-10&basis=list&resource=vm-1").await.body;
+    assert_eq!(figure(&of_resource), decimal("132"), "{of_resource}");
+    let billed = finance.get("/charges?billing=2026-10&basis=billed").await.body;
+    assert!(figure(&billed) == decimal("87") && !billed.contains("Bought for commitments"), "{billed}");
+    let plan = finance.get("/charges?billing=2026-10&basis=list&charge=Purchase").await.body;
+    assert_eq!(figure(&plan), decimal("7"), "the license alone is counted: {plan}");
+    let hrefs: Vec<String> = Html::parse_document(&plan)
+        .select(&select("[aria-label='Lines table'] a.row"))
+        .map(|link| link.attr("href").unwrap().to_owned())
+        .collect();
+    let mut told = Vec::new();
+    for href in hrefs {
+        told.push(finance.get(&href).await.body.contains("Bought for commitments"));
+    }
+    assert_eq!(told, [true, false], "the plan, and the license");
+}
+
+/// What a split moves of purchases stays with nobody, on every page alike: nobody is charged for a plan by the use of
+/// which others are charged.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn what_splits_move_is_the_same_on_every_page(db: PgPool) {
+    let world = world(&db).await;
+    import(&world, ("2026-10", "2026-11"), &[USE, LICENSE, COVERED, PLAN], "2026-11-02T06:00:00Z").await;
+    sqlx::query("INSERT INTO service (slug, name) VALUES ('ledger', 'ledger')").execute(&db).await.unwrap();
+    let token = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let split = json!({"name": "Shop", "source": "checkout", "method": "fixed", "reason": "The ledger uses it.",
+        "targets": [{"service": "ledger", "percent": "100"}]});
+    let made = world.app.api("POST", "/api/v1/splits", &token, split).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let finance = world.finance().await;
+    // Of purchases on that day nothing is divided, so that the license stays where it was bought.
+    for (service, list, billed) in [("checkout", "7", "0"), ("ledger", "125", "87")] {
+        for (basis, focus, total) in [("list", "ListCost", list), ("billed", "BilledCost", billed)] {
+            let query = format!("period=2026-10&basis={basis}&service={service}");
+            let api = world.app.api("GET", &format!("/api/v1/costs?{query}"), &token, Value::Null).await.json();
+            assert_eq!(api["totals"][0]["cost"].as_str().map(decimal), Some(decimal(total)), "{query}: {api}");
+            let lines = finance.get(&format!("/charges.csv?{query}")).await.body;
+            assert_eq!(sum(&lines, focus), decimal(total), "{query}: {lines}");
+            let page = finance.get(&format!("/charges?{query}")).await.body;
+            assert_eq!(figure(&page), decimal(total), "{query}: {page}");
+            let path = format!("/finance/statements/2026-10.csv?view=charge&by=service&basis={basis}");
+            let statement = finance.get(&path).await.body;
+            let named = column(&statement, "Service").into_iter().zip(column(&statement, &format!("{focus} 2026-10")));
+            let stated: BigDecimal = named.filter(|(name, _)| name == service).map(|(_, cost)| decimal(&cost)).sum();
+            assert_eq!(stated, decimal(total), "{query}: {statement}");
+        }
+    }
     world.assert_clean().await;
 }
