@@ -12,6 +12,7 @@ use super::retention::{self, Begun};
 use super::timings::{Phase, Timings};
 use super::unread::{Stamps, remedy, told};
 use super::{LedgerError, decision};
+use crate::background;
 use crate::normalize::{BillError, Format};
 use crate::sources::Fingerprint;
 use crate::store::Pools;
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Imports at a time in one process: each holds two connections and its share of memory.
@@ -333,7 +334,7 @@ struct Import<'a> {
 impl Import<'_> {
     async fn run(&self) -> Result<(), ImportError> {
         let paths = self.paths.clone();
-        let mut sha256 = Sha256Hex::Running(spawn_blocking(move || fingerprint(&paths)));
+        let mut sha256 = Sha256Hex::Running(background::spawn(move || fingerprint(&paths)));
         // Only a file of a size that was met before can be the same again: all others are hashed beside the load.
         if deliveries::any_of_size(&self.pools.jobs, self.file_bytes).await?
             && self.is_unchanged(&sha256.get().await?).await?

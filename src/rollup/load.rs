@@ -13,6 +13,7 @@ use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn, Unread};
 use super::timings::{Phase, Timings};
 use super::unread::{self, Stamps};
 use super::{CountedAlready, bill_source, gone, late, partition, staging, statistics, verify};
+use crate::background;
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, Gone, NewGeneration};
@@ -26,7 +27,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, Receiver};
-use tokio::task::spawn_blocking;
 
 /// COPY chunks under way between the reader and the database.
 const CHUNKS_UNDER_WAY: usize = 6;
@@ -197,7 +197,7 @@ async fn stream(
         staged: staged_sender,
         progress: load.progress.clone(),
     };
-    let reading = spawn_blocking(move || reader::read(plan, key_attributes));
+    let reading = background::spawn(move || reader::read(plan, key_attributes));
     let (copied, staged, found) = tokio::join!(
         copy_charges(charges, load.delivery_id, charge_receiver),
         staging::take(side, staged_receiver, rules, load.timings),

@@ -110,7 +110,6 @@ pub mod own_plan;
 pub mod pins;
 pub mod pipeline_runs;
 pub mod price_changes;
-mod priority;
 pub mod private_file;
 pub mod pushes;
 pub mod rates;

@@ -1,4 +1,4 @@
-use super::priority;
+use crate::background;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, Postgres, Row, Transaction};
 use std::time::Duration;
@@ -38,7 +38,9 @@ impl Pools {
         let giving_way = guarded(JOB_CONNECTIONS_MAX).after_connect(|connection, _| {
             Box::pin(async move {
                 check_settings(connection).await?;
-                priority::lower_backend(connection).await
+                let backend: i32 = connection.fetch_one("SELECT pg_backend_pid()").await?.try_get(0)?;
+                background::lower_process(backend);
+                Ok(())
             })
         });
         Self::with(options, giving_way)

@@ -13,6 +13,7 @@ use super::effects::in_parallel;
 use super::effects::inputs::Inputs;
 use crate::analyze::anomaly::{Anomaly, Rest};
 use crate::analyze::impact::{History, Model};
+use crate::background;
 use crate::focus::DateRange;
 use crate::store::analysis_runs::{self, ANOMALY_DAYS, Analysis, Mark};
 use crate::store::anomalies::{self, AnomalyEvent, KeptAnomaly, Subject, WrittenAnomaly};
@@ -113,7 +114,7 @@ async fn detect_once(pools: &Pools, asked: &Mark, now: DateTime<Utc>) -> anyhow:
     let read = Read::new(&mut snapshot).await?;
     let publication_id = read.publication_id;
     let Seen { outcomes, closed, unwatched, mut detected } =
-        tokio::task::spawn_blocking(move || read.look()).await.context("the search")?;
+        background::spawn(move || read.look()).await.context("the search")?;
     let mut changes = Vec::new();
     for outcome in &outcomes {
         changes.extend(changes_of(&mut snapshot, outcome, publication_id).await?);
