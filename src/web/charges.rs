@@ -18,7 +18,7 @@ use askama_web::WebTemplate;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, Zero};
 use futures_util::{FutureExt, TryStreamExt};
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
