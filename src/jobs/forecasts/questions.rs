@@ -152,12 +152,12 @@ impl Series {
             }
         }
         for (key, days) in &mut series.usage {
-            let service_id = &key.0;
+            let (service_id, currency) = key;
             *days = filled(std::mem::take(days));
-            if series.known_days.missing_since(*service_id).is_some() {
+            if series.known_days.missing_since(*service_id, currency).is_some() {
                 series.shown.insert(key.clone(), days.clone());
             }
-            series.known_days.blank(*service_id, range.start(), days);
+            series.known_days.blank(*service_id, currency, range.start(), days);
         }
         Ok(series)
     }
@@ -252,7 +252,7 @@ impl Series {
             // Months before it cost anything say nothing, nor do those whose bill is missing.
             let first_place = self.usage[&key].iter().position(Option::is_some).unwrap_or_default();
             let begins = self.range.start() + Days::new(first_place as u64);
-            let tells = |first: &NaiveDate| *first >= begins && self.known_days.is_known(key.0, *first);
+            let tells = |first: &NaiveDate| *first >= begins && self.known_days.is_known(key.0, &key.1, *first);
             let earlier: Vec<NaiveDate> =
                 (1..=FEE_MONTHS).map(|back| month - Months::new(back)).filter(tells).collect();
             recurring(days, &earlier, next.day()) + f64::from(whole_months) * recurring(days, &earlier, 1)

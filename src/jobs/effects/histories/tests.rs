@@ -124,8 +124,15 @@ fn a_commitment_is_sized_by_the_others_at_the_same_step() {
     assert_eq!(size(&inputs), None);
     // What a late source lacks is no discount.
     inputs.commitments = (1..=4).map(step).collect();
-    inputs.known = Arc::new(KnownDays::new(BTreeMap::from([(4, day(46))]), Vec::new()));
+    let late_in = |currency: &str| {
+        let since = BTreeMap::from([(currency.to_owned(), day(46))]);
+        Arc::new(KnownDays::new(BTreeMap::from([(4, since)]), Vec::new()))
+    };
+    inputs.known = late_in("USD");
     assert_eq!(size(&inputs), None);
+    // What it bills in another currency is no matter of this one.
+    inputs.known = late_in("EUR");
+    assert!(size(&inputs).is_some());
 }
 
 /// February has no bill that makes much of the first service: its days are no zeros, and whoever asks about them waits.
