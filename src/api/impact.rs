@@ -69,7 +69,8 @@ pub struct Answer {
     /// The effect; `null` where nothing can be estimated.
     #[schema(example = "137.33")]
     pub per_day: Option<String>,
-    /// Lower end of the 90% interval.
+    /// Lower end of the 90% interval. Where the interval leaves out zero and the finding claims no change, it is only true
+    /// if there is an effect at all; beside "no material change" it holds zero since `impact-17`.
     pub per_day_low: Option<String>,
     /// Upper end of it.
     pub per_day_high: Option<String>,

@@ -29,7 +29,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// What tells answers of one way of working out from those of another.
-pub const METHOD: &str = "impact-16";
+pub const METHOD: &str = "impact-17";
 
 /// Ends the fingerprint of the answer about a rollback.
 const WENT_BACK: &str = "-back";

@@ -1,7 +1,7 @@
 //! What is said of a deployment's effect: sentence, steps, figures, flags, history.
 
 use super::super::display::{decimals, signed};
-use super::super::effects::{Answer, Estimate, Mark, Whisker, flag_text};
+use super::super::effects::{Answer, Estimate, Mark, ONLY_IF, Whisker, flag_text};
 use super::super::filters::grouped;
 use super::super::parts::{Figure, Figures};
 use crate::analyze::impact::{Phase, claim_probability};
@@ -183,12 +183,8 @@ fn notices(main: &EffectRow, own: &[&EffectRow]) -> Vec<String> {
 }
 
 // Beside "cannot tell" or "no material change" an interval without zero looks like a contradiction.
-fn is_only_if(answer: &Answer) -> bool {
-    !answer.is_claimed() && answer.positions().is_some_and(|(_, low, high)| low > 0.0 || high < 0.0)
-}
-
 fn given(answer: &Answer, main: &EffectRow) -> String {
-    let probability = main.probability.filter(|_| is_only_if(answer));
+    let probability = main.probability.filter(|_| answer.is_only_if());
     probability
         .map_or_else(String::new, |probability| not_claimed(probability, &answer.phase, answer.reason_sentence()))
 }
@@ -252,11 +248,11 @@ fn figures(answer: &Answer, main: &EffectRow) -> Figures {
     let not_known = || "not known".to_owned();
     let with = |text: Option<String>| text.map(|text| format!("{text}, 90%")).unwrap_or_default();
     let mut a_day = with(answer.interval());
-    if is_only_if(answer) {
-        a_day.push_str(", if there is an effect at all");
-    }
+    // That of the sum has the sign of that of the mean.
+    let only_if = if answer.is_only_if() { ONLY_IF } else { "" };
+    a_day.push_str(only_if);
     let over_30_days = answer.interval_30_days();
-    let over_30_days = over_30_days.map(|text| format!("{text}, 90%. {NOT_THIRTY_TIMES}")).unwrap_or_default();
+    let over_30_days = over_30_days.map(|text| format!("{text}, 90%{only_if}. {NOT_THIRTY_TIMES}")).unwrap_or_default();
     let mut all = vec![
         Figure::plain("Change a day", answer.amount().unwrap_or_else(not_known), a_day),
         Figure::plain("Over 30 days", answer.amount_30_days().unwrap_or_else(not_known), over_30_days),
@@ -312,7 +308,7 @@ fn services(standing: &[&EffectRow]) -> Vec<ServiceRow> {
             mark: answer.mark(),
             whisker,
             amount: answer.amount().unwrap_or_else(|| "not known".into()),
-            note: answer.interval().unwrap_or_else(|| answer.phase_words()),
+            note: answer.interval_told().unwrap_or_else(|| answer.phase_words()),
         })
         .collect()
 }
@@ -364,7 +360,7 @@ fn history(own: &[&EffectRow]) -> Vec<HistoryRow> {
             },
             whisker,
             amount: answer.amount().unwrap_or_else(|| "not yet".into()),
-            interval: answer.interval().unwrap_or_default(),
+            interval: answer.interval_told().unwrap_or_default(),
         })
         .collect()
 }
