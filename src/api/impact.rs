@@ -98,7 +98,9 @@ pub struct Answer {
     /// Effect for one unit of what the traffic of the service is counted in: metric, unit, unit_cost_per (pages tell the
     /// cost of so many), per_unit, low, high, before, units_per_day.
     pub per_unit: Option<serde_json::Value>,
-    /// What else may explain it: kind, amount_per_day, day, deployment_ids, and of traffic the metric that tells it.
+    /// What else may explain it: kind, amount_per_day, day, deployment_ids, and of traffic the metric that tells it. Of
+    /// another release (neighbour) the amount is what this estimate takes off for it, told together with this one: what it
+    /// did is what its own answer says.
     pub flags: serde_json::Value,
     /// Where other deployments share this one answer, since daily bills cannot tell them apart: days of their releases,
     /// deployment_ids of the others, and own_per_day, own_low, own_high: what the days say of this release alone. The

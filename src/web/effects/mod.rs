@@ -346,7 +346,7 @@ pub fn flag_text(flag: &Value) -> (&'static str, String) {
 fn flag_words(kind: &str) -> (&'static str, &'static str) {
     match kind {
         "traffic" => ("Traffic", "more or less to do than before"),
-        "neighbour" => ("Another release", "of the same service, near this one"),
+        "neighbour" => ("Another release", "of the same service, near this one, told together with it"),
         "autoscaling" => ("Autoscaling", "replicas moved while the cost of each did not"),
         "credit-or-fee" => {
             ("Credits, refunds and fees", "not usage: left out of the estimate; their sum over the days asked, a day")
