@@ -96,7 +96,8 @@ pub struct Answer {
     /// those that `placebos` counts. `null` otherwise.
     pub placebos_as_strong: Option<i64>,
     /// Effect for one unit of what the traffic of the service is counted in: metric, unit, unit_cost_per (pages tell the
-    /// cost of so many), per_unit, low, high, before, units_per_day.
+    /// cost of so many), per_unit, low, high, before, units_per_day. Of a shared answer (`joint`) it is of all that share
+    /// it, as the answer is.
     pub per_unit: Option<serde_json::Value>,
     /// What else may explain it: kind, amount_per_day, day, deployment_ids, and of traffic the metric that tells it. Of
     /// another release (neighbour) the amount is what this estimate takes off for it, told together with this one: what it
