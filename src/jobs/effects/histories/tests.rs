@@ -332,4 +332,9 @@ fn the_part_that_is_another_is_named() {
     earlier.complete_to = day(50);
     let young = Parts::of(&asked(&earlier), &calibration);
     assert!(young.changed_to(&asked(&earlier), &calibration).is_empty());
+    // A bill that is late took the last days away: traffic and cost of those that are left are what they were.
+    let late = "its last days are not known any more: a bill of them is late or was taken back";
+    assert_eq!(changed(&earlier), [late]);
+    assert_eq!(before.changed_to(&asked(&earlier), "other"), [late, "intervals were calibrated anew"]);
+    assert!(young.changed_to(&asked(&inputs()), &calibration).is_empty(), "they are there again");
 }
