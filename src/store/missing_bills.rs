@@ -51,11 +51,6 @@ impl Missing {
         self.complete_to + Days::new(1)
     }
 
-    /// Whether days without it mislead about this cost, in one of its currencies.
-    pub fn is_material(&self) -> bool {
-        self.percent >= MATERIAL_PERCENT
-    }
-
     /// The currencies in which days without it mislead about this cost.
     pub fn material_currencies(&self) -> impl Iterator<Item = &str> {
         let material = self.percents.iter().filter(|(_, percent)| **percent >= MATERIAL_PERCENT);
@@ -334,7 +329,6 @@ mod tests {
             missing[0].percents.iter().map(|(currency, percent)| (currency.as_str(), percent.to_string())).collect();
         assert_eq!(percents, [("EUR", "100.0".to_owned()), ("USD", "0.3".to_owned())]);
         assert_eq!(missing[0].material_currencies().collect::<Vec<_>>(), ["EUR"]);
-        assert!(missing[0].is_material(), "of one of them it is all");
     }
 
     #[test]
