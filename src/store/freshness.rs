@@ -8,7 +8,7 @@ pub use super::source_reach::{SourceReach, SourceState};
 use crate::focus::{BillingPeriod, DateRange};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A source that is at most this many days behind the newest one still counts as arriving.
@@ -155,8 +155,12 @@ impl Freshness {
     /// The days that lack a bill which makes a material part of these services together: they have no unit cost, since
     /// part of their cost is not known.
     pub fn lacking(&self, service_ids: &[i64]) -> Lacking {
-        let is_lacking = |gap: &&Gap| gap.is_daily && self.weights.is_material(gap, service_ids);
-        let without_bill = self.known.gaps().iter().filter(is_lacking).map(|gap| gap.period).collect();
+        let mut without_bill: BTreeMap<String, BTreeSet<BillingPeriod>> = BTreeMap::new();
+        for gap in self.known.gaps().iter().filter(|gap| gap.is_daily) {
+            for currency in self.weights.material_currencies(gap, service_ids) {
+                without_bill.entry(currency).or_default().insert(gap.period);
+            }
+        }
         Lacking { missing_since: self.missing_since_of(&self.weighed.all, service_ids), without_bill }
     }
 
@@ -332,7 +336,8 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     let is_told =
         |gap: &&Gap| newest.is_none_or(|newest| newest < gap.period.next().first_day() + Days::new(GAP_DAYS_MAX));
     bills.gaps = gaps.iter().filter(is_told).cloned().collect();
-    bills.known_own = Arc::new(KnownDays::new(bills.missing_since_in(&bills.weighed.own), gaps.clone()));
+    let own_gaps = gaps.iter().cloned().map(Gap::of_own_cost).collect();
+    bills.known_own = Arc::new(KnownDays::new(bills.missing_since_in(&bills.weighed.own), own_gaps));
     bills.known = Arc::new(KnownDays::new(bills.missing_since_in(&bills.weighed.all), gaps));
     Ok(bills)
 }
@@ -437,7 +442,8 @@ mod tests {
             beside: [october.previous(), october.next()],
             is_daily: true,
             services: vec![(7, None)],
-            material: vec![7],
+            material: vec![(7, "USD".into())],
+            material_own: vec![(7, "USD".into())],
         };
         let freshness = Freshness { gaps: vec![gap], ..with("10", "0") };
         let told = |days: Vec<DateRange>| {

@@ -14,8 +14,8 @@ pub type MissingSince = BTreeMap<i64, BTreeMap<String, NaiveDate>>;
 pub struct KnownDays {
     /// The first complete day without a late source or billing account.
     missing_since: MissingSince,
-    /// Billing periods without a bill between others, by service.
-    without_bill: BTreeMap<i64, BTreeSet<BillingPeriod>>,
+    /// Billing periods without a bill between others, by service and FOCUS BillingCurrency.
+    without_bill: BTreeMap<i64, BTreeMap<String, BTreeSet<BillingPeriod>>>,
     /// All billing periods that lack a bill, whatever it makes of a service.
     gaps: Vec<Gap>,
 }
@@ -23,10 +23,11 @@ pub struct KnownDays {
 impl KnownDays {
     /// What late sources and gaps leave.
     pub fn new(missing_since: MissingSince, gaps: Vec<Gap>) -> Self {
-        let mut without_bill: BTreeMap<i64, BTreeSet<BillingPeriod>> = BTreeMap::new();
+        let mut without_bill: BTreeMap<i64, BTreeMap<String, BTreeSet<BillingPeriod>>> = BTreeMap::new();
         for gap in gaps.iter().filter(|gap| gap.is_daily) {
-            for service_id in &gap.material {
-                without_bill.entry(*service_id).or_default().insert(gap.period);
+            for (service_id, currency) in &gap.material {
+                let of_service = without_bill.entry(*service_id).or_default();
+                of_service.entry(currency.clone()).or_default().insert(gap.period);
             }
         }
         Self { missing_since, without_bill, gaps }
@@ -46,13 +47,17 @@ impl KnownDays {
     /// what [`has_bill`](super::freshness::Freshness::has_bill) asks is another thing.
     pub fn is_known(&self, service_id: i64, currency: &str, day: NaiveDate) -> bool {
         let is_missing = self.missing_since(service_id, currency).is_some_and(|since| since <= day);
-        let gaps = self.without_bill.get(&service_id);
+        let gaps = self.gaps_of(service_id, currency);
         !is_missing && gaps.is_none_or(|gaps| !gaps.contains(&BillingPeriod::containing(day)))
     }
 
-    /// The first billing period without a bill of this service that holds one of these days.
-    pub fn first_gap(&self, service_id: i64, days: DateRange) -> Option<BillingPeriod> {
-        let gaps = self.without_bill.get(&service_id)?;
+    fn gaps_of(&self, service_id: i64, currency: &str) -> Option<&BTreeSet<BillingPeriod>> {
+        self.without_bill.get(&service_id)?.get(currency)
+    }
+
+    /// The first billing period without a bill of this service in this currency that holds one of these days.
+    pub fn first_gap(&self, service_id: i64, currency: &str, days: DateRange) -> Option<BillingPeriod> {
+        let gaps = self.gaps_of(service_id, currency)?;
         gaps.range(BillingPeriod::containing(days.start())..=BillingPeriod::containing(days.last_day())).next().copied()
     }
 
@@ -82,21 +87,22 @@ impl KnownDays {
 pub struct Lacking {
     /// The first complete day without a late source or billing account, by FOCUS BillingCurrency.
     pub missing_since: BTreeMap<String, NaiveDate>,
-    /// Billing periods without a bill between others.
-    pub without_bill: BTreeSet<BillingPeriod>,
+    /// Billing periods without a bill between others, by the same.
+    pub without_bill: BTreeMap<String, BTreeSet<BillingPeriod>>,
 }
 
 impl Lacking {
     /// Whether a bill in any currency lacks on this day.
     pub fn has_any(&self, day: NaiveDate) -> bool {
+        let period = BillingPeriod::containing(day);
         self.missing_since.values().any(|since| *since <= day)
-            || self.without_bill.contains(&BillingPeriod::containing(day))
+            || self.without_bill.values().any(|periods| periods.contains(&period))
     }
 
     /// Whether a bill in this currency lacks on this day.
     pub fn has(&self, currency: &str, day: NaiveDate) -> bool {
         self.missing_since.get(currency).is_some_and(|since| *since <= day)
-            || self.without_bill.contains(&BillingPeriod::containing(day))
+            || self.without_bill.get(currency).is_some_and(|gaps| gaps.contains(&BillingPeriod::containing(day)))
     }
 }
 
@@ -118,7 +124,8 @@ mod tests {
             beside: [month("2026-09"), month("2026-11")],
             is_daily,
             services: vec![(7, None), (8, None)],
-            material: vec![7],
+            material: vec![(7, "USD".into())],
+            material_own: vec![(7, "USD".into())],
         }
     }
 
@@ -133,11 +140,12 @@ mod tests {
         assert!(known.is_known(9, "EUR", day("2026-11-19")) && known.missing_since(9, "EUR").is_none());
         let days = DateRange::new(day("2026-09-21"), day("2026-11-21")).unwrap();
         assert_eq!([7, 8, 9].map(|id| known.count(id, "USD", days)), [30, 61, 59]);
-        assert_eq!(known.first_gap(7, days), Some("2026-10".parse().unwrap()));
+        assert_eq!(known.first_gap(7, "USD", days), Some("2026-10".parse().unwrap()));
         assert_eq!(
-            (known.first_gap(8, days), known.first_gap(7, DateRange::days_to(day("2026-09-30"), 9))),
+            (known.first_gap(8, "USD", days), known.first_gap(7, "USD", DateRange::days_to(day("2026-09-30"), 9))),
             (None, None)
         );
+        assert!(known.is_known(7, "EUR", day("2026-10-15")) && known.first_gap(7, "EUR", days).is_none());
         let mut figures = vec![Some(1.0); 4];
         known.blank(7, "USD", day("2026-09-29"), &mut figures);
         assert_eq!(figures, [Some(1.0), Some(1.0), None, None]);
@@ -145,12 +153,14 @@ mod tests {
 
     #[test]
     fn days_lack_a_bill_in_a_gap_and_since_one_is_late() {
-        let without_bill = BTreeSet::from(["2026-10".parse().unwrap()]);
+        let october = BTreeSet::from(["2026-10".parse().unwrap()]);
+        let without_bill = BTreeMap::from([("USD".to_owned(), october)]);
         let missing_since = BTreeMap::from([("USD".to_owned(), day("2026-11-19"))]);
         let lacking = Lacking { missing_since, without_bill };
         let days = ["2026-09-30", "2026-10-01", "2026-10-31", "2026-11-01", "2026-11-18", "2026-11-19"];
         assert_eq!(days.map(|text| lacking.has("USD", day(text))), [false, true, true, false, false, true]);
-        assert!(!lacking.has("EUR", day("2026-11-19")), "another currency is known");
+        let is_lacking_in_eur = |text: &str| lacking.has("EUR", day(text));
+        assert!(!is_lacking_in_eur("2026-11-19") && !is_lacking_in_eur("2026-10-15"), "another currency is known");
         assert!(lacking.has_any(day("2026-11-19")) && !lacking.has_any(day("2026-11-18")));
         assert!(!Lacking::default().has("USD", day("2026-10-01")));
     }

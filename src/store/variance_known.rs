@@ -186,7 +186,8 @@ mod tests {
             beside: [month(period).previous(), month(period).next()],
             is_daily: true,
             services: vec![(7, None)],
-            material: vec![7],
+            material: vec![(7, "USD".into())],
+            material_own: vec![(7, "USD".into())],
         }
     }
 

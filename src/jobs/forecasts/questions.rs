@@ -453,7 +453,8 @@ mod tests {
             beside: [month("2026-08"), month("2026-10")],
             is_daily: true,
             services: vec![(7, None)],
-            material: vec![7],
+            material: vec![(7, "USD".into())],
+            material_own: vec![(7, "USD".into())],
         };
         Series { known_days: Arc::new(KnownDays::new(BTreeMap::new(), vec![gap])), ..series(first) }
     }

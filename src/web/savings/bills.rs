@@ -8,7 +8,10 @@ use chrono::NaiveDate;
 
 /// The first bill of a material part of this service's own cost in a currency that lacks on some of these days.
 pub(super) fn missing(bills: &Freshness, service_id: i64, currency: &str, days: DateRange) -> Option<MissingBill> {
-    let first = [gap(bills, service_id, days), late(bills, service_id, currency, days)].into_iter().flatten().min()?;
+    let first = [gap(bills, service_id, currency, days), late(bills, service_id, currency, days)]
+        .into_iter()
+        .flatten()
+        .min()?;
     let (since, name, until) = first;
     Some(MissingBill { name, since, until })
 }
@@ -16,10 +19,11 @@ pub(super) fn missing(bills: &Freshness, service_id: i64, currency: &str, days: 
 /// The first day without it, whose it is, and the last day where it ends.
 type Lack = (NaiveDate, String, Option<NaiveDate>);
 
-fn gap(bills: &Freshness, service_id: i64, days: DateRange) -> Option<Lack> {
-    let period = bills.known.first_gap(service_id, days)?;
-    let mut gaps = bills.known.gaps().iter().filter(|gap| gap.is_daily && gap.period == period);
-    let own = gaps.find(|gap| gap.material.contains(&service_id))?;
+fn gap(bills: &Freshness, service_id: i64, currency: &str, days: DateRange) -> Option<Lack> {
+    let known = &bills.known_own;
+    let period = known.first_gap(service_id, currency, days)?;
+    let mut gaps = known.gaps().iter().filter(|gap| gap.is_daily && gap.period == period);
+    let own = gaps.find(|gap| gap.material.iter().any(|(id, own)| *id == service_id && own == currency))?;
     Some((period.first_day(), own.name.clone(), Some(period.days().last_day())))
 }
 

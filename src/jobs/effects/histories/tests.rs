@@ -148,7 +148,8 @@ fn days_of_a_gap_are_not_known_and_answers_about_them_wait() {
         beside: [january, february.next()],
         is_daily: true,
         services: vec![(1, None), (2, None)],
-        material: vec![1],
+        material: vec![(1, "USD".into())],
+        material_own: vec![(1, "USD".into())],
     };
     inputs.days.retain(|figure| figure.service_id != 1 || figure.charge_date < day(31) || figure.charge_date > day(58));
     let zeros = build(&inputs);
