@@ -264,7 +264,7 @@ impl Read {
             let mut cost = histories::filled(cost);
             // Of what a bill makes of one kind of cost nobody knows: it may be all of it.
             for (service_id, _) in self.teams.iter().filter(|(_, team_id)| **team_id == subject.team_id) {
-                self.production.known.blank(*service_id, range.start(), &mut cost);
+                self.production.known.blank(*service_id, &subject.billing_currency, range.start(), &mut cost);
             }
             Looked::Team(subject, Box::new(bare(range, cost, self.production.complete_to)))
         });
