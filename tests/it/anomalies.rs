@@ -237,6 +237,29 @@ async fn an_anomaly_of_a_team_leads_to_what_its_services_deployed(db: PgPool) {
     assert_eq!(finance.get("/deployments?period=2026-09-29..2026-11-14&team=pay").await.status, 200);
 }
 
+/// What was noted when it was closed stays as it was; the page says what is known of traffic by now.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn traffic_that_came_in_after_an_anomaly_was_closed_is_told(db: PgPool) {
+    let world = filled(&db, (6000, "2026-10-22")).await;
+    detect(&world).await;
+    let (id, _, state, ..) = rows(&db).await[0].clone();
+    assert_eq!(state, "closed");
+    let finance = world.finance().await;
+    let page = async || finance.get(&format!("/anomalies/{id}")).await.body;
+    let unknown = page().await;
+    assert!(unknown.contains("Not known for this service on these days: send requests"), "{unknown}");
+    let mut metrics = String::from("metric,service,day,value,environment\n");
+    for at in day("2026-08-01").iter_days().take_while(|at| *at <= day("2026-11-18")) {
+        let requests = if at < day("2026-10-15") { 1000 } else { 1100 };
+        metrics.push_str(&format!("requests,checkout,{at},{requests},production\n"));
+    }
+    let now = time("2026-11-19T07:00:00Z");
+    metrics_import::import(&world.app.state.pools, metrics.as_bytes(), "test", "", now).await.unwrap();
+    let known = page().await;
+    assert!(!known.contains("Not known for this service"), "{known}");
+    assert!(known.contains("on these days against the two weeks before, as is known by now"), "{known}");
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn an_environment_is_idle_beyond_the_days_of_its_policy(db: PgPool) {
     let world = filled(&db, (0, "2026-08-01")).await;
