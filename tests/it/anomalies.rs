@@ -105,6 +105,10 @@ async fn a_level_that_nothing_explains_is_told_once_answered_and_withdrawn(db: P
     for text in ["more than expected in", "class=\"band\"", "vm-checkout-b", "Not explained", "Close or keep"] {
         assert!(page.body.contains(text), "{text}: {}", page.body);
     }
+    // A part leads to its lines; what the model makes of all parts together has none.
+    let linked = texts(&page.body, "section[aria-labelledby='h-parts'] a[href^='/charges']");
+    assert!(linked.contains(&"vm-checkout-b".to_owned()), "{linked:?}");
+    assert!(page.body.contains("Weekdays, traffic and level") && linked.iter().all(|name| name.starts_with("vm-")));
     let csv = finance.get("/anomalies.csv").await;
     assert!(csv.body.contains("without-release,open"), "{}", csv.body);
     assert!(finance.get("/").await.body.contains("Unusual cost that is open"));
