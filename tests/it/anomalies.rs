@@ -121,6 +121,11 @@ async fn a_level_that_nothing_explains_is_told_once_answered_and_withdrawn(db: P
     assert_eq!(finance.post_form(&state, &[("state", "explained"), ("reason", " ")]).await.status, 400);
     let planned = [("state", "planned"), ("reason", "Load test."), ("until", "someday")];
     assert_eq!(finance.post_form(&state, &planned).await.status, 400);
+    let past = [("state", "planned"), ("reason", "Load test."), ("until", "2026-11-17")];
+    let refused = finance.post_form(&state, &past).await;
+    assert_eq!(refused.status, 400, "it costs after its plan");
+    assert!(refused.body.contains("Give a last day from 2026-11-18 on"), "{}", refused.body);
+    assert!(finance.get("/anomalies").await.body.contains("1 open, $"));
     assert_eq!(finance.post_form(&state, &[("state", "acknowledged")]).await.status, 303);
     let answer = [("state", "explained"), ("reason", "A bigger machine, agreed.")];
     assert_eq!(finance.post_form(&state, &answer).await.status, 303);
