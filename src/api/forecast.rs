@@ -97,8 +97,9 @@ pub struct ForecastBody {
     /// Answers about releases that claim a change and are provisional, one of each service: its level does not start anew at
     /// them yet.
     pub measured_count: i32,
-    /// What those that raise cost would be over the days left, by their answers. Not to be added to the forecast: the level
-    /// of the last days may hold a part of it already.
+    /// What those that raise cost would be over the days left if their amounts a day stayed so; what is expected of each over
+    /// 30 days, and how sure that is, its deployment tells. Not to be added to the forecast: the level of the last days may hold a
+    /// part of it already.
     #[schema(example = "124")]
     pub measured_could_rise: String,
     /// What those that lower it would be: zero or less.
