@@ -5,8 +5,9 @@ use crate::store::forecasts::ForecastRow;
 use bigdecimal::{BigDecimal, Zero};
 
 /// "1 effect of a release is still being measured: +$12.40 a day, if it stayed so, would be +$124 over the 10 days left", that
-/// this is no estimate of those days (the deployment's own is, with its interval), and that a part of it may be in the
-/// forecast already: whoever added it would count it twice. Empty where none is measured that claims a change, where there is no forecast, and of a period that is over.
+/// this is no estimate of those days (its deployment has that, with an interval), and that a part of it may be in the forecast
+/// already: whoever added it would count it twice. Empty where none is measured that claims a change, where there is no
+/// forecast, and of a period that is over.
 pub fn measured(row: &ForecastRow) -> String {
     if row.provisional_count == 0 || row.point.is_none() || row.actual.is_some() {
         return String::new();
