@@ -117,10 +117,16 @@ pub struct ForecastBody {
     pub publication_id: i64,
 }
 
-impl From<Held> for HeldBody {
-    fn from(Held { horizon, count, held_count }: Held) -> Self {
-        Self { horizon, count, held_count }
+// Of services, teams and all cost together. They come by horizon.
+fn by_horizon(record: Vec<Held>) -> Vec<HeldBody> {
+    let mut bodies: Vec<HeldBody> = Vec::new();
+    for Held { horizon, count, held_count, .. } in record {
+        match bodies.last_mut().filter(|last| last.horizon == horizon) {
+            Some(last) => (last.count, last.held_count) = (last.count + count, last.held_count + held_count),
+            None => bodies.push(HeldBody { horizon, count, held_count }),
+        }
     }
+    bodies
 }
 
 impl From<ForecastRow> for ForecastBody {
@@ -204,6 +210,6 @@ pub async fn list(
         forecasts: standing.into_iter().map(ForecastBody::from).collect(),
         past: past.into_iter().map(ForecastBody::from).collect(),
         is_cut,
-        record: record.into_iter().map(HeldBody::from).collect(),
+        record: by_horizon(record),
     }))
 }
