@@ -245,7 +245,9 @@ fn quiet(page: &Page, view: &View, closed: &[&ListedAnomaly]) -> String {
     // What was answered while it ran may run on.
     let over = closed.iter().filter(|one| one.was_closed()).map(|one| one.end_date).max();
     let over = over.map(|last| format!(" The last one was over on {}.", last.format("%-d %B %Y")));
-    let planned = closed.iter().filter(|one| one.state == "planned").filter_map(|one| one.planned_until).min();
+    let today = page.now.date_naive();
+    let planned = closed.iter().filter(|one| one.state == "planned").filter_map(|one| one.planned_until);
+    let planned = planned.filter(|until| *until >= today).min();
     let planned =
         planned.map(|until| format!(" What is planned is measured again after {}.", until.format("%-d %B %Y")));
     format!("Nothing unusual is open.{}{}", over.unwrap_or_default(), planned.unwrap_or_default())
