@@ -138,6 +138,13 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     assert!(page.body.contains("; over the 30 days from then about $"), "{}", page.body);
     assert!(page.body.contains("Not 30 times the day"), "{}", page.body);
     assert!(page.body.contains("Settled") && page.body.contains("class=\"band\""), "{}", page.body);
+    // What the chart draws is in its table: the line, its band and what lies above it.
+    let head = texts(&page.body, "section[aria-labelledby='h-ba'] details th[scope='col']");
+    assert_eq!(head, ["Day", "Cost", "Expected without this", "90% band", "Above expected", "Use"]);
+    let drawn = texts(&page.body, "section[aria-labelledby='h-ba'] details tbody tr");
+    let told: Vec<&String> = drawn.iter().filter(|row| row.ends_with(" after") && row.contains(" to $")).collect();
+    let higher = told.iter().filter(|row| row.contains(" +$")).count();
+    assert!(higher > 0 && 2 * higher > told.len(), "{drawn:?}");
     // The file has what the page says: the answer, and what was expected of each day.
     let file = finance.get(&format!("/deployments/{step}.csv")).await.body;
     let amount = |name: &str| column(&file, name)[0].parse::<f64>().unwrap();
