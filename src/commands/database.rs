@@ -36,9 +36,14 @@ pub struct Database {
 /// Opens the database and brings its schema up to this build's.
 pub async fn open(config: &Config) -> anyhow::Result<Database> {
     let database = open_as_it_is(config).await?;
-    end_cut_restore(&database.pools, &config.key_file()).await?;
-    migrate(&database.pools).await?;
+    make_ready(&database, config).await?;
     Ok(database)
+}
+
+/// Ends what a killed restore left, and brings the schema up to this build's.
+pub async fn make_ready(database: &Database, config: &Config) -> anyhow::Result<()> {
+    end_cut_restore(&database.pools, &config.key_file()).await?;
+    migrate(&database.pools).await
 }
 
 /// Opens the database and leaves its schema alone.

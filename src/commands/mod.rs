@@ -37,6 +37,7 @@ mod rebuild;
 mod restore;
 mod running;
 mod serve;
+mod serving;
 mod source;
 mod stop_signal;
 mod token;

@@ -132,6 +132,7 @@ pub mod service_costs;
 pub mod service_details;
 pub mod service_measures;
 pub mod service_plans;
+pub mod serving;
 pub mod sessions;
 mod shared_analysis;
 pub mod shifted_costs;

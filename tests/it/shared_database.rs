@@ -1,0 +1,89 @@
+//! One database of a server elsewhere, and processes that each have a data directory: what may run beside what.
+
+use super::support::said;
+use super::trust_server::serve_process;
+use sqlx::{ConnectOptions, PgPool};
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+fn command(pool: &PgPool, data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
+    command.args(arguments).env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string());
+    command.env("COSTWAKE_DATA_DIR", data_dir).env_remove("COSTWAKE_KEY_FILE").env_remove("COSTWAKE_PUBLIC_URL");
+    command.env("COSTWAKE_METRICS_LISTEN", "off").env("COSTWAKE_LISTEN", "127.0.0.1:0").kill_on_drop(true);
+    command
+}
+
+async fn costwake(pool: &PgPool, data_dir: &Path, arguments: &[&str]) -> Output {
+    let output = command(pool, data_dir, arguments).output();
+    tokio::time::timeout(Duration::from_secs(120), output).await.expect("it ends by itself").unwrap()
+}
+
+async fn stop(mut child: Child) {
+    let pid = child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(child.wait().await.unwrap().success());
+}
+
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_running_server_keeps_out_a_restore_and_servers_with_another_data_directory(pool: PgPool) {
+    let place = tempfile::tempdir().unwrap();
+    let (first, second) = (place.path().join("first"), place.path().join("second"));
+    let (serving, _) = serve_process(&pool, &first, "off").await;
+    let file = place.path().join("costwake.backup");
+    let file = file.to_str().unwrap();
+    let saved = costwake(&pool, &second, &["backup", file]).await;
+    assert!(saved.status.success(), "{}", said(&saved));
+
+    for arguments in [&["serve"][..], &["serve", "--jobs-only"]] {
+        let refused = costwake(&pool, &second, arguments).await;
+        let words = said(&refused);
+        assert!(!refused.status.success(), "{words}");
+        assert!(words.contains("another costwake serve with another data directory runs on this database"), "{words}");
+    }
+    let mut beside = command(&pool, &first, &["serve", "--jobs-only"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(beside.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("Costwake works in the background."));
+    stop(beside).await;
+
+    let refused = costwake(&pool, &second, &["restore", "--force", file]).await;
+    let words = said(&refused);
+    assert!(!refused.status.success(), "{words}");
+    assert!(words.contains("costwake serve runs on this database (connection "), "{words}");
+    let aside: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'before_restore')")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert!(!aside, "nothing was touched");
+
+    stop(serving).await;
+    let restored = costwake(&pool, &second, &["restore", "--force", file]).await;
+    assert!(restored.status.success(), "{}", said(&restored));
+}
+
+/// A database that was away has forgotten what its connections held.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_server_tells_of_itself_again_after_its_connection_was_lost(pool: PgPool) {
+    let data_dir = tempfile::tempdir().unwrap();
+    let (serving, _) = serve_process(&pool, data_dir.path(), "off").await;
+    let held = "SELECT pid FROM pg_locks
+                WHERE locktype = 'advisory' AND classid::bigint = 6 AND objsubid = 2 AND granted
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let before: i32 = sqlx::query_scalar(held).fetch_one(&pool).await.unwrap();
+    let ended: bool =
+        sqlx::query_scalar("SELECT pg_terminate_backend($1)").bind(before).fetch_one(&pool).await.unwrap();
+    assert!(ended);
+    let mut after = None;
+    for _ in 0..200 {
+        after = sqlx::query_scalar::<_, i32>(held).fetch_optional(&pool).await.unwrap().filter(|pid| *pid != before);
+        if after.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(after.is_some(), "it never told again");
+    stop(serving).await;
+}
