@@ -7,7 +7,7 @@ use super::stop_signal::StopSignal;
 use super::{database, running, serving};
 use crate::config::Config;
 use crate::store::embedded::{self, ServeLock};
-use crate::store::temporary_files;
+use crate::store::{sealed, temporary_files};
 use crate::web::transport;
 use std::process::ExitCode;
 
@@ -52,6 +52,9 @@ async fn open(config: &Config) -> anyhow::Result<(Database, Option<Serving>)> {
     let database = database::open_as_it_is(config).await?;
     let serving = Serving::begin(&database, config).await?;
     database::make_ready(&database, config).await?;
+    if let Some(problem) = sealed::problem(&database.pools.jobs, &config.key_file()).await? {
+        tracing::warn!("{problem}");
+    }
     Ok((database, serving))
 }
 

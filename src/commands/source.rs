@@ -9,11 +9,10 @@ use crate::sources::place::{Credentials, Place};
 use crate::sources::schedule::Schedule;
 use crate::sources::setting::Setting;
 use crate::store::jobs::{self, Lane};
-use crate::store::seal::Key;
 use crate::store::source_reads::{self, READ_SOURCE, ReadRow};
 use crate::store::source_settings::{self, SourceSetting};
 use crate::store::temporary_files;
-use crate::store::{deliveries, sources};
+use crate::store::{deliveries, sealed, sources};
 use crate::web::moments;
 use crate::web::source_change::{self, By};
 use anyhow::{Context, bail};
@@ -161,7 +160,7 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
             let setting = options.apply_to(None)?;
             source_change::check_folder(config, &setting).await?;
             let credentials = options.credentials(setting.kind)?.unwrap_or_default();
-            let key = Key::load_or_create(&config.key_file())?;
+            let key = sealed::key(&mut *transaction, &config.key_file()).await?;
             let source_id = source_change::add(&mut transaction, &key, &setting, &credentials, &by).await?;
             println!("source {source_id}: {} is set up", setting.name);
         }
@@ -170,7 +169,7 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
             let setting = options.apply_to(Some(&source.setting))?;
             source_change::check_folder(config, &setting).await?;
             let credentials = options.credentials(setting.kind)?;
-            let key = Key::load_or_create(&config.key_file())?;
+            let key = sealed::key(&mut *transaction, &config.key_file()).await?;
             let change = source_change::change(&mut transaction, &key, &source, &setting, credentials.as_ref(), &by);
             change.await?;
             println!("{} is changed", setting.name);
@@ -187,7 +186,7 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
         }
         Action::Test { name } => {
             let source = find(&mut transaction, &name).await?;
-            let key = Key::load_or_create(&config.key_file())?;
+            let key = sealed::key(&mut *transaction, &config.key_file()).await?;
             match source_change::test(config, &key, &source).await {
                 Ok(count) => println!("{name} can be read: {count} objects"),
                 Err(error) => bail!("{} {}", error.sentence, error.remedy),

@@ -127,6 +127,7 @@ pub mod same_subscription;
 pub mod savings;
 pub mod scope;
 pub mod seal;
+pub mod sealed;
 pub mod search;
 pub mod service_costs;
 pub mod service_details;

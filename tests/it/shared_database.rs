@@ -3,6 +3,8 @@
 use super::support::said;
 use super::trust_server::serve_process;
 use sqlx::{ConnectOptions, PgPool};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -86,4 +88,51 @@ async fn a_server_tells_of_itself_again_after_its_connection_was_lost(pool: PgPo
     }
     assert!(after.is_some(), "it never told again");
     stop(serving).await;
+}
+
+/// A key that is made in place of one that is gone would leave the secrets in the database behind.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_key_file_that_is_gone_is_told_and_none_is_made_in_its_place(pool: PgPool) {
+    let place = tempfile::tempdir().unwrap();
+    let data_dir = place.path().join("data");
+    let (key, away, elsewhere) = (data_dir.join("key"), data_dir.join("key.away"), place.path().join("other/key"));
+    let credentials = place.path().join("credentials.json");
+    fs::write(&credentials, r#"{"access_key_id": "AKIA", "secret_access_key": "hush"}"#).unwrap();
+    let credentials = credentials.to_str().unwrap();
+    let add = ["source", "add", "s2", "--kind", "s3", "--bucket", "bills", "--region", "eu-central-1"];
+    let added = costwake(&pool, &data_dir, &[&add[..], &["--credentials-file", credentials]].concat()).await;
+    assert!(added.status.success(), "{}", said(&added));
+    fs::rename(&key, &away).unwrap();
+
+    let change = ["source", "change", "s2", "--credentials-file", credentials];
+    let with_another = [&change[..], &["--key-file", elsewhere.to_str().unwrap()]].concat();
+    for arguments in [&["source", "test", "s2"][..], &change[..], &with_another[..]] {
+        let refused = costwake(&pool, &data_dir, arguments).await;
+        let words = said(&refused);
+        assert!(!refused.status.success(), "{words}");
+        assert!(words.contains("is missing, and secrets in the database are sealed with key"), "{words}");
+        assert!(!key.exists() && !elsewhere.exists(), "{arguments:?} made a key");
+    }
+    let saved = costwake(&pool, &data_dir, &["backup", place.path().join("1.backup").to_str().unwrap()]).await;
+    assert!(saved.status.success() && said(&saved).contains("is missing, and secrets"), "{}", said(&saved));
+    let mut serving = command(&pool, &data_dir, &["serve", "--no-jobs"]);
+    let mut serving = serving.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
+    assert!(lines.next_line().await.unwrap().unwrap().contains("serves on"));
+    let pid = serving.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    // Its log may go to either.
+    let mut log = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        log.push_str(&line);
+    }
+    log.push_str(&String::from_utf8_lossy(&serving.wait_with_output().await.unwrap().stderr));
+    assert!(log.contains("is missing, and secrets in the database are sealed with key"), "{log}");
+
+    fs::write(&key, [9; 32]).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let saved = costwake(&pool, &data_dir, &["backup", place.path().join("2.backup").to_str().unwrap()]).await;
+    assert!(said(&saved).contains("1 of the secrets that are kept were sealed with another key"), "{}", said(&saved));
+    fs::rename(&away, &key).unwrap();
+    assert!(costwake(&pool, &data_dir, &change).await.status.success());
 }
