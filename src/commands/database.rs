@@ -6,7 +6,7 @@ use crate::patience::Patience;
 use crate::rollup::retention;
 use crate::store::embedded::{Cluster, OLDEST_MAJOR};
 use crate::store::{MIGRATIONS, Pools, backup, full_disk};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
@@ -67,13 +67,13 @@ pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
         }
     };
     if database.cluster.is_none() {
-        refuse_old_server(&database.options).await?;
+        refuse_unfit(&database.options).await?;
     }
     Ok(database)
 }
 
-/// Before the schema meets a server that does not understand it.
-async fn refuse_old_server(options: &PgConnectOptions) -> anyhow::Result<()> {
+/// Before the schema meets a server that does not understand it, or a database that cannot hold every name.
+async fn refuse_unfit(options: &PgConnectOptions) -> anyhow::Result<()> {
     // By a connection of its own: a pool would try until its time is over, and not say what was wrong.
     let connecting = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await;
     let unreachable = || {
@@ -83,12 +83,28 @@ async fn refuse_old_server(options: &PgConnectOptions) -> anyhow::Result<()> {
             options.get_port()
         )
     };
-    let mut conn = connecting.map_err(anyhow::Error::from).and_then(|tried| Ok(tried?)).with_context(unreachable)?;
+    let connected = connecting.with_context(unreachable)?;
+    if let Err(sqlx::Error::Database(refusal)) = &connected {
+        bail!(
+            "the server at {}:{}, which DATABASE_URL names, answers “{}”: correct the name, the password or the \
+             database in it, or what the server allows",
+            options.get_host(),
+            options.get_port(),
+            refusal.message()
+        );
+    }
+    let mut conn = connected.with_context(unreachable)?;
     let major = backup::server_major(&mut conn).await.with_context(unreachable)?;
     ensure!(
         major >= OLDEST_MAJOR,
         "DATABASE_URL names a server of PostgreSQL {major}, and Costwake needs {OLDEST_MAJOR} or newer: upgrade it, \
          or name another server"
+    );
+    let encoding = backup::encoding(&mut conn).await.with_context(unreachable)?;
+    ensure!(
+        encoding == "UTF8",
+        "the database that DATABASE_URL names was made with the encoding {encoding}, and Costwake needs UTF8: make one \
+         with CREATE DATABASE costwake ENCODING 'UTF8' TEMPLATE template0, and name that"
     );
     Ok(())
 }

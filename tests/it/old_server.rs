@@ -1,7 +1,8 @@
-//! A server that is too old is refused before its schema is touched.
+//! A server or a database that does not fit is refused before its schema is touched, and at once.
 
-use sqlx::{Executor, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgPool};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[sqlx::test(migrations = false)]
 async fn a_server_that_is_too_old_is_refused_with_a_sentence(pool: PgPool) {
@@ -30,4 +31,41 @@ async fn a_server_that_is_too_old_is_refused_with_a_sentence(pool: PgPool) {
     .await
     .unwrap();
     assert_eq!(tables, 0, "the schema is untouched");
+}
+
+fn migrated(address: reqwest::Url) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
+    command.arg("migrate").env("DATABASE_URL", address.as_str()).env("COSTWAKE_DATA_DIR", folder.path());
+    let began = Instant::now();
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_database_of_another_encoding_is_refused_with_a_sentence(pool: PgPool) {
+    let mut address: reqwest::Url = std::env::var("DATABASE_URL").unwrap().parse().unwrap();
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("{}_{}", pool.connect_options().get_database().unwrap(), encoding.to_lowercase());
+        let made = format!("CREATE DATABASE \"{name}\" ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        pool.execute(AssertSqlSafe(made)).await.unwrap();
+        address.set_path(&name);
+        let asked = address.clone();
+        let said = tokio::task::spawn_blocking(move || migrated(asked)).await.unwrap();
+        let dropped = format!("DROP DATABASE \"{name}\" WITH (FORCE)");
+        pool.execute(AssertSqlSafe(dropped)).await.unwrap();
+        assert!(said.contains(&format!("was made with the encoding {encoding}, and Costwake needs UTF8")), "{said}");
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_the_server_answers_is_said_once_and_not_as_a_server_that_is_away(pool: PgPool) {
+    let mut address: reqwest::Url = std::env::var("DATABASE_URL").unwrap().parse().unwrap();
+    let name = format!("{}_nowhere", pool.connect_options().get_database().unwrap());
+    address.set_path(&name);
+    let said = tokio::task::spawn_blocking(move || migrated(address)).await.unwrap();
+    assert!(said.contains("answers “database") && !said.contains("see that it runs"), "{said}");
+    assert_eq!(said.matches("does not exist").count(), 1, "{said}");
 }

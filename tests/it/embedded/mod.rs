@@ -195,6 +195,20 @@ fn a_second_serve_refuses_and_other_commands_join() {
 }
 
 #[test]
+fn a_terminal_that_is_closed_stops_it_as_well() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    if u64::from_str_radix(ignored, 16).unwrap() & 1 == 1 {
+        return crate::support::skipped("a closed terminal: these tests run under nohup, and what they start with them");
+    }
+    let place = Place::new();
+    let mut server = place.serve();
+    signal("-HUP", server.0.id());
+    assert!(server.0.wait().unwrap().success(), "it ends by itself");
+    assert!(place.pid().is_none(), "and its cluster with it");
+}
+
+#[test]
 fn a_killed_serve_leaves_a_cluster_that_the_next_command_adopts() {
     let place = Place::new();
     let mut server = place.serve();
