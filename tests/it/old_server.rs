@@ -33,6 +33,12 @@ async fn a_server_that_is_too_old_is_refused_with_a_sentence(pool: PgPool) {
     assert_eq!(tables, 0, "the schema is untouched");
 }
 
+// The name of another database than the test's, which is as long as names may be.
+fn beside(pool: &PgPool, what: &str) -> String {
+    let own: String = pool.connect_options().get_database().unwrap().chars().take(40).collect();
+    format!("{own}_{what}")
+}
+
 fn migrated(address: reqwest::Url) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
@@ -48,7 +54,7 @@ fn migrated(address: reqwest::Url) -> String {
 async fn a_database_of_another_encoding_is_refused_with_a_sentence(pool: PgPool) {
     let mut address: reqwest::Url = std::env::var("DATABASE_URL").unwrap().parse().unwrap();
     for encoding in ["LATIN1", "SQL_ASCII"] {
-        let name = format!("{}_{}", pool.connect_options().get_database().unwrap(), encoding.to_lowercase());
+        let name = beside(&pool, &encoding.to_lowercase());
         let made = format!("CREATE DATABASE \"{name}\" ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
         pool.execute(AssertSqlSafe(made)).await.unwrap();
         address.set_path(&name);
@@ -63,8 +69,7 @@ async fn a_database_of_another_encoding_is_refused_with_a_sentence(pool: PgPool)
 #[sqlx::test(migrations = false)]
 async fn what_the_server_answers_is_said_once_and_not_as_a_server_that_is_away(pool: PgPool) {
     let mut address: reqwest::Url = std::env::var("DATABASE_URL").unwrap().parse().unwrap();
-    let name = format!("{}_nowhere", pool.connect_options().get_database().unwrap());
-    address.set_path(&name);
+    address.set_path(&beside(&pool, "nowhere"));
     let said = tokio::task::spawn_blocking(move || migrated(address)).await.unwrap();
     assert!(said.contains("answers “database") && !said.contains("see that it runs"), "{said}");
     assert_eq!(said.matches("does not exist").count(), 1, "{said}");

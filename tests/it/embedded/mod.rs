@@ -199,7 +199,9 @@ fn a_terminal_that_is_closed_stops_it_as_well() {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
     if u64::from_str_radix(ignored, 16).unwrap() & 1 == 1 {
-        return crate::support::skipped("a closed terminal: these tests run under nohup, and what they start with them");
+        return crate::support::skipped(
+            "a closed terminal: these tests run under nohup, and what they start with them",
+        );
     }
     let place = Place::new();
     let mut server = place.serve();
