@@ -163,6 +163,9 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
             let key = sealed::key(&mut *transaction, &config.key_file()).await?;
             let source_id = source_change::add(&mut transaction, &key, &setting, &credentials, &by).await?;
             println!("source {source_id}: {} is set up", setting.name);
+            if credentials.is_empty() {
+                tell_keyless(&setting);
+            }
         }
         Action::Change(options) => {
             let source = find(&mut transaction, &options.name).await?;
@@ -173,6 +176,9 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
             let change = source_change::change(&mut transaction, &key, &source, &setting, credentials.as_ref(), &by);
             change.await?;
             println!("{} is changed", setting.name);
+            if credentials.as_ref().map_or(!source.has_credentials(), Credentials::is_empty) {
+                tell_keyless(&setting);
+            }
         }
         Action::Pause { name } => {
             let source = find(&mut transaction, &name).await?;
@@ -202,6 +208,13 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
     }
     transaction.commit().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+// Meant by few: a file with the wrong content, or none, looks the same.
+fn tell_keyless(setting: &Setting) {
+    if setting.kind.is_object_store() {
+        println!("  no credentials are kept for it (--credentials-file): it is read with the rights of this machine");
+    }
 }
 
 async fn remove(conn: &mut sqlx::PgConnection, name: &str, yes: bool, by: &By) -> anyhow::Result<()> {
@@ -333,9 +346,6 @@ impl Options {
         if kind == Kind::Gcs {
             return Ok(Some(Credentials { service_account_key: text, ..Credentials::default() }.trimmed()));
         }
-        let credentials: Credentials = serde_json::from_str(&text).map_err(|_| {
-            anyhow::anyhow!("the credentials are not a JSON object of access_key_id, secret_access_key and so on")
-        })?;
-        Ok(Some(credentials.trimmed()))
+        Credentials::from_json(&text, kind).map(Some).map_err(anyhow::Error::msg)
     }
 }

@@ -1,4 +1,4 @@
-//! One database of a server elsewhere, and processes that each have a data directory: what may run beside what.
+//! Commands on a database of a server elsewhere: what may run beside what, the key file, and credentials.
 
 use super::support::said;
 use super::trust_server::serve_process;
@@ -135,4 +135,29 @@ async fn a_key_file_that_is_gone_is_told_and_none_is_made_in_its_place(pool: PgP
     assert!(said(&saved).contains("1 of the secrets that are kept were sealed with another key"), "{}", said(&saved));
     fs::rename(&away, &key).unwrap();
     assert!(costwake(&pool, &data_dir, &change).await.status.success());
+}
+
+/// What is behind a name that nothing knows would be kept nowhere.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn credentials_by_other_names_are_refused(pool: PgPool) {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("credentials.json");
+    let s3 = ["--kind", "s3", "--bucket", "bills", "--region", "eu-central-1"];
+    let azure = ["--kind", "azure", "--account", "acme", "--bucket", "bills"];
+    for (kind, credentials) in [
+        (&s3[..], r#"{"access_key": "AKIA", "secret_access_key": "hush"}"#),
+        (&s3[..], r#"{"AccessKeyId": "AKIA", "SecretAccessKey": "hush"}"#),
+        (&azure[..], r#"{"access_key_id": "AKIA", "secret_access_key": "hush"}"#),
+    ] {
+        fs::write(&file, credentials).unwrap();
+        let add = [&["source", "add", "s2", "--credentials-file", file.to_str().unwrap()][..], kind].concat();
+        let refused = costwake(&pool, place.path(), &add).await;
+        let words = said(&refused);
+        assert!(!refused.status.success() && words.contains("the credentials have “"), "{words}");
+        assert!(!words.contains("hush"), "{words}");
+    }
+    let added = costwake(&pool, place.path(), &[&["source", "add", "s2"][..], &s3].concat()).await;
+    assert!(added.status.success() && said(&added).contains("no credentials are kept for it"), "{}", said(&added));
+    let tested = costwake(&pool, place.path(), &["source", "test", "s2"]).await;
+    assert!(!tested.status.success() && said(&tested).contains("No credentials are kept"), "{}", said(&tested));
 }
