@@ -393,8 +393,12 @@ impl Import<'_> {
             return Ok(false);
         };
         deliveries::copy_content(&mut transaction, earlier, self.begun.delivery_id).await?;
-        // They were not announced so: what counts is what they hold, and the receipt says what is different.
         let (rows, billed_cost) = deliveries::held(&mut transaction, self.begun.delivery_id).await?;
+        // Whoever announced something else is refused, by what the files themselves hold: they are read for that.
+        if !self.options.control.differences(None, rows, &billed_cost).is_empty() {
+            return Ok(false);
+        }
+        // A manifest is no announcement of its sender: what counts is what they hold, and the receipt says it.
         let differences = self.options.control.differences(self.options.expected_rows, rows, &billed_cost);
         let reason = [vec![decision::same_bytes(earlier)], differences].concat().join(" ");
         generations::renew_delivery(&mut *transaction, earlier, self.begun.version_at).await?;

@@ -261,6 +261,11 @@ async fn verdict(
     match tally.outcome() {
         Outcome::Refused(reason) => return Ok(Verdict::Refused(reason)),
         Outcome::Unchanged(reason) => {
+            // Nothing is to be decided, since the bytes count: whoever announced something else must not take them for it.
+            let differences = load.control.differences(None, found.row_count, &held_cost(found, load.one_side));
+            if !differences.is_empty() {
+                return Ok(Verdict::Refused([vec![reason], differences].concat().join(" ")));
+            }
             let same = tally.same_generation_ids();
             if generations::renew(&mut *conn, &same, load.version_at).await? < same.len() {
                 return Err(ImportError::Overtaken);
