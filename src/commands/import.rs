@@ -212,9 +212,10 @@ pub(super) fn text(receipt: &Receipt) -> String {
     }
     if receipt.state == "quarantined" {
         let id = receipt.delivery_id;
+        let is_unread = receipt.rows > 0 && receipt.rejected_rows == receipt.rows;
         let accept = match crate::rollup::cannot_accept(&receipt.missing_columns) {
-            None => format!("costwake delivery accept {id}, or "),
-            Some(_) => String::new(),
+            None if !is_unread => format!("costwake delivery accept {id}, or "),
+            _ => String::new(),
         };
         line(format!("  finance decides: {accept}costwake delivery withdraw {id}"));
     }

@@ -249,6 +249,7 @@ async fn verdict(
     }
     let version = Version { at: load.version_at, basis: load.version_basis, sha256: Some(sha256) };
     let mut tally = Tally::default();
+    let has_none_gone = gone.is_empty();
     let held = found.scopes.list().iter().map(|scope| (&scope.billing_account_id, scope.billing_period_start));
     let gone = gone.iter().map(|gone| (&gone.billing_account_id, gone.billing_period_start));
     for (account, period) in held.chain(gone) {
@@ -276,6 +277,10 @@ async fn verdict(
         Outcome::Counts(_) => {}
     }
     Ok(match quarantine_reason(found, load) {
+        // There is nothing that could be decided about.
+        Some(reason) if found.is_all_rejected() && found.lacks_essentials().is_empty() && has_none_gone => {
+            Verdict::Refused(reason)
+        }
         Some(reason) => Verdict::Quarantined(reason),
         None => Verdict::Publish,
     })
@@ -324,6 +329,8 @@ fn quarantine_reason(found: &Found, load: &Load<'_>) -> Option<String> {
     let essential = found.lacks_essentials();
     reasons.push(if overruled.is_some() && !essential.is_empty() {
         "Read so, nothing of it can be counted.".to_owned()
+    } else if found.is_all_rejected() && essential.is_empty() {
+        "Nothing of it can be counted.".to_owned()
     } else if essential.is_empty() {
         "Nothing of it is counted until someone accepts it.".to_owned()
     } else {
