@@ -50,6 +50,8 @@ pub async fn make_ready(database: &Database, config: &Config) -> anyhow::Result<
 pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
     let database = match &config.database_url {
         Some(address) => {
+            let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| address.starts_with(scheme));
+            ensure!(is_postgres, "DATABASE_URL is not a PostgreSQL address, which begins with postgres://");
             let options: PgConnectOptions = address.parse().context("DATABASE_URL is not a PostgreSQL address")?;
             Database { pools: Pools::connect_lazy(options.clone()), options, cluster: None }
         }

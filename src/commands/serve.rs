@@ -30,6 +30,10 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     if let Some(problem) = transport::problem(config).filter(|_| parts.pages) {
         anyhow::bail!(problem);
     }
+    config.reach()?;
+    for folder in config.missing_source_folders() {
+        tracing::warn!("COSTWAKE_SOURCE_FOLDERS: {} is not there, or no folder", folder.display());
+    }
     let _lock = ServeLock::take(&config.data_dir(), parts.pages, parts.jobs)?;
     let mut config = config.clone();
     let ports = Ports::take(&mut config, parts).await?;

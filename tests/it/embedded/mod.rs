@@ -293,6 +293,17 @@ fn what_is_missing_or_wrong_is_said_with_what_to_do() {
     assert!(!insecure.status.success());
     assert!(said.contains("COSTWAKE_PUBLIC_URL is ftp://x: it must start with"), "{said}");
     assert!(!place.data_dir().exists(), "nothing was started for it");
+    for (name, value, told) in [
+        ("COSTWAKE_OUTGOING_NETWORKS", "foo", "foo is no address and no network"),
+        ("COSTWAKE_SOURCE_FOLDERS", "/,rel", "rel is not a whole path"),
+        ("RUST_LOG", "costwake=loud", "RUST_LOG is costwake=loud, which is no filter"),
+        ("DATABASE_URL", "mysql://x", "DATABASE_URL is not a PostgreSQL address"),
+    ] {
+        let wrong = place.costwake(&["serve"]).env(name, value).output().unwrap();
+        let said = String::from_utf8_lossy(&wrong.stderr);
+        assert!(!wrong.status.success() && said.contains(told), "{name}: {said}");
+        assert!(!place.data_dir().join("postgres").exists(), "nothing was started for it");
+    }
 
     let nowhere = place.costwake(&["migrate", "--postgres-bin", "/nowhere"]).output().unwrap();
     let said = String::from_utf8_lossy(&nowhere.stderr);
@@ -308,6 +319,19 @@ fn what_is_missing_or_wrong_is_said_with_what_to_do() {
     fs::write(place.data_dir().join("postgres/letter.txt"), "not a cluster").unwrap();
     let error = Cluster::open(&place.data_dir(), None).unwrap_err();
     assert!(matches!(error, EmbeddedError::NotACluster { .. }), "{error}");
+}
+
+/// As files of an environment have them.
+#[test]
+fn settings_that_are_empty_are_not_set() {
+    let place = Place::new();
+    let mut command = place.costwake(&["migrate"]);
+    for name in ["DATABASE_URL", "COSTWAKE_LISTEN", "COSTWAKE_METRICS_LISTEN", "COSTWAKE_KEY_FILE", "RUST_LOG"] {
+        command.env(name, "");
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(place.data_dir().join("postgres").exists());
 }
 
 #[test]
