@@ -330,8 +330,14 @@ fn settings_that_are_empty_are_not_set() {
         command.env(name, "");
     }
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
     assert!(place.data_dir().join("postgres").exists());
+    // Somebody may have meant the data of another directory.
+    assert!(said.contains("Making a database cluster of PostgreSQL"), "{said}");
+    let nobody = place.costwake(&["user", "list"]).output().unwrap();
+    assert!(nobody.status.success() && nobody.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("Nobody is there yet"));
 }
 
 #[test]
