@@ -252,7 +252,8 @@ pub async fn import_with(
             import.finish("refused", Some(&error.to_string())).await?;
         }
         Some(Err(error)) => {
-            let reason = remedy(&error).map_or_else(|| format!("The import failed: {error}."), str::to_owned);
+            let failed = || format!("The import failed: {}.", error.to_string().trim_end_matches('.'));
+            let reason = remedy(&error).map_or_else(failed, str::to_owned);
             tracing::debug!(delivery.id = delivery_id, "An import failed: {error:?}");
             // Where the database is away, the sweep finds the delivery.
             if give_up(pools, delivery_id, &reason, import.clock.now()).await.unwrap_or(true) {
