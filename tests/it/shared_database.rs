@@ -1,4 +1,5 @@
-//! Commands on a database of a server elsewhere: what may run beside what, the key file, and credentials.
+//! Commands on a database of a server elsewhere: what may run beside what, and what is said of
+//! the key file, of credentials and of rates.
 
 use super::support::said;
 use super::trust_server::serve_process;
@@ -160,4 +161,17 @@ async fn credentials_by_other_names_are_refused(pool: PgPool) {
     assert!(added.status.success() && said(&added).contains("no credentials are kept for it"), "{}", said(&added));
     let tested = costwake(&pool, place.path(), &["source", "test", "s2"]).await;
     assert!(!tested.status.success() && said(&tested).contains("No credentials are kept"), "{}", said(&tested));
+}
+
+/// Any code may be a bill's currency, so that a mistyped one is taken: it is said, and listed.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rate_that_no_bill_needs_is_said_and_listed(pool: PgPool) {
+    let place = tempfile::tempdir().unwrap();
+    assert!(costwake(&pool, place.path(), &["rates", "reporting", "EUR"]).await.status.success());
+    let enter = ["rates", "enter", "2026-05", "US", "1", "--reason", "Group rate"];
+    let entered = costwake(&pool, place.path(), &enter).await;
+    assert!(entered.status.success(), "{}", said(&entered));
+    assert!(said(&entered).contains("no bill of 2026-05 is in US"), "{}", said(&entered));
+    let listed = costwake(&pool, place.path(), &["rates", "list"]).await;
+    assert_eq!(String::from_utf8(listed.stdout).unwrap(), "2026-05\tUS\t1\tEUR\tentered\tno bill needs it\n");
 }
