@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::patience::Patience;
 use crate::rollup::retention;
 use crate::store::embedded::{Cluster, OLDEST_MAJOR};
-use crate::store::{MIGRATIONS, Pools, backup, full_disk};
+use crate::store::{MIGRATIONS, Pools, backup, fitness, full_disk};
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
@@ -74,6 +74,22 @@ pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
     Ok(database)
 }
 
+/// What is not enough for a server under load: it does not stop it from starting.
+pub async fn warn_of_few_connections(database: &Database) -> anyhow::Result<()> {
+    if database.cluster.is_some() {
+        return Ok(());
+    }
+    let mut conn = database.pools.jobs.acquire().await.context("could not reach the database")?;
+    let (limit, wanted) = (fitness::connection_limit(&mut conn).await?, fitness::SERVER_CONNECTIONS);
+    if limit < wanted {
+        tracing::warn!(
+            "The database allows this role at most {limit} connections at once, and the server uses up to {wanted}: \
+             under load pages will say that the database does not answer. Raise the limit"
+        );
+    }
+    Ok(())
+}
+
 /// Before the schema meets a server that does not understand it, or a database that cannot hold every name.
 async fn refuse_unfit(options: &PgConnectOptions) -> anyhow::Result<()> {
     // By a connection of its own: a pool would try until its time is over, and not say what was wrong.
@@ -102,11 +118,20 @@ async fn refuse_unfit(options: &PgConnectOptions) -> anyhow::Result<()> {
         "DATABASE_URL names a server of PostgreSQL {major}, and Costwake needs {OLDEST_MAJOR} or newer: upgrade it, \
          or name another server"
     );
-    let encoding = backup::encoding(&mut conn).await.with_context(unreachable)?;
+    let encoding = fitness::encoding(&mut conn).await.with_context(unreachable)?;
     ensure!(
         encoding == "UTF8",
         "the database that DATABASE_URL names was made with the encoding {encoding}, and Costwake needs UTF8: make one \
          with CREATE DATABASE costwake ENCODING 'UTF8' TEMPLATE template0, and name that"
+    );
+    let limit = fitness::connection_limit(&mut conn).await.with_context(unreachable)?;
+    ensure!(
+        limit >= fitness::CONNECTIONS_MIN,
+        "the server that DATABASE_URL names allows {} at most {limit} connections at once, and Costwake needs {}, \
+         costwake serve up to {}: raise the limit of the role, of the database or of the server",
+        options.get_username(),
+        fitness::CONNECTIONS_MIN,
+        fitness::SERVER_CONNECTIONS
     );
     Ok(())
 }

@@ -54,6 +54,7 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
 // What others must not do beside a server is told to them before the schema is touched.
 async fn open(config: &Config) -> anyhow::Result<(Database, Option<Serving>)> {
     let database = database::open_as_it_is(config).await?;
+    database::warn_of_few_connections(&database).await?;
     let serving = Serving::begin(&database, config).await?;
     database::make_ready(&database, config).await?;
     if let Some(problem) = sealed::problem(&database.pools.jobs, &config.key_file()).await? {

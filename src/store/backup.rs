@@ -16,11 +16,6 @@ pub async fn server_major(conn: &mut PgConnection) -> sqlx::Result<u32> {
     Ok(u32::try_from(number / 10_000).unwrap_or_default())
 }
 
-/// How the database writes characters down.
-pub async fn encoding(conn: &mut PgConnection) -> sqlx::Result<String> {
-    sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!""#).fetch_one(conn).await
-}
-
 /// Whether nothing was ever stored in it.
 pub async fn is_empty(conn: &mut PgConnection) -> sqlx::Result<bool> {
     Ok(!has_tables(conn, "public").await?)

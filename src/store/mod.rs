@@ -63,6 +63,7 @@ pub mod event_refusals;
 pub mod event_sources;
 pub mod event_tellings;
 pub mod expired;
+pub mod fitness;
 pub mod focus_export;
 pub mod forecast_record;
 pub mod forecast_series;

@@ -74,3 +74,18 @@ async fn what_the_server_answers_is_said_once_and_not_as_a_server_that_is_away(p
     assert!(said.contains("answers “database") && !said.contains("see that it runs"), "{said}");
     assert_eq!(said.matches("does not exist").count(), 1, "{said}");
 }
+
+/// A pool that waits for a connection that it will not get says nothing of the cause.
+#[sqlx::test(migrations = false)]
+async fn a_role_with_few_connections_is_refused_with_a_sentence(pool: PgPool) {
+    let role = beside(&pool, "few").to_lowercase();
+    let made = format!("CREATE ROLE \"{role}\" LOGIN PASSWORD 'few' CONNECTION LIMIT 2");
+    pool.execute(AssertSqlSafe(made)).await.unwrap();
+    let mut address: reqwest::Url = std::env::var("DATABASE_URL").unwrap().parse().unwrap();
+    address.set_path(pool.connect_options().get_database().unwrap());
+    address.set_username(&role).unwrap();
+    address.set_password(Some("few")).unwrap();
+    let said = tokio::task::spawn_blocking(move || migrated(address)).await.unwrap();
+    pool.execute(AssertSqlSafe(format!("DROP ROLE \"{role}\""))).await.unwrap();
+    assert!(said.contains("at most 2 connections at once, and Costwake needs 6"), "{said}");
+}
