@@ -50,7 +50,10 @@ async fn a_running_server_keeps_out_a_restore_and_servers_with_another_data_dire
     let mut beside = command(&pool, &first, &["serve", "--jobs-only"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(beside.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("Costwake works in the background."));
+    let health = ["health", "--jobs-only"];
+    assert!(costwake(&pool, &first, &health).await.status.success());
     stop(beside).await;
+    assert!(!costwake(&pool, &first, &health).await.status.success());
 
     let refused = costwake(&pool, &second, &["restore", "--force", file]).await;
     let words = said(&refused);

@@ -6,6 +6,7 @@ use crate::store::{private_file, seal};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Held while the server is started or stopped, so that nobody joins a server that is about to go.
@@ -70,6 +71,17 @@ impl ServeLock {
     }
 }
 
+/// Whether a server does the work in the background with this data directory, as the kernel's list of locks says: whoever
+/// tried the lock would stand in the way of one that starts. In a container the list has the container's own processes.
+pub fn works_in_background(data_dir: &Path) -> Result<bool, EmbeddedError> {
+    let (path, locks) = (data_dir.join("jobs.lock"), Path::new("/proc/locks"));
+    let Ok(file) = fs::metadata(&path) else { return Ok(false) };
+    let inode = file.ino().to_string();
+    let is_of_it = |word: &str| word.rsplit_once(':').is_some_and(|(_, end)| end == inode);
+    let list = fs::read_to_string(locks).doing("read", locks)?;
+    Ok(list.lines().any(|line| line.contains(" FLOCK ") && line.split_whitespace().any(is_of_it)))
+}
+
 /// A number above zero that tells this data directory from others, also where it is seen under another path or from
 /// another machine: what it is made from is kept there.
 pub fn data_dir_number(data_dir: &Path) -> Result<i32, EmbeddedError> {
@@ -100,6 +112,18 @@ fn lock_file(path: &Path) -> Result<File, EmbeddedError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_works_in_the_background_is_seen() {
+        let data_dir = tempfile::tempdir().unwrap();
+        assert!(!works_in_background(data_dir.path()).unwrap());
+        let pages = ServeLock::take(data_dir.path(), true, false).unwrap();
+        let jobs = ServeLock::take(data_dir.path(), false, true).unwrap();
+        assert!(works_in_background(data_dir.path()).unwrap());
+        drop(jobs);
+        assert!(!works_in_background(data_dir.path()).unwrap());
+        drop(pages);
+    }
 
     #[test]
     fn a_data_directory_keeps_its_number() {
