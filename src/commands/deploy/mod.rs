@@ -41,8 +41,8 @@ pub struct Arguments {
     /// Who did it [default: the CI system's user].
     #[arg(long)]
     actor: Option<String>,
-    /// Your own id of the deployment; calling again with it says what became of it [default: run, service and environment; outside a CI system
-    /// none, and each call is another deployment].
+    /// Your own id of the deployment; calling again with it says what became of it [default: run, service and
+    /// environment; outside a CI system none, and each call is another deployment].
     #[arg(long)]
     id: Option<String>,
     /// deploy, rollback, config_sync, restart, scale or infra.
