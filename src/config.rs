@@ -172,7 +172,7 @@ mod tests {
         let config = config(&empty);
         assert_eq!((config.database_url.as_deref(), config.public_url.as_deref()), (None, None));
         assert_eq!((config.data_dir.as_deref(), config.key_file.as_deref()), (None, None));
-        assert_eq!((config.listen.to_string(), config.metrics_listen.as_str()), (LISTEN.into(), METRICS_LISTEN));
+        assert_eq!((config.listen.to_string(), config.metrics_listen.as_str()), (LISTEN.to_owned(), METRICS_LISTEN));
     }
 
     #[test]

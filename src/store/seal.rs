@@ -76,7 +76,7 @@ pub enum SealError {
         sealed_with: String,
     },
     /// The database did not answer.
-    #[error("could not ask the database for the key of its secrets: {0}")]
+    #[error("could not ask the database which key its secrets are sealed with")]
     Database(#[from] sqlx::Error),
     /// Sealed with another key than the one at hand.
     #[error(
