@@ -254,7 +254,8 @@ pub async fn import_with(
             import.finish("refused", Some(&error.to_string())).await?;
         }
         Some(Err(error)) => {
-            let reason = remedy(&error).map_or_else(|| format!("The import failed: {error}."), str::to_owned);
+            let failed = || format!("The import failed: {}.", error.to_string().trim_end_matches('.'));
+            let reason = remedy(&error).map_or_else(failed, str::to_owned);
             tracing::debug!(delivery.id = delivery_id, "An import failed: {error:?}");
             // Where the database is away, the sweep finds the delivery.
             if give_up(pools, delivery_id, &reason, import.clock.now()).await.unwrap_or(true) {
@@ -401,8 +402,12 @@ impl Import<'_> {
             return Ok(false);
         };
         deliveries::copy_content(&mut transaction, earlier, self.begun.delivery_id).await?;
-        // They were not announced so: what counts is what they hold, and the receipt says what is different.
         let (rows, billed_cost) = deliveries::held(&mut transaction, self.begun.delivery_id).await?;
+        // Whoever announced something else is refused, by what the files themselves hold: they are read for that.
+        if !self.options.control.differences(None, rows, &billed_cost).is_empty() {
+            return Ok(false);
+        }
+        // A manifest is no announcement of its sender: what counts is what they hold, and the receipt says it.
         let differences = self.options.control.differences(self.options.expected_rows, rows, &billed_cost);
         let reason = [vec![decision::same_bytes(earlier)], differences].concat().join(" ");
         generations::renew_delivery(&mut *transaction, earlier, self.begun.version_at).await?;

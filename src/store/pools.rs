@@ -19,6 +19,7 @@ pub struct Pools {
     pub health: PgPool,
 }
 
+// `fitness::SERVER_CONNECTIONS` is the sum of all.
 const WEB_CONNECTIONS_MAX: u32 = 16;
 const JOB_CONNECTIONS_MAX: u32 = 8;
 /// As many as write at once.
