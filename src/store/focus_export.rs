@@ -48,6 +48,12 @@ pub struct ExportedCharge {
     pub attributes: serde_json::Value,
     /// Every other cost and quantity, as the text of an object of strings.
     pub measures: Option<String>,
+    /// The service of the catalogue that the line is mapped to, before splits; none where it is not allocated.
+    pub allocated_service: Option<String>,
+    /// Its environment.
+    pub allocated_environment: Option<String>,
+    /// The team of that service.
+    pub allocated_team: Option<String>,
 }
 
 /// The generations that hold lines of the filter, in the order of their bills.
@@ -95,7 +101,8 @@ pub fn charges(
                   k.sub_account_id, k.sub_account_name, k.service_category, k.service_name, k.region_id, k.sku_id,
                   k.charge_category, k.charge_class, k.pricing_category, k.commitment_discount_status, d.resource_id,
                   d.resource_name, d.resource_type, d.charge_description, d.tags AS "tags!",
-                  d.attributes AS "attributes!", d.measures
+                  d.attributes AS "attributes!", d.measures, service.name AS "allocated_service?",
+                  environment.name AS "allocated_environment?", team.name AS "allocated_team?"
            FROM charge_line d
            JOIN generation g ON g.generation_id = d.generation_id"#],
         // Its own partition, also where generations share a plan.
