@@ -106,7 +106,7 @@ pub fn charges(
            FROM charge_line d
            JOIN generation g ON g.generation_id = d.generation_id"#],
         // Its own partition, also where generations share a plan.
-        ["AND d.generation_id = $32 ORDER BY d.line"],
+        ["AND d.generation_id = $34 ORDER BY d.line"],
         generation_id,
     )
     .fetch(conn)
@@ -200,8 +200,8 @@ pub async fn totals(
                   sum(d.effective_cost) AS "effective_cost!", sum(d.list_cost) AS "list_cost!",
                   sum(d.contracted_cost) AS "contracted_cost!"
            FROM daily_cost_by_key d"#],
-        [r#"  AND ($25::date IS NULL OR d.charge_date >= $25)
-             AND ($26::date IS NULL OR d.charge_date < $26)
+        [r#"  AND ($27::date IS NULL OR d.charge_date >= $27)
+             AND ($28::date IS NULL OR d.charge_date < $28)
            GROUP BY d.billing_currency ORDER BY d.billing_currency COLLATE "C""#],
         filter.first_day,
         filter.end_day,
