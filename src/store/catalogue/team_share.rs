@@ -58,10 +58,20 @@ pub async fn add_missing(conn: &mut PgConnection, team_ids: &[i64]) -> sqlx::Res
 /// Takes the entries away that hold nothing: no charge is theirs, no figure, present, replaced or closed, is under
 /// them, and neither a person, a sender nor a rule has given them anything. Gives their number.
 pub async fn remove_unused(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    // Most have charges, which an index tells; only for others is it worth to look through all that there may be.
+    let without_charges = sqlx::query_scalar!(
+        "SELECT s.service_id FROM service s
+         WHERE s.share_of_team_id IS NOT NULL AND s.tier IS NULL AND s.lifecycle = 'production'
+           AND NOT EXISTS (SELECT FROM key_mapping x WHERE x.service_id = s.service_id)"
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if without_charges.is_empty() {
+        return Ok(0);
+    }
     let removed = sqlx::query!(
         "DELETE FROM service s
-         WHERE s.share_of_team_id IS NOT NULL AND s.tier IS NULL AND s.lifecycle = 'production'
-           AND NOT EXISTS (SELECT FROM key_mapping x WHERE x.service_id = s.service_id)
+         WHERE s.service_id = ANY($1)
            AND NOT EXISTS (SELECT FROM daily_cost x WHERE x.service_id = s.service_id)
            AND NOT EXISTS (SELECT FROM monthly_cost x WHERE x.service_id = s.service_id)
            AND NOT EXISTS (SELECT FROM closed_cost x WHERE x.service_id = s.service_id)
@@ -75,7 +85,8 @@ pub async fn remove_unused(conn: &mut PgConnection) -> sqlx::Result<u64> {
            AND NOT EXISTS (SELECT FROM deployment_service x WHERE x.service_id = s.service_id)
            AND NOT EXISTS (SELECT FROM operational_event_service x WHERE x.service_id = s.service_id)
            AND NOT EXISTS (SELECT FROM metric_point x WHERE x.service_id = s.service_id)
-           AND NOT EXISTS (SELECT FROM anomaly x WHERE x.service_id = s.service_id)"
+           AND NOT EXISTS (SELECT FROM anomaly x WHERE x.service_id = s.service_id)",
+        &without_charges,
     )
     .execute(conn)
     .await?;
