@@ -59,6 +59,7 @@ pub(super) const ACCEPTS: Accepts = Accepts {
         "issuer",
         "tags",
         "tag",
+        "gap",
         "dimension",
         "commitment",
         "commitment_status",
