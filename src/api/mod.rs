@@ -30,6 +30,7 @@ pub mod months;
 pub mod openapi;
 pub mod otlp;
 pub mod pins;
+pub mod push_commit;
 pub mod rates;
 mod reporting;
 pub mod rules;

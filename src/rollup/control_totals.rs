@@ -2,6 +2,7 @@
 
 use crate::focus::Decimal;
 use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::Sign;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,6 +31,14 @@ impl ControlTotals {
         self.billed_cost.iter().find_map(wrong)
     }
 
+    /// BilledCost by BillingCurrency in one form: 1.50 and 1.5 are the same.
+    pub fn amounts(&self) -> impl Iterator<Item = (&str, String)> {
+        let plain = |cost: BigDecimal| cost.normalized().to_plain_string();
+        self.billed_cost
+            .iter()
+            .map(move |(currency, cost)| (currency.as_str(), plain(amount(cost).unwrap_or_default())))
+    }
+
     /// What the files hold otherwise than these say, or than the rows that a manifest promises; a sentence each.
     pub(super) fn differences(
         &self,
@@ -48,11 +57,13 @@ impl ControlTotals {
             let expected = amount(cost).unwrap_or_default();
             let found = billed_cost.get(currency).cloned().unwrap_or_default();
             if found != expected {
+                let difference = &found - &expected;
                 differences.push(format!(
-                    "A BilledCost of {} {currency} was announced, and the files hold {}: {} more.",
+                    "A BilledCost of {} {currency} was announced, and the files hold {}: {} {}.",
                     expected.normalized().to_plain_string(),
                     found.normalized().to_plain_string(),
-                    (&found - &expected).normalized().to_plain_string()
+                    difference.abs().normalized().to_plain_string(),
+                    if difference.sign() == Sign::Minus { "less" } else { "more" }
                 ));
             }
         }
@@ -88,9 +99,13 @@ mod tests {
             differences,
             [
                 "4 rows were announced, and the files hold 3.",
-                "A BilledCost of 1 EUR was announced, and the files hold 0: -1 more.",
-                "A BilledCost of 12.51 USD was announced, and the files hold 12.5: -0.01 more.",
+                "A BilledCost of 1 EUR was announced, and the files hold 0: 1 less.",
+                "A BilledCost of 12.51 USD was announced, and the files hold 12.5: 0.01 less.",
             ]
+        );
+        assert_eq!(
+            announced(None, &[("USD", "0.06")]).differences(None, 3, &found),
+            ["A BilledCost of 0.06 USD was announced, and the files hold 12.5: 12.44 more."]
         );
         assert_eq!(
             announced(None, &[("EUR", "0")]).differences(Some(5), 3, &found),
