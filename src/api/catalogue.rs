@@ -1,5 +1,6 @@
 //! `/api/v1/services`, `/teams`: the catalogue for scripts that keep it elsewhere.
 
+use super::body::parse;
 use super::error::{Error, ErrorBody, Result};
 use crate::allocate;
 use crate::store::catalogue::service::{self, ServiceValues};
@@ -161,10 +162,6 @@ pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Option::deserialize(deserializer).map(Some)
 }
 
-pub(super) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| Error::Unprocessable(format!("The body does not fit: {error}.")))
-}
-
 /// A sentence about a value is 422 here, where a page says 400.
 pub(super) fn unprocessable(error: web::Error) -> Error {
     match error {
@@ -278,9 +275,11 @@ pub async fn change_service(
         service::update(change.conn(), &before, &values).await?;
         let (by, now) = (change.actor().to_owned(), change.now());
         detail.keep(change.conn(), before.service_id, before.values() != values, &by, now).await?;
-        let both = json!({ "before": before.values().details(), "after": values.details(),
-            "more_before": known.details(), "more_after": detail.details() });
-        change.audit("service.changed", &slug, both).await?;
+        if before.values() != values || known != detail {
+            let both = json!({ "before": before.values().details(), "after": values.details(),
+                "more_before": known.details(), "more_after": detail.details() });
+            change.audit("service.changed", &slug, both).await?;
+        }
         let after = read_service(change.conn(), &slug).await?;
         change.finish().await?;
         Ok(after)
@@ -351,8 +350,10 @@ pub async fn change_team(
         values.name = wanted.name.unwrap_or(values.name);
         values.cost_center = wanted.cost_center.unwrap_or(values.cost_center);
         team::update(change.conn(), before.team_id, &values).await?;
-        let both = json!({ "before": before.values().details(), "after": values.details() });
-        change.audit("team.changed", &slug, both).await?;
+        if before.values() != values {
+            let both = json!({ "before": before.values().details(), "after": values.details() });
+            change.audit("team.changed", &slug, both).await?;
+        }
         let after = team::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
         change.finish_without_remap().await?;
         Ok(Team::from(after))

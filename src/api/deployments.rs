@@ -3,8 +3,9 @@
 //! A body is stored as a delivery of the source "api" and read by the same adapter and state machine as a
 //! webhook: what was answered is there.
 
+use super::body::parse;
 use super::change_failure::ChangeFailed;
-use super::deployment_body::{DeploymentUpdate, NewDeployment, parse};
+use super::deployment_body::{DeploymentUpdate, NewDeployment};
 use super::deployment_record::{Post, Recorded, record};
 use super::error::{Error, ErrorBody, Result};
 use crate::events::{self, Status};

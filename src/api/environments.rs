@@ -1,6 +1,7 @@
 //! `/api/v1/environments`: where services run, what for, and until when.
 
-use super::catalogue::{answer, delete_entry, parse, present, slug_for};
+use super::body::parse;
+use super::catalogue::{answer, delete_entry, present, slug_for};
 use super::error::{ErrorBody, Result};
 use crate::allocate::EnvironmentKind;
 use crate::store::catalogue::environment::{self, EnvironmentValues};

@@ -1,6 +1,7 @@
 //! `/api/v1/event-pins`: matches of operational events that rules do not move.
 
-use super::catalogue::{answer, parse};
+use super::body::parse;
+use super::catalogue::answer;
 use super::error::{ErrorBody, Result};
 use super::pins::{NewPin, PinnedMatch};
 use crate::store::operational_event_pins::{self, Which};

@@ -1,6 +1,7 @@
 //! `/api/v1/invoices/{id}/items`: items that explain what an invoice and its lines differ by.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::costs::plain;
 use super::error::{ErrorBody, Result};
 use crate::rollup::Person;

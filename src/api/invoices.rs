@@ -1,6 +1,7 @@
 //! `/api/v1/invoices`: what invoices total beside the lines that name them, as the page shows it.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::costs::plain;
 use super::error::{ErrorBody, Result};
 use crate::rollup::Person;

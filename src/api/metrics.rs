@@ -1,6 +1,7 @@
 //! `/api/v1/metrics`: usage for programs. Values are exact decimals, as numbers or as text.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{Error, ErrorBody, Result};
 use crate::allocate::Catalogue;
 use crate::focus::DateRange;

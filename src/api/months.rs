@@ -1,6 +1,7 @@
 //! `/api/v1/months`: how far the bills of each month have come; closing and reopening.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{ErrorBody, Result};
 use crate::focus::BillingPeriod;
 use crate::rollup::Person;

@@ -138,6 +138,13 @@ pub fn description() -> &'static utoipa::openapi::OpenApi {
     &MADE
 }
 
+/// The same as it is written, for whoever looks something up in it.
+pub fn document() -> &'static serde_json::Value {
+    static WRITTEN: LazyLock<serde_json::Value> =
+        LazyLock::new(|| serde_json::to_value(description()).unwrap_or_default());
+    &WRITTEN
+}
+
 fn make() -> utoipa::openapi::OpenApi {
     let mut description = Description::openapi();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));

@@ -1,6 +1,7 @@
 //! `/api/v1/rates`: the reporting currency, and the one rate that each billing month and currency is converted with.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::costs::plain;
 use super::error::{ErrorBody, Result};
 use crate::focus::{BillingPeriod, RateOrigin};

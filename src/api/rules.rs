@@ -1,6 +1,7 @@
 //! `/api/v1/rules`: the mapping rules for scripts. A change is worked into the figures before it is answered.
 
-use super::catalogue::{answer, parse, present};
+use super::body::parse;
+use super::catalogue::{answer, present};
 use super::error::{ErrorBody, Result};
 use crate::allocate::{AppliesTo, Condition, DimensionTarget};
 use crate::store::mapping_rules::{self, MappingRule, Place, RuleValues};

@@ -1,6 +1,7 @@
 //! `/api/v1/savings` and `/api/v1/plans`, from the same functions as the pages.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{ErrorBody, Result};
 use crate::store::service_costs;
 use crate::store::service_plans::{self, ServicePlan};
@@ -40,7 +41,7 @@ pub struct SavingsBody {
     pub unknown_count: usize,
     /// The publication that the figures include.
     pub publication_id: i64,
-    /// What was ignored.
+    /// What to know beside the figures.
     pub notes: Vec<String>,
 }
 
@@ -164,7 +165,7 @@ pub(super) async fn show(
         idle_shares: read.idle.iter().map(idle).collect(),
         unknown_count: read.unknown_count,
         publication_id: bills.publication_id,
-        notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+        notes: Vec::new(),
     }))
 }
 

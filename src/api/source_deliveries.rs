@@ -269,7 +269,7 @@ pub async fn commit(
     body: Bytes,
 ) -> Result<Response> {
     let source = push_source(&app, &name, &delivery).await?;
-    let meant: Commit = super::catalogue::parse(&body)?;
+    let meant: Commit = super::body::parse(&body)?;
     if let Some(fault) = meant.as_of.and_then(|as_of| crate::rollup::version_fault(as_of, app.now())) {
         return Err(Error::Unprocessable(fault));
     }

@@ -1,6 +1,7 @@
 //! `/api/v1/splits`: shared costs for scripts. A change is worked into the figures before it is answered.
 
-use super::catalogue::{answer, parse, present};
+use super::body::parse;
+use super::catalogue::{answer, present};
 use super::error::{ErrorBody, Result};
 use crate::allocate::split::NOT_ALLOCATED;
 use crate::rollup::splits::StoredTarget;

@@ -40,7 +40,7 @@ async fn deliveries_are_listed_by_source_state_and_period_page_by_page(pool: PgP
         ("state=moon", "Allowed: waiting, loading"),
         ("period=autumn", "period=autumn"),
         ("limit=0", "limit must be from 1 to 500."),
-        ("perod=2026-10", "unknown field `perod`"),
+        ("perod=2026-10", "This does not know perod. It takes, once each: source, state, period, after, limit."),
     ] {
         let wrong = get(&format!("/api/v1/deliveries?{query}")).await;
         assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{query}");
