@@ -4,8 +4,10 @@ use super::body::parse;
 use super::catalogue::unprocessable;
 use super::costs::plain;
 use super::error::{ErrorBody, Result};
+use super::known;
 use crate::rollup::Person;
 use crate::rollup::invoices::{self as actions, InvoiceForm};
+use crate::store::billed_names;
 use crate::store::invoices::{INVOICE_COUNT_MAX, WithoutInvoice};
 use crate::web::invoice_list::{self, Compared};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes, detached};
@@ -149,6 +151,15 @@ pub async fn list(
 ) -> Result<Json<InvoicesBody>> {
     let mut snapshot = app.pools.snapshot().await?;
     let list = invoice_list::read(&app, &mut snapshot, &principal, query.as_deref()).await?;
+    if let Some(asked) = list.currency.as_deref().filter(|_| list.rows.is_empty() && list.without.is_empty()) {
+        // Of all months: what has no invoice in this one is a currency all the same.
+        let all = invoice_list::read(&app, &mut snapshot, &principal, None).await?;
+        let mut names = billed_names::read(&mut snapshot).await?.currencies;
+        names.extend(all.rows.into_iter().map(|one| one.row.billing_currency));
+        let allowed = format!("Allowed: {}.", names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+        let is_known = names.is_empty() || names.iter().any(|name| name.eq_ignore_ascii_case(asked));
+        known::refuse("cur", Some(asked).filter(|_| !is_known), &allowed)?;
+    }
     Ok(Json(InvoicesBody {
         is_cut: list.read_count as i64 >= INVOICE_COUNT_MAX,
         invoices: list.rows.into_iter().map(InvoiceBody::from).collect(),

@@ -3,6 +3,7 @@
 use super::body::parse;
 use super::catalogue::unprocessable;
 use super::error::{Error, ErrorBody, Result};
+use super::known;
 use crate::allocate::Catalogue;
 use crate::focus::DateRange;
 use crate::rollup::mapper;
@@ -403,9 +404,10 @@ pub struct PointBody {
 #[utoipa::path(get, operation_id = "list_metric_points", path = "/api/v1/metrics/{name}/points", tag = "metrics",
     params(("name" = String, Path, description = "The metric's name"),
     ("service" = Option<String>, Query, description = "The short name of a service"),
-    ("from" = Option<String>, Query, description = "The first day"),
-    ("to" = Option<String>, Query, description = "The last day")),
+    ("from" = Option<NaiveDate>, Query, description = "The first day"),
+    ("to" = Option<NaiveDate>, Query, description = "The last day")),
     responses((status = 200, body = Vec<PointBody>), (status = 404, body = ErrorBody),
+    (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
     (status = 422, description = "More than 100,000 values, or from lies after to", body = ErrorBody)))]
 pub async fn points(
     State(app): State<AppState>,
@@ -419,6 +421,7 @@ pub async fn points(
     let end_day = last_day.checked_add_days(Days::new(1)).filter(|end| first_day < *end);
     let end_day = end_day.ok_or_else(|| Error::Unprocessable("from lies after to.".into()))?;
     let service = asked.service.as_deref();
+    known::in_catalogue(&mut snapshot, service, None).await?;
     let limit = ANSWER_POINTS_MAX as i64 + 1;
     let found = metric_lists::points(&mut snapshot, &name, service, (first_day, end_day), limit).await?;
     if found.len() > ANSWER_POINTS_MAX {

@@ -27,6 +27,7 @@ pub mod invoice_items;
 pub mod invoices;
 pub mod job_kinds;
 pub mod job_runs;
+mod known;
 pub mod metrics;
 pub mod months;
 pub mod openapi;

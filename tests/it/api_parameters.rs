@@ -112,3 +112,46 @@ async fn a_body_is_one_object_and_its_faults_are_told_by_the_field(pool: PgPool)
     app.api("PATCH", patch, &admin, json!({"product": "Finder"})).await;
     assert_eq!(support::count(&pool, changed).await, 1);
 }
+
+/// An empty list would say that nothing was found.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_filter_that_names_nothing_there_is_refused(pool: PgPool) {
+    let (app, admin) = everything(&pool).await;
+    app.api("POST", "/api/v1/services", &admin, json!({"name": "Search"})).await;
+    let point = json!({"points": [{"service": "search", "time": "2026-11-01", "value": 1}]});
+    let written = app.api("POST", "/api/v1/metrics/requests/points", &admin, point).await;
+    assert_eq!(written.status, StatusCode::OK, "{}", written.body);
+    let invoice = json!({"invoice_id": "INV-1", "invoice_issuer_name": "Cloud One", "billing_currency": "USD",
+        "total": "1", "billing_month": "2026-10"});
+    let entered = app.api("POST", "/api/v1/invoices", &admin, invoice).await;
+    assert_eq!(entered.status, StatusCode::CREATED, "{}", entered.body);
+    let deployed = json!({"service": "search", "environment": "production", "repo": "acme/search"});
+    let deployed = app.api("POST", "/api/v1/deployments", &admin, deployed).await;
+    assert!(deployed.status.is_success(), "{}", deployed.body);
+    for (path, said) in [
+        ("/api/v1/deployments?service=nope", "service=nope is not known. Allowed: a slug that /api/v1/services lists."),
+        ("/api/v1/deployments?environment=nope", "environment=nope is not known."),
+        ("/api/v1/deployments?repo=acme/serch", "repo=acme/serch is not known."),
+        ("/api/v1/deployments?from=2026-11-02T00:00:00Z&until=2026-11-01T00:00:00Z", "from lies after until."),
+        ("/api/v1/deliveries?source=nope", "source=nope is not known."),
+        ("/api/v1/metrics/requests/points?service=nope", "service=nope is not known."),
+        ("/api/v1/invoices?cur=nope", "cur=nope is not known. Allowed: USD."),
+        ("/api/v1/savings?kind=nope", "kind=nope is not known. Allowed: no-traffic, left-alone,"),
+        ("/api/v1/plans?service=nope", "service=nope is not known."),
+    ] {
+        let page = app.api("GET", path, &admin, Value::Null).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{path}: {}", page.body);
+        assert!(page.json()["error"].as_str().unwrap().contains(said), "{path}: {}", page.body);
+    }
+    for fine in [
+        "/api/v1/deployments?service=search&status=failed",
+        "/api/v1/deployments?repo=acme/search",
+        "/api/v1/metrics/requests/points?service=search",
+        "/api/v1/invoices?cur=usd&month=2026-09",
+        "/api/v1/savings?kind=no-traffic",
+        "/api/v1/plans?service=search",
+    ] {
+        let page = app.api("GET", fine, &admin, Value::Null).await;
+        assert_eq!(page.status, StatusCode::OK, "{fine}: {}", page.body);
+    }
+}
