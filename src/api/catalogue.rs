@@ -170,11 +170,34 @@ pub(super) fn unprocessable(error: web::Error) -> Error {
     }
 }
 
+/// What was deleted, by its name.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DeletedName {
+    /// As the address names it.
+    pub deleted: String,
+}
+
+/// What was deleted, by its number.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DeletedNumber {
+    /// As the address names it.
+    pub deleted: i64,
+}
+
+/// The answer where a change of what is allocated takes longer than a request may wait: it goes on. Ask again for what it
+/// changes, or look at `/rules`, to see it done.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct BeingWorkedIn {
+    /// `working`.
+    #[schema(example = "working")]
+    pub state: &'static str,
+}
+
 /// The answer, or 202 where the change is still being worked into the figures.
 pub(super) fn answer<T: Serialize>(status: StatusCode, done: web::Result<Done<T>>) -> Result<Response> {
     match done.map_err(unprocessable)? {
         Done::Now(value) => Ok((status, Json(value)).into_response()),
-        Done::Later => Ok((StatusCode::ACCEPTED, Json(json!({ "state": "working" }))).into_response()),
+        Done::Later => Ok((StatusCode::ACCEPTED, Json(BeingWorkedIn { state: "working" })).into_response()),
     }
 }
 
@@ -187,7 +210,7 @@ pub(super) async fn delete_entry(
     slug: String,
 ) -> Result<Response> {
     let done = remove::delete(app, principal, address, entry, slug).await;
-    answer(StatusCode::OK, done.map(|done| done.map(|slug| json!({ "deleted": slug }))))
+    answer(StatusCode::OK, done.map(|done| done.map(|deleted| DeletedName { deleted })))
 }
 
 pub(super) fn slug_for(slug: Option<&String>, name: &str) -> String {
@@ -210,6 +233,7 @@ pub async fn list_services(State(app): State<AppState>) -> Result<Json<Vec<Servi
 
 /// Add a service.
 #[utoipa::path(post, path = "/api/v1/services", tag = "catalogue", request_body = NewService, responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 201, body = Service), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn add_service(
     State(app): State<AppState>,
@@ -245,6 +269,7 @@ pub async fn add_service(
 /// Change a service.
 #[utoipa::path(patch, path = "/api/v1/services/{slug}", tag = "catalogue", request_body = ServiceChange,
     params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, body = Service), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     (status = 422, body = ErrorBody)))]
 pub async fn change_service(
@@ -290,7 +315,8 @@ pub async fn change_service(
 /// Delete a service, with the rules that name it. Its cost goes where the other rules say.
 #[utoipa::path(delete, path = "/api/v1/services/{slug}", tag = "catalogue",
     params(("slug" = String, Path, description = "Its short name")), responses(
-    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody)))]
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, description = "Deleted", body = DeletedName), (status = 404, body = ErrorBody)))]
 pub async fn delete_service(
     State(app): State<AppState>,
     principal: Principal,
@@ -309,6 +335,7 @@ pub async fn list_teams(State(app): State<AppState>) -> Result<Json<Vec<Team>>> 
 
 /// Add a team.
 #[utoipa::path(post, path = "/api/v1/teams", tag = "catalogue", request_body = NewTeam, responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 201, body = Team), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn add_team(
     State(app): State<AppState>,
@@ -333,6 +360,7 @@ pub async fn add_team(
 /// Change a team.
 #[utoipa::path(patch, path = "/api/v1/teams/{slug}", tag = "catalogue", request_body = TeamChange,
     params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, body = Team), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     (status = 422, body = ErrorBody)))]
 pub async fn change_team(
@@ -364,7 +392,8 @@ pub async fn change_team(
 /// Delete a team. What it owned belongs to none, and its members see no money through it.
 #[utoipa::path(delete, path = "/api/v1/teams/{slug}", tag = "catalogue",
     params(("slug" = String, Path, description = "Its short name")), responses(
-    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody)))]
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, description = "Deleted", body = DeletedName), (status = 404, body = ErrorBody)))]
 pub async fn delete_team(
     State(app): State<AppState>,
     principal: Principal,

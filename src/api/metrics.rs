@@ -25,6 +25,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 /// Points of one request.
 const POINTS_MAX: usize = 20_000;
@@ -181,6 +182,14 @@ impl Value {
     }
 }
 
+fn number_or_text() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Number, Type::String]))
+        .description(Some("0 or more, as a number or as text. What is not known is left out."))
+        .examples([json!("12.5"), json!(12.5)])
+        .build()
+}
+
 /// A value of a service.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -194,7 +203,7 @@ pub struct NewPoint {
     /// The day, `2026-10-31`, or the hour that begins at `2026-10-31T13:00:00Z`; a day ahead at most.
     pub time: String,
     /// 0 or more, as a number or as text. What is not known is left out.
-    #[schema(value_type = String)]
+    #[schema(schema_with = number_or_text)]
     pub value: Value,
 }
 

@@ -127,7 +127,8 @@ pub fn routes(routes: Routes) -> Routes {
 struct Description;
 
 /// What every operation may answer: status, name, and what it means.
-const OF_ALL: [(&str, &str, &str); 2] = [
+const OF_ALL: [(&str, &str, &str); 3] = [
+    ("400", "WrongAddress", "The address has an unknown parameter or a wrong value; the sentence names it"),
     ("401", "NoToken", "No valid token"),
     ("403", "NotIncluded", "The token, or the role of its owner, does not include this"),
 ];

@@ -1,7 +1,7 @@
 //! `/api/v1/rules`: the mapping rules for scripts. A change is worked into the figures before it is answered.
 
 use super::body::parse;
-use super::catalogue::{answer, present};
+use super::catalogue::{BeingWorkedIn, DeletedNumber, answer, present};
 use super::error::{ErrorBody, Result};
 use crate::allocate::{AppliesTo, Condition, DimensionTarget};
 use crate::store::mapping_rules::{self, MappingRule, Place, RuleValues};
@@ -17,7 +17,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sqlx::PgConnection;
 use std::collections::HashMap;
 
@@ -153,6 +152,7 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<RuleBody>>> {
 
 /// Add a rule.
 #[utoipa::path(post, path = "/api/v1/rules", tag = "rules", request_body = NewRule, responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 201, body = RuleBody), (status = 422, body = ErrorBody)))]
 pub async fn add(
     State(app): State<AppState>,
@@ -176,6 +176,7 @@ pub async fn add(
 /// Change a rule. What is absent stays, its id always.
 #[utoipa::path(patch, path = "/api/v1/rules/{id}", tag = "rules", request_body = RuleChange,
     params(("id" = i64, Path, description = "Its id")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, body = RuleBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn change(
     State(app): State<AppState>,
@@ -200,7 +201,8 @@ pub async fn change(
 /// Delete a rule. It can be put back on the rules page.
 #[utoipa::path(post, path = "/api/v1/rules/{id}/delete", tag = "rules",
     params(("id" = i64, Path, description = "Its id")), responses(
-    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody)))]
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, description = "Deleted", body = DeletedNumber), (status = 404, body = ErrorBody)))]
 pub async fn delete(
     State(app): State<AppState>,
     principal: Principal,
@@ -211,7 +213,7 @@ pub async fn delete(
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         web::rules::delete_rule(&mut change, id, "Deleted by the API.").await?;
         change.finish().await?;
-        Ok(json!({ "deleted": id }))
+        Ok(DeletedNumber { deleted: id })
     });
     answer(StatusCode::OK, done.await)
 }

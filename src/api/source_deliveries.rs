@@ -4,6 +4,7 @@
 //! part with its hash, so that what is read is what was meant; sending it again gives the same answer, and one that says
 //! anything else is refused.
 
+use super::catalogue::DeletedName;
 use super::error::{Error, ErrorBody, Result};
 use super::push_commit::{Commit, fingerprint, parts_fault, says_the_same};
 use crate::store::pushes::{self, Part, Push};
@@ -338,12 +339,12 @@ async fn complete(
 /// Throw away a delivery that is not committed, with its parts.
 #[utoipa::path(delete, path = "/api/v1/sources/{name}/deliveries/{delivery}", tag = "bills",
     params(("name" = String, Path, description = "The source"), ("delivery" = String, Path, description = "The sender's name for the delivery")),
-    responses((status = 200, description = "Thrown away"), (status = 404, body = ErrorBody),
+    responses((status = 200, description = "Thrown away", body = DeletedName), (status = 404, body = ErrorBody),
         (status = 409, description = "It is committed: withdraw it on its receipt", body = ErrorBody)))]
 pub async fn discard(
     State(app): State<AppState>,
     Path((name, delivery)): Path<(String, String)>,
-) -> Result<Json<serde_json::Value>> {
+) -> Result<Json<DeletedName>> {
     let source = push_source(&app, &name, &delivery).await?;
     detached(async move {
         let mut transaction = app.pools.web.begin().await?;
@@ -357,7 +358,7 @@ pub async fn discard(
         for path in paths {
             let _ = tokio::fs::remove_file(path).await;
         }
-        Ok(Json(json!({ "deleted": delivery })))
+        Ok(Json(DeletedName { deleted: delivery }))
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! `/api/v1/splits`: shared costs for scripts. A change is worked into the figures before it is answered.
 
 use super::body::parse;
-use super::catalogue::{answer, present};
+use super::catalogue::{BeingWorkedIn, DeletedNumber, answer, present};
 use super::error::{ErrorBody, Result};
 use crate::allocate::split::NOT_ALLOCATED;
 use crate::rollup::splits::StoredTarget;
@@ -20,7 +20,6 @@ use axum::response::Response;
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sqlx::PgConnection;
 use std::collections::HashMap;
 
@@ -151,6 +150,7 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<SplitBody>>> {
 
 /// Divide a cost.
 #[utoipa::path(post, path = "/api/v1/splits", tag = "splits", request_body = NewSplit, responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 201, body = SplitBody), (status = 422, body = ErrorBody)))]
 pub async fn add(
     State(app): State<AppState>,
@@ -173,6 +173,7 @@ pub async fn add(
 /// Change a split. What is absent stays.
 #[utoipa::path(patch, path = "/api/v1/splits/{id}", tag = "splits", request_body = SplitChange,
     params(("id" = i64, Path, description = "Its id")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, body = SplitBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn change(
     State(app): State<AppState>,
@@ -198,7 +199,8 @@ pub async fn change(
 /// Delete a split. What it moved goes back to where it came from.
 #[utoipa::path(post, path = "/api/v1/splits/{id}/delete", tag = "splits", request_body = DeleteSplit,
     params(("id" = i64, Path, description = "Its id")), responses(
-    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, description = "Deleted", body = DeletedNumber), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn delete(
     State(app): State<AppState>,
     principal: Principal,
@@ -212,7 +214,7 @@ pub async fn delete(
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         delete_split(&mut change, id, &reason).await?;
         change.finish_splits().await?;
-        Ok(json!({ "deleted": id }))
+        Ok(DeletedNumber { deleted: id })
     });
     answer(StatusCode::OK, done.await)
 }
@@ -220,6 +222,7 @@ pub async fn delete(
 /// Make a split what it was in a version. A deleted one comes back as a new split.
 #[utoipa::path(post, path = "/api/v1/splits/{id}/restore", tag = "splits", request_body = RestoreSplit,
     params(("id" = i64, Path, description = "Its id")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, description = "As it is now; with another id where it was deleted", body = SplitBody),
     (status = 404, body = ErrorBody), (status = 422, body = ErrorBody),
     (status = 409, description = "It is so already, or names what is gone", body = ErrorBody)))]

@@ -155,3 +155,40 @@ async fn a_filter_that_names_nothing_there_is_refused(pool: PgPool) {
         assert_eq!(page.status, StatusCode::OK, "{fine}: {}", page.body);
     }
 }
+
+/// The answers that a change may have, and what a value may be, are described.
+#[test]
+fn the_description_names_what_is_taken_and_answered() {
+    let spec = openapi::document();
+    let answer = |path: &str, method: &str, status: &str| {
+        let body = &spec["paths"][path][method]["responses"][status]["content"]["application/json"]["schema"]["$ref"];
+        body.as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    for (path, method) in [
+        ("/api/v1/services/{slug}", "patch"),
+        ("/api/v1/environments", "post"),
+        ("/api/v1/rules/{id}", "patch"),
+        ("/api/v1/splits/{id}/restore", "post"),
+        ("/api/v1/deployments/{id}/pin", "delete"),
+        ("/api/v1/events/{id}/pin", "put"),
+    ] {
+        assert_eq!(answer(path, method, "202"), "BeingWorkedIn", "{method} {path}");
+    }
+    for (path, method, schema) in [
+        ("/api/v1/teams/{slug}", "delete", "DeletedName"),
+        ("/api/v1/rules/{id}/delete", "post", "DeletedNumber"),
+        ("/api/v1/invoices/{id}/delete", "post", "DeletedNumber"),
+        ("/api/v1/sources/{name}/deliveries/{delivery}", "delete", "DeletedName"),
+    ] {
+        assert_eq!(answer(path, method, "200"), schema, "{method} {path}");
+    }
+    let names = |path: &str| -> Vec<&str> {
+        let all = spec["paths"][path]["get"]["parameters"].as_array().into_iter().flatten();
+        all.map(|one| one["name"].as_str().unwrap()).collect()
+    };
+    assert_eq!(names("/api/v1/costs.csv"), names("/api/v1/costs"));
+    assert_eq!(names("/api/v1/costs").len(), 10);
+    let schemas = &spec["components"]["schemas"];
+    assert_eq!(schemas["NewPoint"]["properties"]["value"]["type"], json!(["number", "string"]));
+    assert_eq!(answer("/api/v1/anomalies/{id}/state", "post", "422"), "ErrorBody");
+}

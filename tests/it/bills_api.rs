@@ -91,7 +91,7 @@ async fn what_is_no_number_is_refused_in_words_and_the_description_names_all_ans
     assert!(schemas["Total"]["properties"]["cost_with_adjustments"].is_object(), "the totals of /costs are their own");
     for (path, item) in spec["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            for status in ["401", "403"] {
+            for status in ["400", "401", "403"] {
                 assert!(operation["responses"][status].is_object(), "{method} {path} {status}");
             }
         }
