@@ -26,7 +26,7 @@ pub fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T> {
 fn complaint(name: &str, body: &[u8], error: &serde_json::Error) -> String {
     let told = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    let told = told.strip_suffix(&place).unwrap_or(&told);
+    let told = told.strip_suffix(place.as_str()).unwrap_or(&told);
     match error.classify() {
         Category::Data => in_words(name, path_at(body, offset(body, error.line(), error.column())), told),
         Category::Syntax | Category::Eof | Category::Io => format!("it is no JSON, {told}{place}"),
@@ -236,8 +236,8 @@ mod tests {
         };
         let good = r#"{"attribute": "repo", "operator": "equals", "value": "x"}"#;
         assert_eq!(
-            rule(&format!(r#"[{good}, {{"attribute": "repo", "operator": "equals"}}]"#), ""),
-            r#"The body does not fit: conditions[1].value is missing: text, for example "text"."#
+            rule(&format!(r#"[{good}, {{"operator": "present"}}]"#), ""),
+            r#"The body does not fit: conditions[1].attribute is missing: text, for example "text"."#
         );
         assert_eq!(
             rule(r#"[{"attribute": "repo", "operator": "equals", "value": 3}]"#, ""),
