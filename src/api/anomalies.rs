@@ -1,5 +1,6 @@
 //! `/api/v1/anomalies`: cost that nothing known explains, as its pages tell it, and answering it.
 
+use super::body::parse;
 use super::error::{ErrorBody, Result};
 use crate::store::anomalies;
 use crate::store::anomaly_lists::{self, ListedAnomaly};
@@ -8,6 +9,7 @@ use crate::web::anomalies::{filter_of, words};
 use crate::web::query::{Accepts, View};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes};
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -223,6 +225,7 @@ async fn read(app: &AppState, principal: &Principal, id: i64) -> Result<AnomalyW
 
 /// An answer about an anomaly.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewState {
     /// acknowledged, explained, planned, false-alarm; open takes an answer back, and closes again what was closed before it.
     #[schema(example = "explained")]
@@ -241,6 +244,7 @@ pub struct NewState {
     responses(
         (status = 200, description = "The anomaly as it is now", body = AnomalyWithDays),
         (status = 400, description = "The answer lacks something; the sentence names it", body = ErrorBody),
+        (status = 422, description = "The body does not fit; the sentence names the field", body = ErrorBody),
         (status = 404, description = "There is none, or its service is not yours", body = ErrorBody),
     )
 )]
@@ -249,8 +253,9 @@ pub async fn change(
     principal: Principal,
     address: ClientAddress,
     Path(id): Path<String>,
-    Json(new): Json<NewState>,
+    body: Bytes,
 ) -> Result<Json<AnomalyWithDays>> {
+    let new: NewState = parse(&body)?;
     let id: i64 = id.parse().map_err(|_| web::Error::NotFound)?;
     let until = new.until.map(|day| day.to_string()).unwrap_or_default();
     let form = AnswerForm { state: new.state, reason: new.reason, until };

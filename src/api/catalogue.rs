@@ -1,5 +1,6 @@
 //! `/api/v1/services`, `/teams`: the catalogue for scripts that keep it elsewhere.
 
+use super::body::parse;
 use super::error::{Error, ErrorBody, Result};
 use crate::allocate;
 use crate::store::catalogue::service::{self, ServiceValues};
@@ -161,10 +162,6 @@ pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Option::deserialize(deserializer).map(Some)
 }
 
-pub(super) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| Error::Unprocessable(format!("The body does not fit: {error}.")))
-}
-
 /// A sentence about a value is 422 here, where a page says 400.
 pub(super) fn unprocessable(error: web::Error) -> Error {
     match error {
@@ -173,11 +170,34 @@ pub(super) fn unprocessable(error: web::Error) -> Error {
     }
 }
 
+/// What was deleted, by its name.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DeletedName {
+    /// As the address names it.
+    pub deleted: String,
+}
+
+/// What was deleted, by its number.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DeletedNumber {
+    /// As the address names it.
+    pub deleted: i64,
+}
+
+/// The answer where a change of what is allocated takes longer than a request may wait: it goes on. Ask again for what it
+/// changes, or look at `/rules`, to see it done.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct BeingWorkedIn {
+    /// `working`.
+    #[schema(example = "working")]
+    pub state: &'static str,
+}
+
 /// The answer, or 202 where the change is still being worked into the figures.
 pub(super) fn answer<T: Serialize>(status: StatusCode, done: web::Result<Done<T>>) -> Result<Response> {
     match done.map_err(unprocessable)? {
         Done::Now(value) => Ok((status, Json(value)).into_response()),
-        Done::Later => Ok((StatusCode::ACCEPTED, Json(json!({ "state": "working" }))).into_response()),
+        Done::Later => Ok((StatusCode::ACCEPTED, Json(BeingWorkedIn { state: "working" })).into_response()),
     }
 }
 
@@ -190,7 +210,7 @@ pub(super) async fn delete_entry(
     slug: String,
 ) -> Result<Response> {
     let done = remove::delete(app, principal, address, entry, slug).await;
-    answer(StatusCode::OK, done.map(|done| done.map(|slug| json!({ "deleted": slug }))))
+    answer(StatusCode::OK, done.map(|done| done.map(|deleted| DeletedName { deleted })))
 }
 
 pub(super) fn slug_for(slug: Option<&String>, name: &str) -> String {
@@ -213,6 +233,7 @@ pub async fn list_services(State(app): State<AppState>) -> Result<Json<Vec<Servi
 
 /// Add a service.
 #[utoipa::path(post, path = "/api/v1/services", tag = "catalogue", request_body = NewService, responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 201, body = Service), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn add_service(
     State(app): State<AppState>,
@@ -248,6 +269,7 @@ pub async fn add_service(
 /// Change a service.
 #[utoipa::path(patch, path = "/api/v1/services/{slug}", tag = "catalogue", request_body = ServiceChange,
     params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, body = Service), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     (status = 422, body = ErrorBody)))]
 pub async fn change_service(
@@ -278,9 +300,11 @@ pub async fn change_service(
         service::update(change.conn(), &before, &values).await?;
         let (by, now) = (change.actor().to_owned(), change.now());
         detail.keep(change.conn(), before.service_id, before.values() != values, &by, now).await?;
-        let both = json!({ "before": before.values().details(), "after": values.details(),
-            "more_before": known.details(), "more_after": detail.details() });
-        change.audit("service.changed", &slug, both).await?;
+        if before.values() != values || known != detail {
+            let both = json!({ "before": before.values().details(), "after": values.details(),
+                "more_before": known.details(), "more_after": detail.details() });
+            change.audit("service.changed", &slug, both).await?;
+        }
         let after = read_service(change.conn(), &slug).await?;
         change.finish().await?;
         Ok(after)
@@ -291,7 +315,8 @@ pub async fn change_service(
 /// Delete a service, with the rules that name it. Its cost goes where the other rules say.
 #[utoipa::path(delete, path = "/api/v1/services/{slug}", tag = "catalogue",
     params(("slug" = String, Path, description = "Its short name")), responses(
-    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody)))]
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, description = "Deleted", body = DeletedName), (status = 404, body = ErrorBody)))]
 pub async fn delete_service(
     State(app): State<AppState>,
     principal: Principal,
@@ -310,6 +335,7 @@ pub async fn list_teams(State(app): State<AppState>) -> Result<Json<Vec<Team>>> 
 
 /// Add a team.
 #[utoipa::path(post, path = "/api/v1/teams", tag = "catalogue", request_body = NewTeam, responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 201, body = Team), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn add_team(
     State(app): State<AppState>,
@@ -334,6 +360,7 @@ pub async fn add_team(
 /// Change a team.
 #[utoipa::path(patch, path = "/api/v1/teams/{slug}", tag = "catalogue", request_body = TeamChange,
     params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, body = Team), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     (status = 422, body = ErrorBody)))]
 pub async fn change_team(
@@ -351,8 +378,10 @@ pub async fn change_team(
         values.name = wanted.name.unwrap_or(values.name);
         values.cost_center = wanted.cost_center.unwrap_or(values.cost_center);
         team::update(change.conn(), before.team_id, &values).await?;
-        let both = json!({ "before": before.values().details(), "after": values.details() });
-        change.audit("team.changed", &slug, both).await?;
+        if before.values() != values {
+            let both = json!({ "before": before.values().details(), "after": values.details() });
+            change.audit("team.changed", &slug, both).await?;
+        }
         let after = team::get(change.conn(), &slug).await?.ok_or(web::Error::NotFound)?;
         change.finish_without_remap().await?;
         Ok(Team::from(after))
@@ -363,7 +392,8 @@ pub async fn change_team(
 /// Delete a team. What it owned belongs to none, and its members see no money through it.
 #[utoipa::path(delete, path = "/api/v1/teams/{slug}", tag = "catalogue",
     params(("slug" = String, Path, description = "Its short name")), responses(
-    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody)))]
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, description = "Deleted", body = DeletedName), (status = 404, body = ErrorBody)))]
 pub async fn delete_team(
     State(app): State<AppState>,
     principal: Principal,

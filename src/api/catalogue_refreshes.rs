@@ -1,6 +1,7 @@
 //! `/api/v1/catalogue-refreshes`: descriptions of services that are fetched every night.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{ErrorBody, Result};
 use crate::store::catalogue_sources::{self, CatalogueSource};
 use crate::web::catalogue::refresh::{Wanted, fetch_now, forget, save};

@@ -39,7 +39,7 @@ pub struct Commitments {
     pub is_cut: bool,
     /// The publication that the figures include; pages name it too.
     pub publication_id: i64,
-    /// What was ignored.
+    /// What to know beside the figures.
     pub notes: Vec<String>,
 }
 
@@ -149,7 +149,7 @@ pub(super) async fn show(
         months: Vec::new(),
         is_cut: false,
         publication_id: bills.publication_id,
-        notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+        notes: Vec::new(),
     };
     let Some(span) = view.span(&bills) else {
         answer.notes.push(NO_COMPLETE_DAY.into());

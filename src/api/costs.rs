@@ -65,7 +65,7 @@ pub struct Costs {
     pub publication_id: i64,
     /// The same in the reporting currency; `null` where none is set.
     pub reporting: Option<ReportingTotal>,
-    /// What was ignored or left out.
+    /// What was left out, and what to know beside the figures.
     pub notes: Vec<String>,
 }
 
@@ -145,24 +145,41 @@ pub struct Total {
     pub cost_with_adjustments: Option<String>,
 }
 
+/// What both forms take.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes what a view reads")]
+struct CostsQuery {
+    /// 30d (default), 60d, 12m, mtd, 2026-10, 2026-09-01..2026-10-15. Days that are still arriving are left out.
+    period: Option<String>,
+    /// charge (default): by charge day. billing: by billing period, which must be one month; what arrived late for
+    /// closed months and is booked to it is in adjustments, beside the rows, as on its statement.
+    view: Option<String>,
+    /// service (default), env, team, provider, charge, day
+    by: Option<String>,
+    /// Slug of a service; none: what is not allocated
+    service: Option<String>,
+    /// Slug of an environment; none: without one
+    env: Option<String>,
+    /// Slug of a team; none: without one
+    team: Option<String>,
+    /// FOCUS ProviderName
+    provider: Option<String>,
+    /// FOCUS ChargeCategory
+    charge: Option<String>,
+    /// FOCUS BillingCurrency
+    cur: Option<String>,
+    /// amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost. List and contracted costs leave out what was bought for commitments: its use has its own
+    basis: Option<String>,
+}
+
 /// Cost, broken down.
 #[utoipa::path(
     get,
     operation_id = "show_costs",
     path = "/api/v1/costs",
     tag = "costs",
-    params(
-        ("period" = Option<String>, Query, description = "30d (default), 60d, 12m, mtd, 2026-10, 2026-09-01..2026-10-15. Days that are still arriving are left out."),
-        ("view" = Option<String>, Query, description = "charge (default): by charge day. billing: by billing period, which must be one month; what arrived late for closed months and is booked to it is in adjustments, beside the rows, as on its statement."),
-        ("by" = Option<String>, Query, description = "service (default), env, team, provider, charge, day"),
-        ("service" = Option<String>, Query, description = "Slug of a service; none: what is not allocated"),
-        ("env" = Option<String>, Query, description = "Slug of an environment; none: without one"),
-        ("team" = Option<String>, Query, description = "Slug of a team; none: without one"),
-        ("provider" = Option<String>, Query, description = "FOCUS ProviderName"),
-        ("charge" = Option<String>, Query, description = "FOCUS ChargeCategory"),
-        ("cur" = Option<String>, Query, description = "FOCUS BillingCurrency"),
-        ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost. List and contracted costs leave out what was bought for commitments: its use has its own"),
-    ),
+    params(CostsQuery),
     responses(
         (status = 200, description = "The breakdown; amounts are strings, exact", body = Costs),
         (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
@@ -191,6 +208,7 @@ pub(super) async fn show(
     operation_id = "download_costs",
     path = "/api/v1/costs.csv",
     tag = "costs",
+    params(CostsQuery),
     description = "The same parameters and figures as `/api/v1/costs`. Text that a spreadsheet would take for a formula has a quote before it; amounts are untouched. What is booked late for closed months is in no row: `adjustments` of the JSON has it.",
     responses(
         (status = 200, description = "Key, Label, BillingCurrency, the cost column, Lines; ReportingCurrency and the cost in it where one is set", body = String, content_type = "text/csv"),
@@ -253,7 +271,7 @@ async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Res
         complete_to: bills.complete_to(),
         publication_id: bills.publication_id,
         reporting: None,
-        notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+        notes: Vec::new(),
     };
     costs.notes.extend(missing_bills::sentence(&bills));
     match month_view {

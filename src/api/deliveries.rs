@@ -1,6 +1,7 @@
 //! `/api/v1/deliveries`: what was handed in, receipts, and the decisions about deliveries: the same as on their pages.
 
 use super::error::{ErrorBody, Result};
+use super::known;
 use crate::focus::BillingPeriod;
 use crate::store::delivery_lists::{self, DeliveryFilter, ListedDelivery, STATES};
 use crate::store::receipts::{self, Receipt};
@@ -110,6 +111,11 @@ pub async fn list(State(app): State<AppState>, Query(query): Query<DeliveryQuery
     };
     let mut snapshot = app.pools.snapshot().await?;
     let mut rows = delivery_lists::list(&mut *snapshot, &filter, limit + 1).await?;
+    if let Some(source) = filter.source.as_deref().filter(|_| rows.is_empty()) {
+        let is_known = delivery_lists::has_source(&mut *snapshot, source).await?;
+        let allowed = "Allowed: a name that /api/v1/sources lists, or one that a file was handed in for.";
+        known::refuse("source", Some(source).filter(|_| !is_known), allowed)?;
+    }
     let has_more = rows.len() as i64 > limit;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| has_more).map(|row| row.delivery_id);

@@ -33,7 +33,7 @@ pub struct DeliveryBody {
     /// Deployment frequency, lead time for changes, change failure rate, time to restore; empty where the days are still to
     /// come.
     pub metrics: Vec<DeliveryMetricBody>,
-    /// What was ignored, and what lacks.
+    /// What lacks.
     pub notes: Vec<String>,
 }
 
@@ -158,10 +158,7 @@ pub async fn show(
         _ => return Err(web::Error::Invalid("Ask for a service or for a team, not for both.".into()).into()),
     };
     let read = delivery_metrics::read(&app, &principal, &view, whose).await?;
-    let mut notes: Vec<String> = Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect();
-    if read.is_none() {
-        notes.push("These days are still to come.".into());
-    }
+    let notes = read.is_none().then(|| "These days are still to come.".to_owned()).into_iter().collect();
     let figures = read.as_ref();
     let metrics = figures.map(DeliveryFigures::metrics).unwrap_or_default();
     Ok(Json(DeliveryBody {

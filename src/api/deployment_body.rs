@@ -160,15 +160,6 @@ pub struct DeploymentUpdate {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// Reads a body; an unknown field is named.
-pub fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
-    // A derived reader takes an array too, by position.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(wrong("The body does not fit: send one JSON object."));
-    }
-    serde_json::from_slice(body).map_err(|error| Error::Unprocessable(format!("The body does not fit: {error}.")))
-}
-
 impl NewDeployment {
     /// Whether it can be recorded.
     pub fn check(&self, now: DateTime<Utc>) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `/api/v1/deployment-pins`: matches of deployments that rules do not move.
 
-use super::catalogue::answer;
+use super::catalogue::{BeingWorkedIn, answer};
 use super::deployments::id_of;
 use super::error::{ErrorBody, Result};
 use super::pins::{NewPin, PinnedMatch};
@@ -66,7 +66,9 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<DeploymentPin>
 /// that it has.
 #[utoipa::path(put, path = "/api/v1/deployments/{id}/pin", tag = "deployments", request_body = NewPin,
     params(("id" = String, Path, description = "Its number, or id: and what its sender called it")),
-    responses((status = 200, body = PinState), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, body = PinState), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn pin(
     State(app): State<AppState>,
     principal: Principal,
@@ -83,7 +85,9 @@ pub async fn pin(
 /// Let rules decide about a deployment again.
 #[utoipa::path(delete, path = "/api/v1/deployments/{id}/pin", tag = "deployments",
     params(("id" = String, Path, description = "Its number, or id: and what its sender called it")),
-    responses((status = 200, body = PinState), (status = 202, description = "The rules are still being asked"),
+    responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, body = PinState),
         (status = 404, body = ErrorBody)))]
 pub async fn unpin(
     State(app): State<AppState>,

@@ -3,10 +3,12 @@
 //! A body is stored as a delivery of the source "api" and read by the same adapter and state machine as a
 //! webhook: what was answered is there.
 
+use super::body::parse;
 use super::change_failure::ChangeFailed;
-use super::deployment_body::{DeploymentUpdate, NewDeployment, parse};
+use super::deployment_body::{DeploymentUpdate, NewDeployment};
 use super::deployment_record::{Post, Recorded, record};
 use super::error::{Error, ErrorBody, Result};
+use super::known;
 use crate::events::{self, Status};
 use crate::store::deployment_lists::{self, CommitOf, Filter, Row, STANDINGS, ServiceOf, StepOf};
 use crate::store::event_sources::{self, API_SOURCE};
@@ -324,7 +326,8 @@ pub struct ListQuery {
 /// List deployments, the latest first.
 #[utoipa::path(
     get, operation_id = "list_deployments", path = "/api/v1/deployments", tag = "deployments", params(ListQuery),
-    responses((status = 200, body = DeploymentList), (status = 400, body = ErrorBody))
+    responses((status = 200, body = DeploymentList),
+        (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody))
 )]
 pub async fn list(State(app): State<AppState>, Query(query): Query<ListQuery>) -> Result<Json<DeploymentList>> {
     let limit = query.limit.unwrap_or(LIST_DEFAULT);
@@ -338,6 +341,9 @@ pub async fn list(State(app): State<AppState>, Query(query): Query<ListQuery>) -
     let after = query.after.as_deref().map(|after| {
         parse_cursor(after).ok_or_else(|| web::Error::Invalid("after must be the \"next\" of a page before.".into()))
     });
+    if query.from.zip(query.until).is_some_and(|(from, until)| from > until) {
+        return Err(web::Error::Invalid("from lies after until.".into()).into());
+    }
     let filter = Filter {
         service: query.service,
         environment: query.environment,
@@ -350,7 +356,16 @@ pub async fn list(State(app): State<AppState>, Query(query): Query<ListQuery>) -
         after: after.transpose()?,
     };
     let mut snapshot = app.pools.snapshot().await?;
+    known::in_catalogue(&mut snapshot, filter.service.as_deref(), filter.environment.as_deref()).await?;
     let mut rows = deployment_lists::list(&mut snapshot, &filter, limit + 1).await?;
+    if let Some(repo) = filter.repo.as_deref().filter(|_| rows.is_empty()) {
+        let is_known = deployment_lists::has_repo(&mut snapshot, repo).await?;
+        known::refuse(
+            "repo",
+            Some(repo).filter(|_| !is_known),
+            "No deployment names it; it is written as owner/name.",
+        )?;
+    }
     let has_more = rows.len() as i64 > limit;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| has_more).map(cursor);

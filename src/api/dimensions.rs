@@ -72,6 +72,7 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<DimensionBody>
 #[utoipa::path(get, path = "/api/v1/dimensions/{name}", tag = "dimensions",
     params(("name" = String, Path, description = "Like product or cost_center"),
         ("period" = Option<String>, Query, description = "30d (default), 60d, 12m, mtd, 2026-10, 2026-09-01..2026-10-15"),
+        ("vs" = Option<String>, Query, description = "prev (default): the period before. py: the same days a year before."),
         ("basis" = Option<String>, Query, description = "amortized (default): EffectiveCost, billed: BilledCost, list: ListCost, contracted: ContractedCost. List and contracted costs leave out what was bought for commitments: its use has its own")),
     responses((status = 200, body = DimensionCostsBody),
         (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),

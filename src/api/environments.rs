@@ -1,6 +1,7 @@
 //! `/api/v1/environments`: where services run, what for, and until when.
 
-use super::catalogue::{answer, delete_entry, parse, present, slug_for};
+use super::body::parse;
+use super::catalogue::{BeingWorkedIn, answer, delete_entry, present, slug_for};
 use super::error::{ErrorBody, Result};
 use crate::allocate::EnvironmentKind;
 use crate::store::catalogue::environment::{self, EnvironmentValues};
@@ -109,6 +110,7 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<Environment>>>
 
 /// Add an environment.
 #[utoipa::path(post, path = "/api/v1/environments", tag = "catalogue", request_body = NewEnvironment, responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 201, body = Environment), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn add(
     State(app): State<AppState>,
@@ -136,6 +138,7 @@ pub async fn add(
 /// Change an environment.
 #[utoipa::path(patch, path = "/api/v1/environments/{slug}", tag = "catalogue", request_body = EnvironmentChange,
     params(("slug" = String, Path, description = "Its short name")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, body = Environment), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
     (status = 422, body = ErrorBody)))]
 pub async fn change(
@@ -173,7 +176,8 @@ pub async fn change(
 /// Delete an environment, with the rules that name it. Its deployments are in no environment then.
 #[utoipa::path(delete, path = "/api/v1/environments/{slug}", tag = "catalogue",
     params(("slug" = String, Path, description = "Its short name")), responses(
-    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody)))]
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, description = "Deleted", body = DeletedName), (status = 404, body = ErrorBody)))]
 pub async fn delete(
     State(app): State<AppState>,
     principal: Principal,

@@ -1,6 +1,7 @@
 //! `/api/v1/event-pins`: matches of operational events that rules do not move.
 
-use super::catalogue::{answer, parse};
+use super::body::parse;
+use super::catalogue::{BeingWorkedIn, answer};
 use super::error::{ErrorBody, Result};
 use super::pins::{NewPin, PinnedMatch};
 use crate::store::operational_event_pins::{self, Which};
@@ -75,6 +76,7 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<EventPin>>> {
 /// Take away a pin whose event nothing tells of any more, so that rules decide about it once something does. Of an event
 /// that is there, let rules decide again instead.
 #[utoipa::path(post, path = "/api/v1/event-pins/remove", tag = "events", request_body = EventPinToRemove, responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, description = "Taken away"), (status = 409, description = "No such pin waits", body = ErrorBody),
     (status = 422, body = ErrorBody)))]
 pub async fn remove(
@@ -93,7 +95,9 @@ pub async fn remove(
 /// are those that it has.
 #[utoipa::path(put, path = "/api/v1/events/{id}/pin", tag = "events", request_body = NewPin,
     params(("id" = i64, Path, description = "Its number, as /events.json has it")),
-    responses((status = 200, body = EventPinState), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, body = EventPinState), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn pin(
     State(app): State<AppState>,
     principal: Principal,
@@ -110,7 +114,9 @@ pub async fn pin(
 /// Let rules decide about an operational event again.
 #[utoipa::path(delete, path = "/api/v1/events/{id}/pin", tag = "events",
     params(("id" = i64, Path, description = "Its number, as /events.json has it")),
-    responses((status = 200, body = EventPinState), (status = 404, body = ErrorBody)))]
+    responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, body = EventPinState), (status = 404, body = ErrorBody)))]
 pub async fn unpin(
     State(app): State<AppState>,
     principal: Principal,

@@ -1,6 +1,7 @@
 //! `/api/v1/event-sources`: who tells of deployments, and how each is read beside what it sends.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{ErrorBody, Result};
 use crate::store::event_reads::{self, EventRead};
 use crate::store::event_sources;

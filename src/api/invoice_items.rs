@@ -1,8 +1,9 @@
 //! `/api/v1/invoices/{id}/items`: items that explain what an invoice and its lines differ by.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
 use super::costs::plain;
 use super::error::{ErrorBody, Result};
+use super::invoices::refused;
 use crate::rollup::Person;
 use crate::rollup::invoice_items::{self as actions, ItemForm};
 use crate::store::invoice_items::InvoiceItem;
@@ -90,7 +91,7 @@ pub async fn list(
 #[utoipa::path(post, path = "/api/v1/invoices/{id}/items", tag = "invoices", request_body = NewInvoiceItem,
     params(("id" = i64, Path, description = "Id of the recorded total")), responses(
     (status = 201, body = InvoiceItemsBody),
-    (status = 409, description = "There is no such total", body = ErrorBody),
+    (status = 404, description = "There is no such total", body = ErrorBody),
     (status = 422, body = ErrorBody)))]
 pub async fn add(
     State(app): State<AppState>,
@@ -108,7 +109,7 @@ pub async fn add(
             actions::add(&app.pools.web, id, &form, Person { login: &login, address: &from }, now).await
         }
     };
-    detached(work).await.map_err(|error| unprocessable(error.into()))?;
+    detached(work).await.map_err(refused)?;
     Ok((StatusCode::CREATED, Json(items(&app, &principal, id).await?)).into_response())
 }
 
@@ -117,7 +118,7 @@ pub async fn add(
     params(("id" = i64, Path, description = "Id of the recorded total"),
         ("item_id" = i64, Path, description = "Id of the item")), responses(
     (status = 200, body = InvoiceItemsBody),
-    (status = 409, description = "There is no such total or item", body = ErrorBody)))]
+    (status = 404, description = "There is no such total or item", body = ErrorBody)))]
 pub async fn remove(
     State(app): State<AppState>,
     principal: Principal,
@@ -131,7 +132,7 @@ pub async fn remove(
             actions::remove(&app.pools.web, id, item_id, Person { login: &login, address: &from }, now).await
         }
     };
-    detached(work).await?;
+    detached(work).await.map_err(refused)?;
     Ok(Json(items(&app, &principal, id).await?))
 }
 

@@ -1,10 +1,13 @@
 //! `/api/v1/invoices`: what invoices total beside the lines that name them, as the page shows it.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::{DeletedNumber, unprocessable};
 use super::costs::plain;
-use super::error::{ErrorBody, Result};
+use super::error::{Error, ErrorBody, Result};
+use super::known;
 use crate::rollup::Person;
-use crate::rollup::invoices::{self as actions, InvoiceForm};
+use crate::rollup::invoices::{self as actions, InvoiceError, InvoiceForm};
+use crate::store::billed_names;
 use crate::store::invoices::{INVOICE_COUNT_MAX, WithoutInvoice};
 use crate::web::invoice_list::{self, Compared};
 use crate::web::{self, ApiPolicy, AppState, ClientAddress, Policy, Principal, Routes, detached};
@@ -15,7 +18,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -148,6 +150,15 @@ pub async fn list(
 ) -> Result<Json<InvoicesBody>> {
     let mut snapshot = app.pools.snapshot().await?;
     let list = invoice_list::read(&app, &mut snapshot, &principal, query.as_deref()).await?;
+    if let Some(asked) = list.currency.as_deref().filter(|_| list.rows.is_empty() && list.without.is_empty()) {
+        // Of all months: what has no invoice in this one is a currency all the same.
+        let all = invoice_list::read(&app, &mut snapshot, &principal, None).await?;
+        let mut names = billed_names::read(&mut snapshot).await?.currencies;
+        names.extend(all.rows.into_iter().map(|one| one.row.billing_currency));
+        let allowed = format!("Allowed: {}.", names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+        let is_known = names.is_empty() || names.iter().any(|name| name.eq_ignore_ascii_case(asked));
+        known::refuse("cur", Some(asked).filter(|_| !is_known), &allowed)?;
+    }
     Ok(Json(InvoicesBody {
         is_cut: list.read_count as i64 >= INVOICE_COUNT_MAX,
         invoices: list.rows.into_iter().map(InvoiceBody::from).collect(),
@@ -182,7 +193,7 @@ pub async fn enter(
             actions::enter(&app.pools.web, &form, Person { login: &login, address: &from }, now).await
         }
     };
-    detached(work).await.map_err(|error| unprocessable(error.into()))?;
+    detached(work).await.map_err(refused)?;
     let mut snapshot = app.pools.snapshot().await?;
     let list = invoice_list::read(&app, &mut snapshot, &principal, None).await?;
     let issuer = new.invoice_issuer_name.trim().to_lowercase();
@@ -198,7 +209,8 @@ pub async fn enter(
 /// Take a recorded total away, and with it the items that explain its difference. The lines that name the invoice stay.
 #[utoipa::path(post, path = "/api/v1/invoices/{id}/delete", tag = "invoices",
     params(("id" = i64, Path, description = "Id of the recorded total")), responses(
-    (status = 200, description = "Deleted"), (status = 409, description = "There is no such total", body = ErrorBody)))]
+    (status = 200, description = "Deleted", body = DeletedNumber),
+    (status = 404, description = "There is no such total", body = ErrorBody)))]
 pub async fn delete(
     State(app): State<AppState>,
     principal: Principal,
@@ -209,8 +221,17 @@ pub async fn delete(
         let (now, from) = (app.now(), address.to_string());
         actions::remove(&app.pools.web, id, Person { login: &principal.login, address: &from }, now).await
     })
-    .await?;
-    Ok(Json(json!({ "deleted": id })).into_response())
+    .await
+    .map_err(refused)?;
+    Ok(Json(DeletedNumber { deleted: id }).into_response())
+}
+
+/// What cannot be found is 404 here, where a page says 409 beside its form.
+pub(super) fn refused(error: InvoiceError) -> Error {
+    match error {
+        InvoiceError::NotRecorded | InvoiceError::NoItem => web::Error::NotFound.into(),
+        other => unprocessable(other.into()),
+    }
 }
 
 impl From<Compared> for InvoiceBody {

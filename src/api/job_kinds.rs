@@ -1,6 +1,7 @@
 //! `/api/v1/job-kinds`: which runs of pipelines and which of their jobs are training, or of another kind.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{ErrorBody, Result};
 use crate::allocate::{Condition, Operator};
 use crate::rollup::pipeline_usage::job_kind_rule;

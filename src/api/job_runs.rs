@@ -1,8 +1,9 @@
 //! `/api/v1/job-runs`: a job that ran somewhere without a sender of its own (a cluster's batch job, a training run of a
 //! notebook service). It is stored first, as a webhook is, and read as one.
 
+use super::body::parse;
 use super::catalogue::unprocessable;
-use super::deployment_body::{is_plain_id, length, parse};
+use super::deployment_body::{is_plain_id, length};
 use super::error::{Error, ErrorBody, Result};
 use crate::events::{self, EVENT_HEADER, EXTERNAL_ID_HEADER};
 use crate::store::event_deliveries::{self, NewDelivery};

@@ -1,7 +1,9 @@
 //! `/api/v1/metrics`: usage for programs. Values are exact decimals, as numbers or as text.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{Error, ErrorBody, Result};
+use super::known;
 use crate::allocate::Catalogue;
 use crate::focus::DateRange;
 use crate::rollup::mapper;
@@ -23,6 +25,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 /// Points of one request.
 const POINTS_MAX: usize = 20_000;
@@ -179,6 +182,14 @@ impl Value {
     }
 }
 
+fn number_or_text() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Number, Type::String]))
+        .description(Some("0 or more, as a number or as text. What is not known is left out."))
+        .examples([json!("12.5"), json!(12.5)])
+        .build()
+}
+
 /// A value of a service.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -192,7 +203,7 @@ pub struct NewPoint {
     /// The day, `2026-10-31`, or the hour that begins at `2026-10-31T13:00:00Z`; a day ahead at most.
     pub time: String,
     /// 0 or more, as a number or as text. What is not known is left out.
-    #[schema(value_type = String)]
+    #[schema(schema_with = number_or_text)]
     pub value: Value,
 }
 
@@ -402,9 +413,10 @@ pub struct PointBody {
 #[utoipa::path(get, operation_id = "list_metric_points", path = "/api/v1/metrics/{name}/points", tag = "metrics",
     params(("name" = String, Path, description = "The metric's name"),
     ("service" = Option<String>, Query, description = "The short name of a service"),
-    ("from" = Option<String>, Query, description = "The first day"),
-    ("to" = Option<String>, Query, description = "The last day")),
+    ("from" = Option<NaiveDate>, Query, description = "The first day"),
+    ("to" = Option<NaiveDate>, Query, description = "The last day")),
     responses((status = 200, body = Vec<PointBody>), (status = 404, body = ErrorBody),
+    (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody),
     (status = 422, description = "More than 100,000 values, or from lies after to", body = ErrorBody)))]
 pub async fn points(
     State(app): State<AppState>,
@@ -418,6 +430,7 @@ pub async fn points(
     let end_day = last_day.checked_add_days(Days::new(1)).filter(|end| first_day < *end);
     let end_day = end_day.ok_or_else(|| Error::Unprocessable("from lies after to.".into()))?;
     let service = asked.service.as_deref();
+    known::in_catalogue(&mut snapshot, service, None).await?;
     let limit = ANSWER_POINTS_MAX as i64 + 1;
     let found = metric_lists::points(&mut snapshot, &name, service, (first_day, end_day), limit).await?;
     if found.len() > ANSWER_POINTS_MAX {

@@ -1,6 +1,7 @@
 //! The JSON interface under `/api/v1`: the same queries as the pages, FOCUS names, money as strings.
 
 pub mod anomalies;
+mod body;
 mod booked_late;
 pub mod catalogue;
 pub mod catalogue_refreshes;
@@ -19,17 +20,21 @@ pub mod environments;
 pub mod error;
 pub mod event_pins;
 pub mod event_sources;
+mod expected;
 pub mod forecast;
 pub mod impact;
 pub mod invoice_items;
 pub mod invoices;
 pub mod job_kinds;
 pub mod job_runs;
+mod known;
 pub mod metrics;
 pub mod months;
 pub mod openapi;
 pub mod otlp;
+pub mod parameters;
 pub mod pins;
+pub mod push_commit;
 pub mod rates;
 mod reporting;
 pub mod rules;

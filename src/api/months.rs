@@ -1,6 +1,7 @@
 //! `/api/v1/months`: how far the bills of each month have come; closing and reopening.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{ErrorBody, Result};
 use crate::focus::BillingPeriod;
 use crate::rollup::Person;
@@ -38,8 +39,20 @@ pub struct MonthBody {
     pub state: String,
     /// The state in a sentence: which bills are missing, or that no source has billed the month and who billed before it.
     pub sentence: String,
+    /// How far the bills of each source with one of this month reach in it, by name.
+    pub reach: Vec<SourceReachBody>,
     /// The closing that holds now; `null` where the month is not closed.
     pub closing: Option<ClosingBody>,
+}
+
+/// How far the bills of a source reach in a month.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct SourceReachBody {
+    /// The source.
+    pub source: String,
+    /// The last day of the month that they hold in full. Figures of the days go on without a source that is behind, and
+    /// `complete_to` of `/api/v1/costs` says how far.
+    pub complete_to: NaiveDate,
 }
 
 /// A billing month with its history.
@@ -220,7 +233,14 @@ async fn history(app: &AppState, month: BillingPeriod, shows_bills: bool) -> web
 
 fn body(month: BillingPeriod, reach: &[MonthReach], closing: Option<&Closing>, today: NaiveDate) -> MonthBody {
     let state = MonthState::of(month, reach, closing, today);
+    let mut of_month: Vec<SourceReachBody> = reach
+        .iter()
+        .filter(|row| row.month == month.first_day())
+        .map(|row| SourceReachBody { source: row.source_name.clone(), complete_to: row.complete_to })
+        .collect();
+    of_month.sort_by(|left, right| left.source.cmp(&right.source));
     MonthBody {
+        reach: of_month,
         billing_month: month.to_string(),
         state: state.key().into(),
         sentence: state.sentence(),

@@ -127,7 +127,8 @@ pub fn routes(routes: Routes) -> Routes {
 struct Description;
 
 /// What every operation may answer: status, name, and what it means.
-const OF_ALL: [(&str, &str, &str); 2] = [
+const OF_ALL: [(&str, &str, &str); 3] = [
+    ("400", "WrongAddress", "The address has an unknown parameter or a wrong value; the sentence names it"),
     ("401", "NoToken", "No valid token"),
     ("403", "NotIncluded", "The token, or the role of its owner, does not include this"),
 ];
@@ -136,6 +137,13 @@ const OF_ALL: [(&str, &str, &str); 2] = [
 pub fn description() -> &'static utoipa::openapi::OpenApi {
     static MADE: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(make);
     &MADE
+}
+
+/// The same as it is written, for whoever looks something up in it.
+pub fn document() -> &'static serde_json::Value {
+    static WRITTEN: LazyLock<serde_json::Value> =
+        LazyLock::new(|| serde_json::to_value(description()).unwrap_or_default());
+    &WRITTEN
 }
 
 fn make() -> utoipa::openapi::OpenApi {

@@ -1,6 +1,7 @@
 //! What pins of deployments and of operational events say and take alike: all but the number of what is pinned.
 
-use super::catalogue::{parse, present};
+use super::body::parse;
+use super::catalogue::present;
 use super::error::Result;
 use crate::store::pins::Pin;
 use crate::web::pin_places::Asked;

@@ -1,8 +1,9 @@
 //! `/api/v1/rates`: the reporting currency, and the one rate that each billing month and currency is converted with.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::costs::plain;
-use super::error::{ErrorBody, Result};
+use super::error::{Error, ErrorBody, Result};
 use crate::focus::{BillingPeriod, RateOrigin};
 use crate::rollup::Person;
 use crate::rollup::rates::{self as actions, RateError};
@@ -15,7 +16,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -75,6 +75,26 @@ pub struct EnteredRateBody {
     pub entered_by: String,
 }
 
+/// A rate that was entered, and what it took the place of.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RateEntered {
+    /// The rate that counts now.
+    #[serde(flatten)]
+    pub entered: EnteredRateBody,
+    /// The rate that counted before, with every digit; `null` where there was none.
+    #[schema(example = "0.893837")]
+    pub replaced_rate: Option<String>,
+    /// `entered` or `market`; `null` where there was none.
+    pub replaced_origin: Option<String>,
+}
+
+/// What was taken away.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RateRemoved {
+    /// The entered rate that counts no longer.
+    pub removed: RateToRemove,
+}
+
 /// A rate to enter: it stands before the market's.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,7 +113,7 @@ pub struct NewRate {
 }
 
 /// An entered rate to take away.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateToRemove {
     /// The month of the bills; it must be open.
@@ -126,11 +146,7 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<RatesBody>> {
     let needed = needed.into_iter().filter(|one| &one.billing_currency != currency).map(|one| {
         let month = BillingPeriod::containing(one.month);
         let rate = rates.get(month, &one.billing_currency);
-        let (origin, rate_date) = match rate.map(|rate| &rate.origin) {
-            Some(RateOrigin::Entered) => ("entered", None),
-            Some(RateOrigin::Market(day)) => ("market", Some(*day)),
-            None => ("missing", None),
-        };
+        let (origin, rate_date) = rate.map_or(("missing", None), |rate| origin_of(&rate.origin));
         RateBody {
             billing_month: month.to_string(),
             rate: rate.map(|rate| plain(&rate.value)),
@@ -145,9 +161,16 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<RatesBody>> {
     Ok(Json(RatesBody { rates: needed, entered, reporting_currency }))
 }
 
-/// Enter the rate of a billing month and currency, in place of an earlier one.
+fn origin_of(origin: &RateOrigin) -> (&'static str, Option<NaiveDate>) {
+    match origin {
+        RateOrigin::Entered => ("entered", None),
+        RateOrigin::Market(day) => ("market", Some(*day)),
+    }
+}
+
+/// Enter the rate of a billing month and currency, in place of an earlier one, which the answer tells.
 #[utoipa::path(post, path = "/api/v1/rates", tag = "rates", request_body = NewRate, responses(
-    (status = 201, body = EnteredRateBody), (status = 409, description = "The month is closed", body = ErrorBody),
+    (status = 201, body = RateEntered), (status = 409, description = "The month is closed", body = ErrorBody),
     (status = 422, body = ErrorBody)))]
 pub async fn enter(
     State(app): State<AppState>,
@@ -156,6 +179,7 @@ pub async fn enter(
     body: Bytes,
 ) -> Result<Response> {
     let new: NewRate = parse(&body)?;
+    let before = counted(&app, &new).await?;
     let work = {
         let app = app.clone();
         async move {
@@ -172,13 +196,27 @@ pub async fn enter(
         one.billing_month == new.billing_month.trim() && one.billing_currency == new.billing_currency.trim()
     };
     let entered = all.entered.into_iter().find(is_it).ok_or(web::Error::NotFound)?;
-    Ok((StatusCode::CREATED, Json(entered)).into_response())
+    let (replaced_rate, replaced_origin) = before.unzip();
+    Ok((StatusCode::CREATED, Json(RateEntered { entered, replaced_rate, replaced_origin })).into_response())
+}
+
+// The rate of its month and currency that counts, and where it comes from.
+async fn counted(app: &AppState, new: &NewRate) -> Result<Option<(String, String)>> {
+    let mut snapshot = app.pools.snapshot().await?;
+    let (first, last) = BillingPeriod::supported();
+    let month = new.billing_month.trim().parse::<BillingPeriod>().ok().filter(|month| (first..=last).contains(month));
+    let currency = rates::reporting_currency(&mut *snapshot).await?;
+    let Some((month, currency)) = month.zip(currency) else { return Ok(None) };
+    let rates = rates::into(&mut snapshot, &currency, month, month).await?;
+    let rate = rates.get(month, new.billing_currency.trim());
+    Ok(rate.map(|rate| (plain(&rate.value), origin_of(&rate.origin).0.to_owned())))
 }
 
 /// Take an entered rate away, so that the market's counts again.
 #[utoipa::path(post, path = "/api/v1/rates/remove", tag = "rates", request_body = RateToRemove, responses(
-    (status = 200, description = "Removed"), (status = 409, description = "The month is closed", body = ErrorBody),
-    (status = 422, body = ErrorBody)))]
+    (status = 200, description = "Taken away", body = RateRemoved),
+    (status = 404, description = "No such rate was entered", body = ErrorBody),
+    (status = 409, description = "The month is closed", body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn remove(
     State(app): State<AppState>,
     principal: Principal,
@@ -192,9 +230,16 @@ pub async fn remove(
         actions::remove(&app.pools.web, &asked.billing_month, &asked.billing_currency, by, now).await?;
         Ok::<_, RateError>(asked)
     };
-    let removed = detached(work).await.map_err(|error| unprocessable(error.into()))?;
-    let removed = json!({ "billing_month": removed.billing_month, "billing_currency": removed.billing_currency });
-    Ok(Json(json!({ "removed": removed })).into_response())
+    let removed = detached(work).await.map_err(not_removed)?;
+    Ok(Json(RateRemoved { removed }).into_response())
+}
+
+// What cannot be found is 404 here, where a page says 400 beside its form.
+fn not_removed(error: RateError) -> Error {
+    match error {
+        RateError::NotEntered { .. } => web::Error::NotFound.into(),
+        other => unprocessable(other.into()),
+    }
 }
 
 /// Set the currency that figures are also shown in, or take it away. Answers with the one before.

@@ -1,8 +1,10 @@
 //! `/api/v1/savings` and `/api/v1/plans`, from the same functions as the pages.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{ErrorBody, Result};
-use crate::store::service_costs;
+use super::known;
+use crate::store::catalogue_names;
 use crate::store::service_plans::{self, ServicePlan};
 use crate::web::query::View;
 use crate::web::savings::{self as pages, Found, IdleShare, NewPlan, words};
@@ -40,7 +42,7 @@ pub struct SavingsBody {
     pub unknown_count: usize,
     /// The publication that the figures include.
     pub publication_id: i64,
-    /// What was ignored.
+    /// What to know beside the figures.
     pub notes: Vec<String>,
 }
 
@@ -164,7 +166,7 @@ pub(super) async fn show(
         idle_shares: read.idle.iter().map(idle).collect(),
         unknown_count: read.unknown_count,
         publication_id: bills.publication_id,
-        notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+        notes: Vec::new(),
     }))
 }
 
@@ -246,17 +248,14 @@ impl From<ServicePlan> for PlanBody {
 /// List launches, redesigns and release windows that are not over.
 #[utoipa::path(get, operation_id = "list_plans", path = "/api/v1/plans", tag = "catalogue",
     params(("service" = Option<String>, Query, description = "Slug of a service")),
-    responses((status = 200, body = Vec<PlanBody>)))]
+    responses((status = 200, body = Vec<PlanBody>),
+        (status = 400, description = "A parameter is wrong; the sentence names what is allowed", body = ErrorBody)))]
 pub(super) async fn list_plans(State(app): State<AppState>, RawQuery(query): RawQuery) -> Result<Json<Vec<PlanBody>>> {
     let view = View::parse(query.as_deref(), pages::ACCEPTS)?;
     let mut snapshot = app.pools.snapshot().await?;
-    let ids = match view.text("service") {
-        Some(slug) => {
-            let service = service_costs::head(&mut snapshot, slug).await?.ok_or(crate::web::Error::NotFound)?;
-            Some(vec![service.service_id])
-        }
-        None => None,
-    };
+    let service = view.text("service");
+    known::in_catalogue(&mut snapshot, service, None).await?;
+    let ids = catalogue_names::ids(&mut snapshot, service, None, None).await?.service_id.map(|id| vec![id]);
     let plans = service_plans::list(&mut snapshot, ids.as_deref(), app.now().date_naive()).await?;
     Ok(Json(plans.into_iter().map(PlanBody::from).collect()))
 }

@@ -1,10 +1,12 @@
 //! `/api/v1/sources/{name}/deliveries/{delivery}`: a program hands a bill in part by part.
 //!
 //! A part is answered once its file and its row are on disk; sending it again changes nothing. A commit names every
-//! part with its hash, so that what is read is what was meant; sending it again gives the same answer.
+//! part with its hash, so that what is read is what was meant; sending it again gives the same answer, and one that says
+//! anything else is refused.
 
+use super::catalogue::DeletedName;
 use super::error::{Error, ErrorBody, Result};
-use crate::rollup::control_totals::ControlTotals;
+use super::push_commit::{Commit, fingerprint, parts_fault, says_the_same};
 use crate::store::pushes::{self, Part, Push};
 use crate::store::source_settings::{self, SourceSetting};
 use crate::store::sources::{self, Upload};
@@ -19,7 +21,6 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
 /// The largest part.
@@ -74,29 +75,6 @@ pub struct PushedDelivery {
     pub reason: Option<String>,
     /// The page of its receipt.
     pub receipt: Option<String>,
-}
-
-/// A part as a commit names it.
-#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MeantPart {
-    /// From 1.
-    pub number: i32,
-    /// SHA-256 of its bytes, in hexadecimal.
-    pub sha256: String,
-}
-
-/// What a commit says.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Commit {
-    /// All parts, in order from 1.
-    pub parts: Vec<MeantPart>,
-    /// The version of the bill: an older one than what counts is refused. Now where absent.
-    pub as_of: Option<DateTime<Utc>>,
-    /// What the files hold: where they hold something else, the delivery waits for a decision.
-    #[serde(default)]
-    pub expected: ControlTotals,
 }
 
 /// The hash that a part must have.
@@ -225,7 +203,17 @@ async fn allowed(app: &AppState, source: &SourceSetting, delivery: &str, number:
 
 fn committed(push: &Push) -> Error {
     web::Error::Conflict(format!(
-        "The delivery “{}” is committed, and what was handed in stays: send a correction under another name.",
+        "The delivery “{}” is committed, and what was handed in stays: withdraw it on its receipt, or send a correction under \
+         another name.",
+        push.name
+    ))
+    .into()
+}
+
+fn committed_otherwise(push: &Push) -> Error {
+    web::Error::Conflict(format!(
+        "The delivery “{}” was committed with other parts, another as_of or other expected totals, and stays so: nothing of \
+         this commit was taken. Hand it in under another name.",
         push.name
     ))
     .into()
@@ -272,7 +260,7 @@ async fn keep(
     params(("name" = String, Path, description = "The source, of the kind push"), ("delivery" = String, Path, description = "The sender's name for the delivery")),
     responses((status = 202, description = "Stored, and waiting to be read", body = PushedDelivery),
         (status = 200, description = "It was committed already", body = PushedDelivery), (status = 404, body = ErrorBody),
-        (status = 409, description = "It was committed with other parts", body = ErrorBody),
+        (status = 409, description = "It was committed with other parts, another as_of or other totals: nothing of this was taken", body = ErrorBody),
         (status = 422, description = "Parts are missing or are other ones", body = ErrorBody)))]
 pub async fn commit(
     State(app): State<AppState>,
@@ -282,7 +270,7 @@ pub async fn commit(
     body: Bytes,
 ) -> Result<Response> {
     let source = push_source(&app, &name, &delivery).await?;
-    let meant: Commit = super::catalogue::parse(&body)?;
+    let meant: Commit = super::body::parse(&body)?;
     if let Some(fault) = meant.as_of.and_then(|as_of| crate::rollup::version_fault(as_of, app.now())) {
         return Err(Error::Unprocessable(fault));
     }
@@ -308,9 +296,10 @@ async fn complete(
     pushes::lock(&mut transaction, source.source_id, &delivery).await?;
     let push = pushes::find(&mut *transaction, source.source_id, &delivery).await?.ok_or(web::Error::NotFound)?;
     let parts = pushes::parts(&mut *transaction, push.push_delivery_id).await?;
-    let sha256 = fingerprint(&meant.parts);
+    let sha256 = fingerprint(&meant);
     if push.committed_at.is_some() {
-        return if push.committed_sha256.as_deref() == Some(&sha256) { Ok(false) } else { Err(committed(&push)) };
+        let is_same = push.committed_sha256.as_deref().is_some_and(|before| says_the_same(before, &meant));
+        return if is_same { Ok(false) } else { Err(committed_otherwise(&push)) };
     }
     if let Some(fault) = parts_fault(&parts, &meant.parts) {
         return Err(Error::Unprocessable(fault));
@@ -350,12 +339,12 @@ async fn complete(
 /// Throw away a delivery that is not committed, with its parts.
 #[utoipa::path(delete, path = "/api/v1/sources/{name}/deliveries/{delivery}", tag = "bills",
     params(("name" = String, Path, description = "The source"), ("delivery" = String, Path, description = "The sender's name for the delivery")),
-    responses((status = 200, description = "Thrown away"), (status = 404, body = ErrorBody),
+    responses((status = 200, description = "Thrown away", body = DeletedName), (status = 404, body = ErrorBody),
         (status = 409, description = "It is committed: withdraw it on its receipt", body = ErrorBody)))]
 pub async fn discard(
     State(app): State<AppState>,
     Path((name, delivery)): Path<(String, String)>,
-) -> Result<Json<serde_json::Value>> {
+) -> Result<Json<DeletedName>> {
     let source = push_source(&app, &name, &delivery).await?;
     detached(async move {
         let mut transaction = app.pools.web.begin().await?;
@@ -369,78 +358,11 @@ pub async fn discard(
         for path in paths {
             let _ = tokio::fs::remove_file(path).await;
         }
-        Ok(Json(json!({ "deleted": delivery })))
+        Ok(Json(DeletedName { deleted: delivery }))
     })
     .await
 }
 
 fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-// What a commit means, in one hash: the same parts in the same order give the same.
-fn fingerprint(parts: &[MeantPart]) -> String {
-    let lines: Vec<String> =
-        parts.iter().map(|part| format!("{} {}", part.number, part.sha256.to_ascii_lowercase())).collect();
-    hex::encode(Sha256::digest(lines.join("\n")))
-}
-
-// Why what is stored is not what a commit means, in a sentence.
-fn parts_fault(stored: &[Part], meant: &[MeantPart]) -> Option<String> {
-    if meant.is_empty() {
-        return Some("Name every part with its number and its SHA-256.".into());
-    }
-    for (place, part) in (1..).zip(meant) {
-        if part.number != place {
-            return Some(format!(
-                "Parts are named in order from 1 without gaps: number {} stands at place {place}.",
-                part.number
-            ));
-        }
-        match stored.iter().find(|stored| stored.number == place) {
-            None => return Some(format!("Part {place} is not here: send it.")),
-            Some(stored) if !stored.sha256.eq_ignore_ascii_case(&part.sha256) => {
-                return Some(format!(
-                    "Part {place} here has the SHA-256 {}, not the one that is named: send it again.",
-                    stored.sha256
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    let more = stored.iter().find(|stored| usize::try_from(stored.number).is_ok_and(|number| number > meant.len()));
-    more.map(|part| {
-        format!("Part {} is stored and not named: name it too, or delete the delivery and begin anew.", part.number)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_commit_must_mean_what_is_stored() {
-        let stored = |numbers: &[i32]| -> Vec<Part> {
-            let part = |number: &i32| Part {
-                number: *number,
-                sha256: format!("{number:064}"),
-                file_bytes: 1,
-                path: String::new(),
-                received_at: DateTime::UNIX_EPOCH,
-            };
-            numbers.iter().map(part).collect()
-        };
-        let meant = |numbers: &[i32]| -> Vec<MeantPart> {
-            numbers.iter().map(|number| MeantPart { number: *number, sha256: format!("{number:064}") }).collect()
-        };
-        assert_eq!(parts_fault(&stored(&[1, 2]), &meant(&[1, 2])), None);
-        assert!(parts_fault(&stored(&[1, 2]), &meant(&[])).is_some());
-        assert!(parts_fault(&stored(&[1]), &meant(&[1, 2])).unwrap().contains("Part 2 is not here"));
-        assert!(parts_fault(&stored(&[1, 2, 3]), &meant(&[1, 2])).unwrap().contains("Part 3 is stored"));
-        assert!(parts_fault(&stored(&[1, 2]), &meant(&[2, 1])).unwrap().contains("in order"));
-        let mut other = meant(&[1]);
-        other[0].sha256 = "f".repeat(64);
-        assert!(parts_fault(&stored(&[1]), &other).unwrap().contains("send it again"));
-        assert_ne!(fingerprint(&meant(&[1])), fingerprint(&meant(&[1, 2])));
-    }
 }

@@ -1,6 +1,7 @@
 //! `/api/v1/splits`: shared costs for scripts. A change is worked into the figures before it is answered.
 
-use super::catalogue::{answer, parse};
+use super::body::parse;
+use super::catalogue::{BeingWorkedIn, DeletedNumber, answer, present};
 use super::error::{ErrorBody, Result};
 use crate::allocate::split::NOT_ALLOCATED;
 use crate::rollup::splits::StoredTarget;
@@ -19,7 +20,6 @@ use axum::response::Response;
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap};
 
@@ -88,8 +88,41 @@ pub struct NewSplit {
     /// The last charge day that it holds on.
     #[serde(default)]
     pub last_day: Option<NaiveDate>,
-    /// Why it is made or changed; needed, and kept with the version.
+    /// Why it is made; needed, and kept with the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What changes of a split; what is absent stays.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SplitChange {
+    /// What people call it.
+    pub name: Option<String>,
+    /// The short name of the service whose cost is divided; `null` for what is not allocated.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub source: Option<Option<String>>,
+    /// `even`, `fixed`, `direct-cost` or `metric`.
+    pub method: Option<String>,
+    /// The metric's name; it goes with the method `metric`.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub metric: Option<Option<String>>,
+    /// All who get a share, instead of those that do; empty for every service with cost of its own that is not divided
+    /// itself.
+    pub targets: Option<Vec<SplitTargetBody>>,
+    /// Whether each environment's cost is divided by what happened in that environment.
+    pub by_environment: Option<bool>,
+    /// The first charge day that it holds on; `null` for from the beginning.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<NaiveDate>)]
+    pub first_day: Option<Option<NaiveDate>>,
+    /// The last charge day that it holds on; `null` for good.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<NaiveDate>)]
+    pub last_day: Option<Option<NaiveDate>>,
+    /// Why it is changed; needed, and kept with the version.
     pub reason: Option<String>,
 }
 
@@ -120,6 +153,7 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<SplitBody>>> {
 
 /// Divide a cost.
 #[utoipa::path(post, path = "/api/v1/splits", tag = "splits", request_body = NewSplit, responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 201, body = SplitBody), (status = 422, body = ErrorBody)))]
 pub async fn add(
     State(app): State<AppState>,
@@ -139,9 +173,10 @@ pub async fn add(
     answer(StatusCode::CREATED, done.await)
 }
 
-/// Replace a split's content.
-#[utoipa::path(patch, path = "/api/v1/splits/{id}", tag = "splits", request_body = NewSplit,
+/// Change a split. What is absent stays.
+#[utoipa::path(patch, path = "/api/v1/splits/{id}", tag = "splits", request_body = SplitChange,
     params(("id" = i64, Path, description = "Its id")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, body = SplitBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn change(
     State(app): State<AppState>,
@@ -150,11 +185,13 @@ pub async fn change(
     Path(id): Path<i64>,
     body: Bytes,
 ) -> Result<Response> {
-    let new: NewSplit = parse(&body)?;
+    let wanted: SplitChange = parse(&body)?;
     let done = mapping_change::run(async move {
         let mut change = MappingChange::begin(&app, &principal, address).await?;
-        let values = values(change.conn(), &new).await?;
-        let reason = checked_reason(new.reason.as_deref().unwrap_or_default())?;
+        let stored = splits::list(change.conn()).await?;
+        let before = stored.into_iter().find(|one| one.split_id == id).ok_or(web::Error::NotFound)?;
+        let values = changed(change.conn(), before.values, &wanted).await?;
+        let reason = checked_reason(wanted.reason.as_deref().unwrap_or_default())?;
         change_split(&mut change, id, &values, &reason).await?;
         change.finish_splits().await?;
         one(&app, id).await
@@ -165,7 +202,8 @@ pub async fn change(
 /// Delete a split. What it moved goes back to where it came from.
 #[utoipa::path(post, path = "/api/v1/splits/{id}/delete", tag = "splits", request_body = DeleteSplit,
     params(("id" = i64, Path, description = "Its id")), responses(
-    (status = 200, description = "Deleted"), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
+    (status = 200, description = "Deleted", body = DeletedNumber), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub async fn delete(
     State(app): State<AppState>,
     principal: Principal,
@@ -179,7 +217,7 @@ pub async fn delete(
         let mut change = MappingChange::begin(&app, &principal, address).await?;
         delete_split(&mut change, id, &reason).await?;
         change.finish_splits().await?;
-        Ok(json!({ "deleted": id }))
+        Ok(DeletedNumber { deleted: id })
     });
     answer(StatusCode::OK, done.await)
 }
@@ -187,6 +225,7 @@ pub async fn delete(
 /// Make a split what it was in a version. A deleted one comes back as a new split.
 #[utoipa::path(post, path = "/api/v1/splits/{id}/restore", tag = "splits", request_body = RestoreSplit,
     params(("id" = i64, Path, description = "Its id")), responses(
+    (status = 202, description = "It takes longer, and is still being worked in", body = BeingWorkedIn),
     (status = 200, description = "As it is now; with another id where it was deleted", body = SplitBody),
     (status = 404, body = ErrorBody), (status = 422, body = ErrorBody),
     (status = 409, description = "It is so already, or names what is gone", body = ErrorBody)))]
@@ -209,29 +248,63 @@ pub async fn restore(
 }
 
 async fn values(conn: &mut PgConnection, new: &NewSplit) -> web::Result<SplitValues> {
-    let source_service_id = match &new.source {
-        Some(slug) => service_id(conn, slug).await?,
-        None => NOT_ALLOCATED,
-    };
-    let mut targets = Vec::new();
-    for target in &new.targets {
-        let percent = target.percent.as_deref().map(str::parse::<BigDecimal>).transpose();
-        let percent = percent.map_err(|_| web::Error::Invalid("percent is a number as text: \"12.5\".".into()))?;
-        targets.push(StoredTarget { service_id: service_id(conn, &target.service).await?, percent });
-    }
     checked(SplitValues {
         name: new.name.trim().to_owned(),
-        source_service_id,
+        source_service_id: source_of(conn, new.source.as_deref()).await?,
         method: new.method.clone(),
-        metric: new.metric.clone().filter(|_| new.method == "metric").or_else(|| {
-            // Without its name, a metric is refused with a sentence of its own.
-            (new.method == "metric").then(String::new)
-        }),
-        targets: serde_json::to_value(targets).map_err(|error| web::Error::Internal(error.into()))?,
+        metric: metric_of(&new.method, new.metric.clone()),
+        targets: targets_of(conn, &new.targets).await?,
         by_environment: new.by_environment,
         first_day: new.first_day,
         last_day: new.last_day,
     })
+}
+
+// What a split says with a change.
+async fn changed(conn: &mut PgConnection, before: SplitValues, wanted: &SplitChange) -> web::Result<SplitValues> {
+    let mut values = before;
+    if let Some(name) = &wanted.name {
+        values.name = name.trim().to_owned();
+    }
+    if let Some(source) = &wanted.source {
+        values.source_service_id = source_of(conn, source.as_deref()).await?;
+    }
+    if let Some(method) = &wanted.method {
+        values.method.clone_from(method);
+    }
+    if let Some(metric) = &wanted.metric {
+        values.metric.clone_from(metric);
+    }
+    values.metric = metric_of(&values.method, values.metric);
+    if let Some(targets) = &wanted.targets {
+        values.targets = targets_of(conn, targets).await?;
+    }
+    values.by_environment = wanted.by_environment.unwrap_or(values.by_environment);
+    values.first_day = wanted.first_day.unwrap_or(values.first_day);
+    values.last_day = wanted.last_day.unwrap_or(values.last_day);
+    checked(values)
+}
+
+async fn source_of(conn: &mut PgConnection, slug: Option<&str>) -> web::Result<i64> {
+    match slug {
+        Some(slug) => service_id(conn, slug).await,
+        None => Ok(NOT_ALLOCATED),
+    }
+}
+
+// Without its name, a metric is refused with a sentence of its own.
+fn metric_of(method: &str, metric: Option<String>) -> Option<String> {
+    (method == "metric").then(|| metric.unwrap_or_default())
+}
+
+async fn targets_of(conn: &mut PgConnection, told: &[SplitTargetBody]) -> web::Result<serde_json::Value> {
+    let mut targets = Vec::new();
+    for target in told {
+        let percent = target.percent.as_deref().map(str::parse::<BigDecimal>).transpose();
+        let percent = percent.map_err(|_| web::Error::Invalid("percent is a number as text: \"12.5\".".into()))?;
+        targets.push(StoredTarget { service_id: service_id(conn, &target.service).await?, percent });
+    }
+    serde_json::to_value(targets).map_err(|error| web::Error::Internal(error.into()))
 }
 
 async fn one(app: &AppState, id: i64) -> web::Result<SplitBody> {

@@ -1,6 +1,7 @@
 //! `/api/v1/unit-costs`, unit costs around a deployment, and goals of workloads, from the same functions as the pages.
 
-use super::catalogue::{parse, unprocessable};
+use super::body::parse;
+use super::catalogue::unprocessable;
 use super::error::{ErrorBody, Result};
 use crate::analyze::unit_economics::{Comparison, Figure, Side};
 use crate::store::workload_goals::{self, WorkloadGoal};
@@ -140,7 +141,7 @@ pub struct UnitCosts {
     pub left_out: Vec<String>,
     /// The publication that the figures include.
     pub publication_id: i64,
-    /// What was ignored.
+    /// What to know beside the figures.
     pub notes: Vec<String>,
 }
 
@@ -202,10 +203,8 @@ pub(super) async fn show(
         groups: groups.collect(),
         left_out: left_out.into_iter().collect(),
         publication_id: bills.publication_id,
-        notes: Some(view.note())
-            .filter(|note| !note.is_empty())
+        notes: missing_bills::sentence(&bills)
             .into_iter()
-            .chain(missing_bills::sentence(&bills))
             .chain(Some(read.left_out_words()).filter(|words| !words.is_empty()))
             .collect(),
     }))

@@ -38,7 +38,7 @@ pub struct Why {
     pub reporting: Option<ReportingChange>,
     /// The publication that the figures include; pages name it too.
     pub publication_id: i64,
-    /// What was ignored.
+    /// What to know beside the figures.
     pub notes: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ pub(super) async fn show(
         changes: Vec::new(),
         reporting: None,
         publication_id: bills.publication_id,
-        notes: Some(view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+        notes: Vec::new(),
     };
     answer.notes.extend(missing_bills::sentence(&bills));
     let Some(span) = why::span(&view, &bills)? else {
@@ -193,7 +193,7 @@ pub(super) async fn show_month(
         changes: Vec::new(),
         reporting: None,
         publication_id: read.bills.publication_id,
-        notes: Some(read.view.note()).filter(|note| !note.is_empty()).into_iter().collect(),
+        notes: Vec::new(),
     };
     answer.notes.extend(read.notes());
     answer.notes.extend(missing_bills::sentence(&read.bills));

@@ -30,6 +30,14 @@ impl ControlTotals {
         self.billed_cost.iter().find_map(wrong)
     }
 
+    /// BilledCost by BillingCurrency in one form: 1.50 and 1.5 are the same.
+    pub fn amounts(&self) -> impl Iterator<Item = (&str, String)> {
+        let plain = |cost: BigDecimal| cost.normalized().to_plain_string();
+        self.billed_cost
+            .iter()
+            .map(move |(currency, cost)| (currency.as_str(), plain(amount(cost).unwrap_or_default())))
+    }
+
     /// What the files hold otherwise than these say, or than the rows that a manifest promises; a sentence each.
     pub(super) fn differences(
         &self,

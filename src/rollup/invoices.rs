@@ -1,14 +1,14 @@
 //! What people record about invoices: each in one transaction with its line in the audit log.
 
 use super::{Person, invoice_items};
-use crate::focus::{BillingPeriod, Decimal};
+use crate::focus::{BillingPeriod, Decimal, is_iso_currency};
 use crate::normalize::{self, InvoiceTotal, InvoicesError};
 use crate::sources::{self, ArchiveError};
-use crate::store::audit;
 use crate::store::invoices::{self, StoredInvoices};
+use crate::store::{audit, billed_names};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 /// A list of invoices, unpacked.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -116,6 +116,7 @@ impl InvoiceForm {
 pub async fn enter(pool: &PgPool, form: &InvoiceForm, by: Person<'_>, now: DateTime<Utc>) -> Result<(), InvoiceError> {
     let total = form.read()?;
     let mut transaction = pool.begin().await?;
+    known_currency(&mut transaction, &total.billing_currency).await?;
     let stored = invoices::store(&mut transaction, std::slice::from_ref(&total), "entered", by.login, now).await?;
     let details = json!({
         "issuer": total.invoice_issuer_name,
@@ -126,6 +127,17 @@ pub async fn enter(pool: &PgPool, form: &InvoiceForm, by: Person<'_>, now: DateT
     });
     audit::insert(&mut transaction, now, by.login, by.address, "invoice.entered", &total.invoice_id, details).await?;
     Ok(transaction.commit().await?)
+}
+
+// Bills may be in a provider's own currency, such as units of compute; what neither is there nor of ISO 4217 is mistyped.
+async fn known_currency(conn: &mut PgConnection, currency: &str) -> Result<(), InvoiceError> {
+    if is_iso_currency(currency) || billed_names::read(conn).await?.currencies.contains(currency) {
+        return Ok(());
+    }
+    let short: String = currency.chars().take(40).collect();
+    Err(InvoiceError::Field(format!(
+        "The currency “{short}” is no currency code of ISO 4217 like EUR, and no bill is in it."
+    )))
 }
 
 /// Takes a recorded total away, and with it the items that explain what it differs by.

@@ -12,8 +12,8 @@ const NAME_COUNT_MAX: usize = 4;
 /// How far the bills of a month have come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MonthState {
-    /// The month has not ended. Bills of all its sources reach this day.
-    Running(Option<NaiveDate>),
+    /// The month has not ended. The bills of each of these sources reach this day, those that reach farthest first.
+    Running(Vec<(String, NaiveDate)>),
     /// The month is over, and these sources have not billed all of it.
     Arriving(Vec<String>),
     /// The month is over, and no source has billed any of it. These have billed one before it, each with the last one, the
@@ -39,7 +39,10 @@ impl MonthState {
         let of_month = |month: BillingPeriod| reach.iter().filter(move |row| row.month == month.first_day());
         let last_day = month.days().last_day();
         if today <= last_day {
-            return Self::Running(of_month(month).map(|row| row.complete_to).min());
+            let mut reached: Vec<(String, NaiveDate)> =
+                of_month(month).map(|row| (row.source_name.clone(), row.complete_to)).collect();
+            reached.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+            return Self::Running(reached);
         }
         // Without a bill there is none to be complete: whoever billed before has stopped, or is late with all of it.
         if of_month(month).next().is_none() {
@@ -103,8 +106,7 @@ impl MonthState {
     /// The whole sentence.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Running(Some(day)) => format!("The month is open: bills reach {}.", day.format("%-d %b %Y")),
-            Self::Running(None) => "The month is open and has no bill yet.".into(),
+            Self::Running(reached) => running(reached),
             Self::Arriving(names) => {
                 format!("The bills of {} do not reach the end of the month.", listed(names))
             }
@@ -145,13 +147,27 @@ impl MonthState {
 
     /// Whether nothing at all is billed.
     pub fn has_no_bill(&self) -> bool {
-        matches!(self, Self::Running(None) | Self::Unbilled(_))
+        match self {
+            Self::Running(reached) => reached.is_empty(),
+            Self::Unbilled(_) => true,
+            Self::Arriving(_) | Self::BillsIn { .. } | Self::Closed(_) => false,
+        }
     }
 
     /// " yet" where the bills are sure to come.
     pub fn yet(&self) -> &'static str {
         if matches!(self, Self::Running(_) | Self::Arriving(_)) { " yet" } else { "" }
     }
+}
+
+// One source that is behind must not look as if all were: each that is says its own day.
+fn running(reached: &[(String, NaiveDate)]) -> String {
+    let Some((_, farthest)) = reached.first() else { return "The month is open and has no bill yet.".into() };
+    let day = |day: NaiveDate| day.format("%-d %b %Y");
+    let behind: Vec<String> =
+        reached.iter().filter(|(_, to)| to < farthest).map(|(name, to)| format!("{name} ({})", day(*to))).collect();
+    let but = if behind.is_empty() { String::new() } else { format!(", but for those of {}", listed(&behind)) };
+    format!("The month is open: bills reach {}{but}.", day(*farthest))
 }
 
 // The sources that have billed a month before this one.
@@ -195,7 +211,10 @@ mod tests {
             |month: &str, today: &str| MonthState::of(month.parse().unwrap(), &rows, None, today.parse().unwrap());
         assert_eq!(state("2026-10", "2026-11-03"), MonthState::Arriving(vec!["datadog".into(), "gcp".into()]));
         assert_eq!(state("2026-09", "2026-11-03").sentence(), "Every source has billed the whole month.");
-        assert_eq!(state("2026-10", "2026-10-30"), MonthState::Running("2026-10-29".parse().ok()));
+        assert_eq!(
+            state("2026-10", "2026-10-30").sentence(),
+            "The month is open: bills reach 31 Oct 2026, but for those of gcp (29 Oct 2026)."
+        );
     }
 
     #[test]
@@ -239,11 +258,18 @@ mod tests {
             let (month, today) = ("2026-11".parse().unwrap(), "2026-11-28".parse().unwrap());
             MonthState::in_currency(month, (&rows, &billed_in), currency, None, today)
         };
-        let to = |day: &str| MonthState::Running(day.parse().ok());
-        assert_eq!(state("USD"), to("2026-11-27"));
-        assert_eq!(state("EUR"), to("2026-11-24"));
-        assert_eq!(state("GBP"), to("2026-11-26"));
-        assert_eq!(state("JPY"), MonthState::Running(None));
+        let to = |source: &str, day: &str| MonthState::Running(vec![(source.into(), day.parse().unwrap())]);
+        assert_eq!(state("USD"), to("aws", "2026-11-27"));
+        assert_eq!(state("EUR"), to("edge", "2026-11-24"));
+        assert_eq!(state("GBP"), to("tools", "2026-11-26"));
+        assert_eq!(state("JPY"), MonthState::Running(Vec::new()));
+        // Of all of them, two are behind, and the others are not.
+        let all = MonthState::of("2026-11".parse().unwrap(), &rows, None, "2026-11-28".parse().unwrap());
+        let said =
+            "The month is open: bills reach 27 Nov 2026, but for those of tools (26 Nov 2026), edge (24 Nov 2026).";
+        assert_eq!((all.sentence().as_str(), all.has_no_bill()), (said, false));
+        assert_eq!(state("USD").sentence(), "The month is open: bills reach 27 Nov 2026.");
+        assert!(state("JPY").has_no_bill());
     }
 
     #[test]
@@ -268,7 +294,7 @@ mod tests {
         );
         assert_eq!(state("2026-09").sentence(), october.sentence());
         assert_eq!(state("2026-05").sentence(), "No source has billed this month.");
-        assert_eq!(state("2026-11"), MonthState::Running("2026-11-15".parse().ok()));
+        assert_eq!(state("2026-11").sentence(), "The month is open: bills reach 15 Nov 2026.");
         let many: Vec<MonthReach> =
             ["a", "b", "c", "d", "e", "f"].map(|name| reach("2026-08-01", name, "2026-08-31")).into();
         let sentence =

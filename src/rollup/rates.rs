@@ -30,7 +30,7 @@ pub enum RateError {
     #[error("{0:?} is not a currency code of ISO 4217 like EUR.")]
     Currency(String),
     /// Not a rate.
-    #[error("The rate {0:?} is not a number above zero like 0.92017.")]
+    #[error("The rate {0:?} is not a number above zero, without exponent, like 0.92017.")]
     Rate(String),
     /// A rate stands before the market's, so somebody must be able to see why.
     #[error("Say why this rate is used: a reason of at most 1,000 characters.")]
@@ -218,6 +218,10 @@ fn currency_of(text: &str) -> Result<String, RateError> {
 
 fn rate_of(text: &str) -> Result<BigDecimal, RateError> {
     let wrong = || RateError::Rate(text.chars().take(80).collect());
+    // 1e3 in the place of 1.3 would make figures a thousand times as large.
+    if text.contains(['e', 'E']) {
+        return Err(wrong());
+    }
     let rate = Decimal::parse(text.trim()).map_err(|_| wrong())?.to_big_decimal().normalized();
     let is_bounded = rate.digits() <= RATE_DIGITS_MAX && rate.fractional_digit_count().abs() <= RATE_DIGITS_MAX as i64;
     if rate.sign() == Sign::Plus && is_bounded { Ok(rate) } else { Err(wrong()) }
@@ -230,7 +234,7 @@ mod tests {
     #[test]
     fn a_rate_is_a_number_above_zero() {
         assert_eq!(rate_of(" 0.920 ").unwrap().to_plain_string(), "0.92");
-        for wrong in ["", "0", "-1", "1,5", "1e99", "NaN"] {
+        for wrong in ["", "0", "-1", "1,5", "1e99", "1e3", "1E-1", "NaN"] {
             assert!(rate_of(wrong).is_err(), "{wrong}");
         }
         assert!(month_of("2026-10").is_ok() && month_of("9999-01").is_err() && month_of("Oct").is_err());

@@ -78,3 +78,14 @@ pub async fn list(db: impl PgExecutor<'_>, filter: &DeliveryFilter, limit: i64) 
     .fetch_all(db)
     .await
 }
+
+/// Whether a source has this name, or a file was handed in for one of it.
+pub async fn has_source(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM source WHERE name = $1)
+             OR EXISTS (SELECT FROM delivery WHERE named_source = $1) AS "has_source!""#,
+        name
+    )
+    .fetch_one(db)
+    .await
+}

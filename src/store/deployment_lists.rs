@@ -116,6 +116,13 @@ pub async fn get(conn: &mut PgConnection, deployment_id: i64) -> sqlx::Result<Op
     Ok(select(conn, &Filter::default(), Some(deployment_id), 1).await?.pop())
 }
 
+/// Whether any deployment is of this repository.
+pub async fn has_repo(conn: &mut PgConnection, repo: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM deployment WHERE repo = $1) AS "has_repo!""#, repo)
+        .fetch_one(conn)
+        .await
+}
+
 /// The number of a deployment by the id that its sender gave.
 pub async fn find_by_external_id(
     conn: &mut PgConnection,

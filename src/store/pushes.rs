@@ -18,7 +18,7 @@ pub struct Push {
     pub created_at: DateTime<Utc>,
     /// When it was committed.
     pub committed_at: Option<DateTime<Utc>>,
-    /// The hash over those of all parts.
+    /// The hash of what the commit said.
     pub committed_sha256: Option<String>,
     /// The delivery that it became.
     pub delivery_id: Option<i64>,

@@ -79,9 +79,9 @@ struct SubjectPage {
 async fn show(State(app): State<AppState>, principal: Principal) -> Result<ApiPage> {
     let mut snapshot = app.pools.snapshot().await?;
     let page = Page::new(&app, &principal, &mut snapshot, "API", NavItem::Api).await?;
-    let subjects = subjects(&app, spec());
+    let subjects = subjects(&app, openapi::document());
     let operation_count = subjects.iter().map(|subject| subject.operations.len()).sum();
-    Ok(ApiPage { page, introduction: text(&spec()["info"], "description"), operation_count, subjects })
+    Ok(ApiPage { page, introduction: text(&openapi::document()["info"], "description"), operation_count, subjects })
 }
 
 async fn show_subject(
@@ -89,18 +89,13 @@ async fn show_subject(
     principal: Principal,
     Path(name): Path<String>,
 ) -> Result<SubjectPage> {
-    let subject = subjects(&app, spec()).into_iter().find(|subject| subject.name == name).ok_or(Error::NotFound)?;
+    let subject =
+        subjects(&app, openapi::document()).into_iter().find(|subject| subject.name == name).ok_or(Error::NotFound)?;
     let mut snapshot = app.pools.snapshot().await?;
     let title = format!("{name} · API");
     let page = Page::new(&app, &principal, &mut snapshot, title, NavItem::Api).await?;
-    let schemas = schemas(spec(), &subject);
+    let schemas = schemas(openapi::document(), &subject);
     Ok(SubjectPage { page, subject, schemas })
-}
-
-/// What programs read.
-fn spec() -> &'static Value {
-    static SPEC: OnceLock<Value> = OnceLock::new();
-    SPEC.get_or_init(|| serde_json::to_value(openapi::description()).unwrap_or_default())
 }
 
 fn subjects(app: &AppState, spec: &Value) -> Vec<Subject> {

@@ -250,7 +250,9 @@ impl Routes {
     }
 
     fn api(self, method: &'static str, path: &'static str, who: ApiPolicy, route: MethodRouter<AppState>) -> Self {
-        let guarded = route.layer(from_fn_with_state((self.app.clone(), who), authorize_api)).layer(from_fn(dress_api));
+        let guarded = route
+            .layer(from_fn_with_state((self.app.clone(), who, method, path), authorize_api))
+            .layer(from_fn(dress_api));
         self.push(method, path, who.policy, Some(who.scope), guarded)
     }
 
@@ -337,7 +339,7 @@ fn to_sign_in(request: &Request) -> Response {
 }
 
 async fn authorize_api(
-    State((app, who)): State<(AppState, ApiPolicy)>,
+    State((app, who, method, path)): State<(AppState, ApiPolicy, &'static str, &'static str)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, api::Error> {
@@ -350,6 +352,9 @@ async fn authorize_api(
     };
     if !who.policy.allows(&principal) {
         return Err(Error::Forbidden.into());
+    }
+    if let Some(fault) = api::parameters::fault(method, path, request.uri().query()) {
+        return Err(Error::Invalid(fault).into());
     }
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
@@ -365,7 +370,7 @@ async fn wrong_method(request: Request) -> Response {
 }
 
 fn is_api(request: &Request) -> bool {
-    ["/api/", "/webhooks/"].iter().any(|prefix| request.uri().path().starts_with(prefix))
+    ["/api/", "/v1/", "/webhooks/"].iter().any(|prefix| request.uri().path().starts_with(prefix))
 }
 
 async fn dress_page(request: Request, next: Next) -> Response {

@@ -2,6 +2,7 @@
 
 mod anomalies;
 mod anomaly_kinds;
+mod api_parameters;
 mod architecture;
 mod backup;
 mod bills_api;

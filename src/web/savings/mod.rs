@@ -125,6 +125,10 @@ async fn team_of(snapshot: &mut Snapshot, view: &View) -> Result<Option<String>>
 
 /// Keeps what a view asks for. A name that the catalogue lacks is refused, as is a currency that no bill has.
 pub async fn narrow(read: &mut Savings, snapshot: &mut Snapshot, view: &View, today: NaiveDate) -> Result<()> {
+    if let Some(kind) = view.text("kind").filter(|kind| words::KINDS.iter().all(|(key, _)| key != kind)) {
+        let allowed = words::KINDS.map(|(key, _)| key).join(", ");
+        return Err(Error::Invalid(format!("kind={kind} is not known. Allowed: {allowed}.")));
+    }
     // The days play no part: only the names are looked up.
     let currency = view.filter(snapshot, DateRange::days_to(today, 1)).await?.currency;
     let team = team_of(snapshot, view).await?;

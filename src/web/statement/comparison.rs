@@ -135,12 +135,12 @@ mod tests {
     fn what_is_still_to_come_is_no_fall_to_zero() {
         let october = [row("2026-10-01", "USD"), row("2026-10-01", "EUR")];
         let none = "no bills for November 2026 yet, so nothing to compare with";
-        assert_eq!(said(&MonthState::Running(None), &october, &[], "USD"), (false, none.into()));
+        assert_eq!(said(&MonthState::Running(Vec::new()), &october, &[], "USD"), (false, none.into()));
         let passed = MonthState::Unbilled(Vec::new());
         let none = "no bills for November 2026, so nothing to compare with";
         assert_eq!(said(&passed, &october, &[], "USD"), (false, none.into()));
         // One currency is billed, the other not yet.
-        let running = MonthState::Running("2026-11-15".parse().ok());
+        let running = MonthState::Running(vec![("aws".into(), "2026-11-15".parse().unwrap())]);
         let rows = [october.as_slice(), &[row("2026-11-01", "USD")]].concat();
         assert_eq!(said(&running, &rows, &["USD"], "USD"), (true, "compared".into()));
         let none = "no bills in EUR for November 2026 yet, so nothing to compare with";

@@ -61,7 +61,13 @@ async fn invoices_are_listed_entered_and_taken_away(db: PgPool) {
     assert_eq!((&tied["state"], &tied["difference"]), (&json!("tied"), &json!("0")));
     let delete = format!("/api/v1/invoices/{}/delete", tied["id"]);
     assert_eq!(world.app.api("POST", &delete, &token, Value::Null).await.status, StatusCode::OK);
-    assert_eq!(world.app.api("POST", &delete, &token, Value::Null).await.status, StatusCode::CONFLICT);
+    assert_eq!(world.app.api("POST", &delete, &token, Value::Null).await.status, StatusCode::NOT_FOUND);
+    // In a currency that neither ISO 4217 nor a bill has, it could never tie.
+    let mut mistyped = total("1");
+    mistyped["billing_currency"] = json!("ZZZ");
+    let mistyped = world.app.api("POST", "/api/v1/invoices", &token, mistyped).await;
+    assert_eq!(mistyped.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", mistyped.body);
+    assert!(mistyped.body.contains("“ZZZ” is no currency code of ISO 4217"), "{}", mistyped.body);
     let rest = world.app.api("GET", "/api/v1/invoices?state=missing-invoice", &token, Value::Null).await.json();
     assert_eq!(rest["invoices"].as_array().unwrap().len(), 3);
     world.assert_clean().await;
@@ -88,6 +94,11 @@ async fn rates_are_listed_entered_and_taken_away(db: PgPool) {
     let made = post("/api/v1/rates", rate("0.920170")).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     assert_eq!((&made.json()["rate"], &made.json()["reason"]), (&json!("0.92017"), &json!("The bank's rate.")));
+    assert_eq!((&made.json()["replaced_rate"], &made.json()["replaced_origin"]), (&Value::Null, &Value::Null));
+    let exponent = post("/api/v1/rates", rate("1e3")).await;
+    assert_eq!(exponent.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", exponent.body);
+    let again = post("/api/v1/rates", rate("0.9201700")).await.json();
+    assert_eq!((&again["replaced_rate"], &again["replaced_origin"]), (&json!("0.92017"), &json!("entered")));
     let all = list().await;
     assert_eq!(all["rates"].as_array().unwrap().len(), 1, "the euro needs none: {all}");
     let row = &all["rates"][0];
@@ -99,8 +110,9 @@ async fn rates_are_listed_entered_and_taken_away(db: PgPool) {
     assert_eq!(costs["reporting"]["cost"], "126.091632592017", "127.2500001 × 0.92017 + 9");
 
     let which = json!({"billing_month": "2026-10", "billing_currency": "USD"});
-    assert_eq!(post("/api/v1/rates/remove", which.clone()).await.status, StatusCode::OK);
-    assert_eq!(post("/api/v1/rates/remove", which).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let removed = post("/api/v1/rates/remove", which.clone()).await;
+    assert_eq!((removed.status, removed.json()), (StatusCode::OK, json!({ "removed": which.clone() })));
+    assert_eq!(post("/api/v1/rates/remove", which).await.status, StatusCode::NOT_FOUND);
     assert_eq!(list().await["entered"], json!([]));
 }
 

@@ -261,7 +261,14 @@ async fn a_currency_reaches_as_far_as_its_own_sources(db: PgPool) {
     assert_eq!(reached("EUR"), "Open The month is open: bills reach 16 Nov 2026.");
     let page = finance.get("/finance/statements/2026-11?cur=EUR").await.body;
     assert!(texts(&page, ".steps")[0].contains("bills reach 16 Nov 2026"), "{page}");
-    assert_eq!(sentence(&world, "2026-11").await, "The month is open: bills reach 16 Nov 2026.", "all of them do");
+    let said = "The month is open: bills reach 19 Nov 2026, but for those of edge-one (16 Nov 2026).";
+    assert_eq!(sentence(&world, "2026-11").await, said);
+    let reach = api(&world, "/api/v1/months/2026-11").await["reach"].clone();
+    let each = serde_json::json!([{"source": "cloud-one", "complete_to": "2026-11-19"},
+        {"source": "edge-one", "complete_to": "2026-11-16"}]);
+    assert_eq!(reach, each);
+    let months = finance.get("/finance/statements").await.body;
+    assert!(months.contains(said), "one that is behind is not all of them: {months}");
     let page = finance.get("/sources").await.body;
     let said = "1 of 2 sources is complete to Thu 19 Nov 2026, edge-one to Mon 16 Nov 2026; 1 has no bill yet. edge-one is \
                 late.";

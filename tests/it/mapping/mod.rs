@@ -5,6 +5,7 @@ mod dated;
 mod deployments;
 mod imports;
 mod ledger;
+mod patched;
 mod rules;
 mod splits;
 mod standard;

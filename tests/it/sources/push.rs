@@ -146,6 +146,39 @@ async fn n19_a_bill_that_is_not_what_was_announced_waits(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// A commit that says something else than the one that counts is refused: its version or totals would be lost in silence.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_commit_that_says_something_else_is_refused(pool: PgPool) {
+    let home = Home::new();
+    let sender = Sender::new(&home, &pool).await;
+    let text = october("1.5");
+    sender.part("d", 1, &text).await;
+    let commit = async |as_of: Option<&str>, expected: serde_json::Value| {
+        let parts = json!([{ "number": 1, "sha256": sha256(text.as_bytes()) }]);
+        let body = json!({ "parts": parts, "as_of": as_of, "expected": expected }).to_string().into_bytes();
+        sender.send("POST", "d/commit", body).await
+    };
+    let expected = json!({ "rows": 1, "billed_cost": { "USD": "1.50" } });
+    let day = Some("2026-11-01T00:00:00Z");
+    assert_eq!(commit(day, expected.clone()).await.status, StatusCode::ACCEPTED);
+    let same = json!({ "billed_cost": { "USD": "1.5" }, "rows": 1 });
+    assert_eq!(commit(Some("2026-11-01T01:00:00+01:00"), same).await.status, StatusCode::OK);
+    for (as_of, other) in [
+        (day, json!({ "rows": 3 })),
+        (day, json!({})),
+        (None, expected.clone()),
+        (Some("2026-11-02T00:00:00Z"), expected.clone()),
+    ] {
+        let refused = commit(as_of, other.clone()).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{as_of:?} {other}: {}", refused.body);
+        assert!(refused.body.contains("nothing of this commit was taken"), "{}", refused.body);
+    }
+    let kept = sender.send("DELETE", "d", Vec::new()).await;
+    assert!(kept.body.contains("withdraw it on its receipt"), "{}", kept.body);
+    assert!(home.worker(&pool).take_one().await.unwrap());
+    assert_counts(&pool, "pipeline one", 1, "1.5").await;
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn what_is_not_what_was_meant_is_not_kept(pool: PgPool) {
     let home = Home::new();
