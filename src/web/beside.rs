@@ -121,7 +121,9 @@ async fn table(app: AppState, mut request: Request, form: Form, address: Uri, ne
     }
     let (mut parts, body) = response.into_parts();
     let folder = app.config.data_dir().join("spool");
-    let notes = notes(&app, &asked, before, version(&app).await);
+    let mut notes = notes(&app, &asked, before, version(&app).await);
+    let cut = parts.headers.get(csv::CUT).and_then(|note| note.to_str().ok());
+    notes.before.extend(cut.map(|note| ("Cut".to_owned(), note.to_owned())));
     match written(form, body, notes, folder).await {
         Ok(file) => {
             dress(form, &mut parts.headers, &file);
