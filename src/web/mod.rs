@@ -25,6 +25,7 @@ pub mod comparison;
 mod connect_guides;
 mod connect_steps;
 mod context_events;
+mod cost_columns;
 mod cross_site;
 pub mod csv;
 pub mod daily;
