@@ -82,6 +82,11 @@ pub fn is_json() -> bool {
     FORM.try_with(|form| *form == Form::Json).unwrap_or_default()
 }
 
+/// Makes an answer for a program, whatever form it asked for: what goes wrong is told in JSON.
+pub async fn for_program<T>(answering: impl Future<Output = T>) -> T {
+    FORM.scope(Form::Json, answering).await
+}
+
 /// Puts the layer around the finished routes.
 pub fn around(router: Router, app: &AppState) -> Router {
     Router::new().fallback_service(from_fn_with_state(app.clone(), answer).layer(router))

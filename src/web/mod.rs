@@ -55,6 +55,7 @@ pub(crate) mod event_pins;
 pub mod event_source;
 pub mod event_sources;
 pub mod export;
+mod file_tokens;
 pub mod filters;
 pub mod forecast;
 pub mod forecast_note;
