@@ -7,6 +7,7 @@ pub mod config;
 
 pub mod parquet_table;
 
+pub mod background;
 pub mod patience;
 
 pub mod focus;

@@ -164,6 +164,18 @@ impl Rules {
         self.rules.iter().any(|rule| rule.team != TargetRule::Nothing)
     }
 
+    /// The teams that these answers give something without a service, and that have no entry for it yet.
+    pub fn teams_without_entry<'a>(&self, answers: impl Iterator<Item = &'a Assignment>) -> BTreeSet<i64> {
+        let missing = self.catalogue.team_shares.iter().filter(|(_, share)| share.service_id.is_none());
+        let mut missing: Vec<(i64, &str)> = missing.map(|(team_id, share)| (*team_id, share.name.as_str())).collect();
+        let mut named = BTreeSet::new();
+        for answer in answers {
+            let Some(Target::Add(name)) = &answer.service else { continue };
+            missing.retain(|(team_id, share_name)| *share_name != name || !named.insert(*team_id));
+        }
+        named
+    }
+
     fn attributes(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().flat_map(|rule| {
             let targets =

@@ -266,6 +266,13 @@ fn a_team_gets_what_has_no_service() {
     assert_eq!(asked(&[("tag:team", "Payments"), ("tag:service", "search")]), (Some(Target::Known(2)), Some(2)));
     assert_eq!(asked(&[("tag:team", "search-team")]).0, Some(Target::Add("Search, no service".into())));
     assert_eq!(asked(&[("tag:team", "nobody")]), (None, None), "a team is not added");
+    // Only a team that gets something needs an entry for it.
+    let compiled = Rules::compile(&rules, Subject::Charges, catalogue()).unwrap();
+    let needed = |team: &str| {
+        let answers = [ask(&rules, &[("tag:team", team)])];
+        compiled.teams_without_entry(answers.iter()).into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!((needed("payments"), needed("search-team"), needed("nobody")), (vec![], vec![5], vec![]));
 }
 
 #[test]

@@ -54,6 +54,16 @@ impl TagState {
     /// Every state, the best first.
     pub const ALL: [Self; 4] = [Self::Right, Self::WrittenOtherwise, Self::NotAllowed, Self::Missing];
 
+    /// In an address.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::WrittenOtherwise => "written-otherwise",
+            Self::NotAllowed => "not-allowed",
+            Self::Missing => "missing",
+        }
+    }
+
     /// As it reads on pages.
     pub fn label(self) -> &'static str {
         match self {

@@ -230,7 +230,7 @@ pub struct NewState {
     /// Why; needed for explained, planned and false-alarm.
     #[serde(default)]
     pub reason: String,
-    /// The last day of what is planned.
+    /// The last day of what is planned: the last known day of the anomaly, or later.
     pub until: Option<NaiveDate>,
 }
 

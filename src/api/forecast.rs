@@ -97,8 +97,9 @@ pub struct ForecastBody {
     /// Answers about releases that claim a change and are provisional, one of each service: its level does not start anew at
     /// them yet.
     pub measured_count: i32,
-    /// What those that raise cost would be over the days left, by their answers. Not to be added to the forecast: the level
-    /// of the last days may hold a part of it already.
+    /// What those that raise cost would be over the days left if their amounts a day stayed so; what is expected of each over
+    /// 30 days, and how sure that is, its deployment tells. Not to be added to the forecast: the level of the last days may hold a
+    /// part of it already.
     #[schema(example = "124")]
     pub measured_could_rise: String,
     /// What those that lower it would be: zero or less.
@@ -117,10 +118,16 @@ pub struct ForecastBody {
     pub publication_id: i64,
 }
 
-impl From<Held> for HeldBody {
-    fn from(Held { horizon, count, held_count }: Held) -> Self {
-        Self { horizon, count, held_count }
+// Of services, teams and all cost together. They come by horizon.
+fn by_horizon(record: Vec<Held>) -> Vec<HeldBody> {
+    let mut bodies: Vec<HeldBody> = Vec::new();
+    for Held { horizon, count, held_count, .. } in record {
+        match bodies.last_mut().filter(|last| last.horizon == horizon) {
+            Some(last) => (last.count, last.held_count) = (last.count + count, last.held_count + held_count),
+            None => bodies.push(HeldBody { horizon, count, held_count }),
+        }
     }
+    bodies
 }
 
 impl From<ForecastRow> for ForecastBody {
@@ -204,6 +211,6 @@ pub async fn list(
         forecasts: standing.into_iter().map(ForecastBody::from).collect(),
         past: past.into_iter().map(ForecastBody::from).collect(),
         is_cut,
-        record: record.into_iter().map(HeldBody::from).collect(),
+        record: by_horizon(record),
     }))
 }

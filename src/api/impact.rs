@@ -70,7 +70,8 @@ pub struct Answer {
     /// The effect; `null` where nothing can be estimated.
     #[schema(example = "137.33")]
     pub per_day: Option<String>,
-    /// Lower end of the 90% interval.
+    /// Lower end of the 90% interval. Where the interval leaves out zero and the finding claims no change, it is only true
+    /// if there is an effect at all; beside "no material change" it holds zero since `impact-17`.
     pub per_day_low: Option<String>,
     /// Upper end of it.
     pub per_day_high: Option<String>,
@@ -96,9 +97,12 @@ pub struct Answer {
     /// those that `placebos` counts. `null` otherwise.
     pub placebos_as_strong: Option<i64>,
     /// Effect for one unit of what the traffic of the service is counted in: metric, unit, unit_cost_per (pages tell the
-    /// cost of so many), per_unit, low, high, before, units_per_day.
+    /// cost of so many), per_unit, low, high, before, units_per_day. Of a shared answer (`joint`) it is of all that share
+    /// it, as the answer is.
     pub per_unit: Option<serde_json::Value>,
-    /// What else may explain it: kind, amount_per_day, day, deployment_ids, and of traffic the metric that tells it.
+    /// What else may explain it: kind, amount_per_day, day, deployment_ids, and of traffic the metric that tells it. Of
+    /// another release (neighbour) the amount is what this estimate takes off for it, told together with this one: what it
+    /// did is what its own answer says.
     pub flags: serde_json::Value,
     /// Where other deployments share this one answer, since daily bills cannot tell them apart: days of their releases,
     /// deployment_ids of the others, and own_per_day, own_low, own_high: what the days say of this release alone. The

@@ -4,7 +4,7 @@
 use super::database::{self, Database};
 use super::{archive, postgres_tools};
 use crate::config::Config;
-use crate::store::{backup, private_file, pushes, uploads};
+use crate::store::{backup, private_file, pushes, sealed, uploads};
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use serde_json::json;
@@ -42,6 +42,7 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     ensure!(!path.exists(), "{} exists: name another file", path.display());
     let database = database::open(config).await?;
     // With a name of its own, which nothing else has; it goes whatever happens.
+    let key_problem = sealed::problem(&database.pools.jobs, &config.key_file()).await;
     let partial = tempfile::Builder::new().prefix(".costwake-backup-").tempfile_in(private_file::folder_of(&path));
     let written = match partial.with_context(|| format!("could not write {}", path.display())) {
         Ok(mut partial) => {
@@ -60,7 +61,10 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
     if written.has_key {
         println!("It holds the key that secrets are sealed with: keep it where only you can read it.");
     } else {
-        println!("There is no key file yet, so that it holds the database only.");
+        println!("There is no key file, so that it holds the database only.");
+    }
+    if let Some(problem) = key_problem? {
+        eprintln!("costwake: {problem}");
     }
     Ok(ExitCode::SUCCESS)
 }

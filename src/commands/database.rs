@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::patience::Patience;
 use crate::rollup::retention;
 use crate::store::embedded::{Cluster, OLDEST_MAJOR};
-use crate::store::{MIGRATIONS, Pools, backup, full_disk};
-use anyhow::{Context, ensure};
+use crate::store::{MIGRATIONS, Pools, backup, fitness, full_disk};
+use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
@@ -36,15 +36,22 @@ pub struct Database {
 /// Opens the database and brings its schema up to this build's.
 pub async fn open(config: &Config) -> anyhow::Result<Database> {
     let database = open_as_it_is(config).await?;
-    end_cut_restore(&database.pools, &config.key_file()).await?;
-    migrate(&database.pools).await?;
+    make_ready(&database, config).await?;
     Ok(database)
+}
+
+/// Ends what a killed restore left, and brings the schema up to this build's.
+pub async fn make_ready(database: &Database, config: &Config) -> anyhow::Result<()> {
+    end_cut_restore(&database.pools, &config.key_file()).await?;
+    migrate(&database.pools).await
 }
 
 /// Opens the database and leaves its schema alone.
 pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
     let database = match &config.database_url {
         Some(address) => {
+            let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| address.starts_with(scheme));
+            ensure!(is_postgres, "DATABASE_URL is not a PostgreSQL address, which begins with postgres://");
             let options: PgConnectOptions = address.parse().context("DATABASE_URL is not a PostgreSQL address")?;
             Database { pools: Pools::connect_lazy(options.clone()), options, cluster: None }
         }
@@ -62,13 +69,29 @@ pub async fn open_as_it_is(config: &Config) -> anyhow::Result<Database> {
         }
     };
     if database.cluster.is_none() {
-        refuse_old_server(&database.options).await?;
+        refuse_unfit(&database.options).await?;
     }
     Ok(database)
 }
 
-/// Before the schema meets a server that does not understand it.
-async fn refuse_old_server(options: &PgConnectOptions) -> anyhow::Result<()> {
+/// What is not enough for a server under load: it does not stop it from starting.
+pub async fn warn_of_few_connections(database: &Database) -> anyhow::Result<()> {
+    if database.cluster.is_some() {
+        return Ok(());
+    }
+    let mut conn = database.pools.jobs.acquire().await.context("could not reach the database")?;
+    let (limit, wanted) = (fitness::connection_limit(&mut conn).await?, fitness::SERVER_CONNECTIONS);
+    if limit < wanted {
+        tracing::warn!(
+            "The database allows this role at most {limit} connections at once, and the server uses up to {wanted}: \
+             under load pages will say that the database does not answer. Raise the limit"
+        );
+    }
+    Ok(())
+}
+
+/// Before the schema meets a server that does not understand it, or a database that cannot hold every name.
+async fn refuse_unfit(options: &PgConnectOptions) -> anyhow::Result<()> {
     // By a connection of its own: a pool would try until its time is over, and not say what was wrong.
     let connecting = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await;
     let unreachable = || {
@@ -78,12 +101,37 @@ async fn refuse_old_server(options: &PgConnectOptions) -> anyhow::Result<()> {
             options.get_port()
         )
     };
-    let mut conn = connecting.map_err(anyhow::Error::from).and_then(|tried| Ok(tried?)).with_context(unreachable)?;
+    let connected = connecting.with_context(unreachable)?;
+    if let Err(sqlx::Error::Database(refusal)) = &connected {
+        bail!(
+            "the server at {}:{}, which DATABASE_URL names, answers “{}”: correct the name, the password or the \
+             database in it, or what the server allows",
+            options.get_host(),
+            options.get_port(),
+            refusal.message()
+        );
+    }
+    let mut conn = connected.with_context(unreachable)?;
     let major = backup::server_major(&mut conn).await.with_context(unreachable)?;
     ensure!(
         major >= OLDEST_MAJOR,
         "DATABASE_URL names a server of PostgreSQL {major}, and Costwake needs {OLDEST_MAJOR} or newer: upgrade it, \
          or name another server"
+    );
+    let encoding = fitness::encoding(&mut conn).await.with_context(unreachable)?;
+    ensure!(
+        encoding == "UTF8",
+        "the database that DATABASE_URL names was made with the encoding {encoding}, and Costwake needs UTF8: make one \
+         with CREATE DATABASE costwake ENCODING 'UTF8' TEMPLATE template0, and name that"
+    );
+    let limit = fitness::connection_limit(&mut conn).await.with_context(unreachable)?;
+    ensure!(
+        limit >= fitness::CONNECTIONS_MIN,
+        "the server that DATABASE_URL names allows {} at most {limit} connections at once, and Costwake needs {}, \
+         costwake serve up to {}: raise the limit of the role, of the database or of the server",
+        options.get_username(),
+        fitness::CONNECTIONS_MIN,
+        fitness::SERVER_CONNECTIONS
     );
     Ok(())
 }

@@ -11,9 +11,10 @@ use crate::store::receipts::{FocusCosts, LateDifference, LateMonth, Movement, Re
 use crate::store::rejected_totals::RejectedTotal;
 use crate::store::replacements::{Moved, Replacement};
 use crate::store::{Pools, temporary_files};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use serde_json::json;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -99,13 +100,38 @@ pub async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<ExitCo
                 }
             }
             Err(error) => {
-                eprintln!("costwake: {}", complaint(files, &error));
+                let complaint = complaint(files, &error);
+                eprintln!("costwake: {complaint}");
+                if arguments.json {
+                    println!("{}", unread(files, &complaint));
+                }
                 code = 1;
             }
         }
     }
     database.close().await;
     Ok(ExitCode::from(code))
+}
+
+/// In place of a receipt, in its form: whoever reads one object a line finds each file.
+fn unread(files: &[PathBuf], complaint: &str) -> serde_json::Value {
+    json!({
+        "file": handed_in_as(files),
+        "format": null,
+        "source": null,
+        "delivery_id": null,
+        "state": "failed",
+        "reason": complaint,
+        "rows": 0,
+        "rejected_rows": 0,
+        "billing_periods": [],
+        "totals": [],
+    })
+}
+
+fn handed_in_as(files: &[PathBuf]) -> String {
+    let names: Vec<String> = files.iter().map(|file| name(file)).collect();
+    names.join(" + ")
 }
 
 /// The error with the path of the file, which some errors name themselves: of several parts that is the one at fault.
@@ -123,10 +149,13 @@ async fn import(
     stop: &CancellationToken,
 ) -> anyhow::Result<Receipt> {
     let (first, more) = files.split_first().context("no file was named")?;
-    let names: Vec<String> = files.iter().map(|file| name(file)).collect();
+    for file in files {
+        let path = file.display();
+        ensure!(!file.is_dir(), "The file could not be read: {path}: It is a folder, name the files in it.");
+    }
     let request = ImportRequest {
         path: first.clone(),
-        file_name: names.join(" + "),
+        file_name: handed_in_as(files),
         source: arguments.source.clone(),
         as_of: arguments.as_of,
         received_by: "command line".to_owned(),
@@ -212,9 +241,10 @@ pub(super) fn text(receipt: &Receipt) -> String {
     }
     if receipt.state == "quarantined" {
         let id = receipt.delivery_id;
+        let is_unread = receipt.rows > 0 && receipt.rejected_rows == receipt.rows;
         let accept = match crate::rollup::cannot_accept(&receipt.missing_columns) {
-            None => format!("costwake delivery accept {id}, or "),
-            Some(_) => String::new(),
+            None if !is_unread => format!("costwake delivery accept {id}, or "),
+            _ => String::new(),
         };
         line(format!("  finance decides: {accept}costwake delivery withdraw {id}"));
     }

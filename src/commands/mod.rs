@@ -37,6 +37,7 @@ mod rebuild;
 mod restore;
 mod running;
 mod serve;
+mod serving;
 mod source;
 mod stop_signal;
 mod token;
@@ -114,9 +115,9 @@ pub enum Command {
 
 /// Runs a command.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let config = &arguments.config;
+    let config = &arguments.config.without_empty();
     let keeps_running = matches!(arguments.command, Command::Serve(_) | Command::Demo(_));
-    telemetry::init(config, if keeps_running { telemetry::SERVER_LOG } else { telemetry::COMMAND_LOG });
+    telemetry::init(config, if keeps_running { telemetry::SERVER_LOG } else { telemetry::COMMAND_LOG })?;
     match arguments.command {
         Command::Serve(arguments) => serve::run(arguments, config).await,
         Command::Demo(arguments) => demo::run(arguments, config).await,

@@ -4,7 +4,7 @@ use super::database::{self, Database};
 use crate::config::Config;
 use crate::focus::{BillingPeriod, RateOrigin};
 use crate::rollup::{Person, rates as actions};
-use crate::store::rates;
+use crate::store::rates::{self, EnteredRate};
 use anyhow::Context;
 use chrono::Utc;
 use std::path::PathBuf;
@@ -51,7 +51,8 @@ enum Action {
         /// ISO 4217, or none.
         currency: String,
     },
-    /// List the rates that the bills need: month, currency, rate, where it comes from.
+    /// List the rates that the bills need: month, currency, rate, where it comes from. Before them those that were
+    /// entered and that no bill needs.
     List,
 }
 
@@ -77,6 +78,7 @@ async fn act(action: Action, database: &Database) -> anyhow::Result<()> {
         Action::Enter { month, currency, rate, reason } => {
             actions::enter(pool, &month, &currency, &rate, &reason, BY, now).await?;
             println!("1 {currency} is {rate} in {month}");
+            tell_unneeded(database, &month, &currency).await?;
         }
         Action::Remove { month, currency } => {
             actions::remove(pool, &month, &currency, BY, now).await?;
@@ -92,10 +94,30 @@ async fn act(action: Action, database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
+// A currency may be any that a bill names, and a bill may come later: it is taken, and said.
+async fn tell_unneeded(database: &Database, month: &str, billing_currency: &str) -> anyhow::Result<()> {
+    let mut conn = database.pools.jobs.acquire().await?;
+    let Some(reporting) = rates::reporting_currency(&mut *conn).await? else { return Ok(()) };
+    let unneeded = rates::entered_for_nothing(&mut conn, &reporting).await?;
+    let is_it = |one: &EnteredRate| {
+        one.billing_month().to_string() == month.trim()
+            && one.billing_currency.eq_ignore_ascii_case(billing_currency.trim())
+    };
+    if let Some(one) = unneeded.iter().find(|one| is_it(one)) {
+        println!("  no bill of {} is in {}: nothing is converted by it", one.billing_month(), one.billing_currency);
+    }
+    Ok(())
+}
+
 async fn list(database: &Database) -> anyhow::Result<()> {
     let mut conn = database.pools.jobs.acquire().await?;
     let currency = rates::reporting_currency(&mut *conn).await?.context("no reporting currency is set")?;
     let needed = rates::needed(&mut conn).await?;
+    // Mistyped ones are found only where they are listed as well.
+    for one in rates::entered_for_nothing(&mut conn, &currency).await? {
+        let (month, value) = (one.billing_month(), one.rate.normalized().to_plain_string());
+        println!("{month}\t{}\t{value}\t{currency}\tentered\tno bill needs it", one.billing_currency);
+    }
     let (Some(first), Some(last)) = (needed.last(), needed.first()) else { return Ok(()) };
     let (first, last) = (BillingPeriod::containing(first.month), BillingPeriod::containing(last.month));
     let known = rates::into(&mut conn, &currency, first, last).await?;

@@ -3,7 +3,7 @@
 use super::archive::{self, CUT, Member};
 use super::backup::{DUMP, KEY, SPOOL};
 use super::database::{self, Database, RESTORE_UNDER_WAY};
-use super::{cut_restore, postgres_tools};
+use super::{cut_restore, postgres_tools, serving};
 use crate::config::Config;
 use crate::patience::Patience;
 use crate::rollup::verify;
@@ -87,6 +87,7 @@ async fn restore(
     let conn = database.pools.jobs.acquire().await.context("could not reach the database")?;
     let mut claim = conn.detach();
     ensure!(backup::claim(&mut claim).await?, RESTORE_UNDER_WAY);
+    serving::keep_out(&mut claim).await?;
     let key_file = config.key_file();
     cut_restore::settle(&mut claim, &key_file).await?;
     cut_restore::refuse_foreign_key(&key_file)?;

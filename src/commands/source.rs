@@ -9,11 +9,10 @@ use crate::sources::place::{Credentials, Place};
 use crate::sources::schedule::Schedule;
 use crate::sources::setting::Setting;
 use crate::store::jobs::{self, Lane};
-use crate::store::seal::Key;
 use crate::store::source_reads::{self, READ_SOURCE, ReadRow};
 use crate::store::source_settings::{self, SourceSetting};
 use crate::store::temporary_files;
-use crate::store::{deliveries, sources};
+use crate::store::{deliveries, sealed, sources};
 use crate::web::moments;
 use crate::web::source_change::{self, By};
 use anyhow::{Context, bail};
@@ -161,19 +160,25 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
             let setting = options.apply_to(None)?;
             source_change::check_folder(config, &setting).await?;
             let credentials = options.credentials(setting.kind)?.unwrap_or_default();
-            let key = Key::load_or_create(&config.key_file())?;
+            let key = sealed::key(&mut *transaction, &config.key_file()).await?;
             let source_id = source_change::add(&mut transaction, &key, &setting, &credentials, &by).await?;
             println!("source {source_id}: {} is set up", setting.name);
+            if credentials.is_empty() {
+                tell_keyless(&setting);
+            }
         }
         Action::Change(options) => {
             let source = find(&mut transaction, &options.name).await?;
             let setting = options.apply_to(Some(&source.setting))?;
             source_change::check_folder(config, &setting).await?;
             let credentials = options.credentials(setting.kind)?;
-            let key = Key::load_or_create(&config.key_file())?;
+            let key = sealed::key(&mut *transaction, &config.key_file()).await?;
             let change = source_change::change(&mut transaction, &key, &source, &setting, credentials.as_ref(), &by);
             change.await?;
             println!("{} is changed", setting.name);
+            if credentials.as_ref().map_or(!source.has_credentials(), Credentials::is_empty) {
+                tell_keyless(&setting);
+            }
         }
         Action::Pause { name } => {
             let source = find(&mut transaction, &name).await?;
@@ -187,7 +192,7 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
         }
         Action::Test { name } => {
             let source = find(&mut transaction, &name).await?;
-            let key = Key::load_or_create(&config.key_file())?;
+            let key = sealed::key(&mut *transaction, &config.key_file()).await?;
             match source_change::test(config, &key, &source).await {
                 Ok(count) => println!("{name} can be read: {count} objects"),
                 Err(error) => bail!("{} {}", error.sentence, error.remedy),
@@ -203,6 +208,13 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
     }
     transaction.commit().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+// Meant by few: a file with the wrong content, or none, looks the same.
+fn tell_keyless(setting: &Setting) {
+    if setting.kind.is_object_store() {
+        println!("  no credentials are kept for it (--credentials-file): it is read with the rights of this machine");
+    }
 }
 
 async fn remove(conn: &mut sqlx::PgConnection, name: &str, yes: bool, by: &By) -> anyhow::Result<()> {
@@ -334,9 +346,6 @@ impl Options {
         if kind == Kind::Gcs {
             return Ok(Some(Credentials { service_account_key: text, ..Credentials::default() }.trimmed()));
         }
-        let credentials: Credentials = serde_json::from_str(&text).map_err(|_| {
-            anyhow::anyhow!("the credentials are not a JSON object of access_key_id, secret_access_key and so on")
-        })?;
-        Ok(Some(credentials.trimmed()))
+        Credentials::from_json(&text, kind).map(Some).map_err(anyhow::Error::msg)
     }
 }

@@ -96,7 +96,11 @@ async fn act(action: Action, database: &Database, config: &Config) -> anyhow::Re
             print_link(config, &path);
         }
         Action::List => {
-            for account in accounts::list(&mut conn).await? {
+            let accounts = accounts::list(&mut conn).await?;
+            if accounts.is_empty() {
+                eprintln!("Nobody is there yet: costwake serve makes the first administrator.");
+            }
+            for account in accounts {
                 println!("{}", line(&account));
             }
         }

@@ -5,11 +5,10 @@ use crate::config::Config;
 use crate::rollup::promql;
 use crate::rollup::usage::Taking;
 use crate::sources::objects::{Guard, ask};
-use crate::store::Pools;
 use crate::store::jobs::Job;
 use crate::store::metric_points::Slot;
 use crate::store::metric_queries::{self, MetricQuery};
-use crate::store::seal::Key;
+use crate::store::{Pools, sealed};
 use crate::usage::prometheus::{self, Series};
 use anyhow::Context;
 use chrono::{DateTime, Duration, Utc};
@@ -56,9 +55,7 @@ async fn open_token(config: &Config, query: &MetricQuery) -> Result<Option<Strin
     if query.bearer_token_sealed.is_none() {
         return Ok(None);
     }
-    let path = config.key_file();
-    let key = tokio::task::spawn_blocking(move || Key::load_or_create(&path)).await;
-    let key = key.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let key = sealed::load(&config.key_file()).await.map_err(|error| error.to_string())?;
     query.bearer_token(&key).map_err(|error| error.to_string())
 }
 

@@ -9,13 +9,13 @@ use crate::rollup::{ImportOptions, ImportRequest, import_with};
 use crate::sources::kind::Restatement;
 use crate::sources::layout::{self, Candidate, Choice, Chosen, Head, Object, Standing};
 use crate::sources::objects::{Opened, PlaceError};
-use crate::store::Pools;
+use crate::sources::place::Credentials;
 use crate::store::jobs::Job;
 use crate::store::receipts::Receipt;
-use crate::store::seal::Key;
 use crate::store::source_finds::{self, Find};
 use crate::store::source_reads::{self, Outcome};
 use crate::store::source_settings::{self, SourceSetting};
+use crate::store::{Pools, sealed};
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -124,11 +124,16 @@ impl Look<'_> {
     }
 
     async fn open(&self) -> Result<Opened, ReadError> {
-        let path = self.config.key_file();
-        let key = tokio::task::spawn_blocking(move || Key::load_or_create(&path)).await.map_err(anyhow::Error::from)?;
-        let credentials = key.and_then(|key| self.source.credentials(&key)).map_err(|error| {
-            PlaceError::lasting(format!("The credentials cannot be opened: {error}."), "Enter the credentials again.")
-        })?;
+        let credentials = match self.source.has_credentials() {
+            false => Credentials::default(),
+            true => {
+                let key = sealed::load(&self.config.key_file()).await;
+                key.and_then(|key| self.source.credentials(&key)).map_err(|error| {
+                    let sentence = format!("The credentials cannot be opened: {error}.");
+                    PlaceError::lasting(sentence, "Put the right key file back, or enter the credentials again.")
+                })?
+            }
+        };
         let setting = &self.source.setting;
         let reach = self.config.reach()?;
         Ok(Opened::new(setting.kind, &setting.place, &credentials, &reach).await?)

@@ -9,8 +9,7 @@ use crate::sources::objects::{Answer, Listing};
 use crate::store::catalogue::CatalogueError;
 use crate::store::catalogue_sources::{self, CatalogueSource, Taken};
 use crate::store::jobs::{self, Job};
-use crate::store::seal::Key;
-use crate::store::{Pools, audit};
+use crate::store::{Pools, audit, sealed};
 use anyhow::{Context, bail};
 use chrono::Utc;
 use serde_json::json;
@@ -48,9 +47,7 @@ async fn fetched(config: &Config, source: &CatalogueSource) -> Result<Option<Ans
     let token = match source.token_sealed {
         None => None,
         Some(_) => {
-            let path = config.key_file();
-            let key = tokio::task::spawn_blocking(move || Key::load_or_create(&path)).await;
-            let key = key.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+            let key = sealed::load(&config.key_file()).await.map_err(|error| error.to_string())?;
             source.token(&key).map_err(|error| error.to_string())?
         }
     };

@@ -132,7 +132,7 @@ fn understood(names: &[String], format: Option<Format>, in_order: bool) -> Resul
         Some(format) => format,
         None => shown.map_err(|looks_like| match looks_like.as_str() {
             recognize::OPENSHIFT | recognize::OPENCOST => BillError::ClusterUsage { looks_like },
-            recognize::INVOICE_DETAIL => BillError::Invoices { looks_like },
+            recognize::INVOICE_DETAIL | recognize::INVOICE_LIST => BillError::Invoices { looks_like },
             _ => BillError::NotABill { looks_like },
         })?,
     };

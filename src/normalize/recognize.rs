@@ -5,6 +5,7 @@ use crate::focus::columns;
 
 /// Totals of invoices; they are read elsewhere.
 pub(super) const INVOICE_DETAIL: &str = "a FOCUS Invoice Detail dataset";
+pub(super) const INVOICE_LIST: &str = "a list of invoices";
 /// Reports of how a cluster was used; they are read elsewhere.
 pub(super) const OPENSHIFT: &str = "an OpenShift usage report";
 pub(super) const OPENCOST: &str = "an OpenCost allocation export";
@@ -38,6 +39,8 @@ pub(super) fn format(names: &[String]) -> Result<Format, String> {
         OPENSHIFT
     } else if has("ControllerKind") || has("RAMByteHours") || has("CPUCoreUsageAverage") {
         OPENCOST
+    } else if has("InvoiceId") && has("BillingCurrency") && has("BilledCost") && !has("EffectiveCost") {
+        INVOICE_LIST
     } else {
         return Err(unknown(names));
     };
@@ -91,6 +94,7 @@ mod tests {
             ("lineItem/referenceNo,usage/billedQuantity", "an Oracle Cloud usage report, which has no costs"),
             ("report_period_start,interval_start,node", "an OpenShift usage report"),
             ("BilledCost,ChargeCategory,InvoiceDetailId,BillingAccountId", "a FOCUS Invoice Detail dataset"),
+            ("InvoiceId,BillingCurrency,BilledCost,InvoiceIssuerName", "a list of invoices"),
             ("date;amount", "a table separated by semicolons"),
             ("name,mail", "a table with the columns name, mail"),
         ];

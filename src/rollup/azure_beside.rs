@@ -7,6 +7,7 @@
 use super::azure_join::{self, BillKey, FROM_BOTH, MARK, Side};
 use super::focus_row::Columns;
 use super::import::ImportError;
+use crate::background;
 use crate::normalize::Format;
 use crate::store::charges::ChargeFilter;
 use crate::store::focus_export::{self, ExportedCharge, ExtraColumns};
@@ -20,7 +21,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
-use tokio::task::spawn_blocking;
 
 /// Who provides and invoices such a bill, as sources know it.
 const BILLER: &str = "microsoft";
@@ -58,7 +58,7 @@ impl OneSide {
     ) -> Result<Option<(Self, PgConnection)>, ImportError> {
         let paths = paths.to_vec();
         // What is wrong with the file is told by whoever reads it.
-        let found = spawn_blocking(move || azure_join::one_side(&paths, format).ok().flatten());
+        let found = background::spawn(move || azure_join::one_side(&paths, format).ok().flatten());
         let Some((side, bills)) = found.await.context("looking at the file")? else { return Ok(None) };
         let mut lock = pools.jobs.acquire().await?.detach();
         locks::lock_azure_exports(&mut lock).await?;

@@ -2,6 +2,7 @@
 
 use super::namespace_usage::COUNT_NAMESPACES;
 use super::publish::Person;
+use crate::background;
 use crate::normalize::BillError;
 use crate::normalize::cluster_usage::{ClusterReport, Usage, UsageKey, read_cluster_report};
 use crate::sources::Fingerprint;
@@ -122,7 +123,7 @@ pub async fn import(
     if cluster.is_some_and(|name| name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control)) {
         return Err(ClusterReportError::Name);
     }
-    let reading = tokio::task::spawn_blocking(move || -> Result<_, ClusterReportError> {
+    let reading = background::spawn(move || -> Result<_, ClusterReportError> {
         Ok((read_cluster_report(&path)?, Fingerprint::of(&path)?.sha256))
     });
     let (report, sha256) = reading.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??;

@@ -48,11 +48,12 @@ impl ControlTotals {
             let expected = amount(cost).unwrap_or_default();
             let found = billed_cost.get(currency).cloned().unwrap_or_default();
             if found != expected {
+                let more_or_less = if found > expected { "more" } else { "less" };
                 differences.push(format!(
-                    "A BilledCost of {} {currency} was announced, and the files hold {}: {} more.",
+                    "A BilledCost of {} {currency} was announced, and the files hold {}: {} {more_or_less}.",
                     expected.normalized().to_plain_string(),
                     found.normalized().to_plain_string(),
-                    (&found - &expected).normalized().to_plain_string()
+                    (&found - &expected).abs().normalized().to_plain_string()
                 ));
             }
         }
@@ -88,9 +89,13 @@ mod tests {
             differences,
             [
                 "4 rows were announced, and the files hold 3.",
-                "A BilledCost of 1 EUR was announced, and the files hold 0: -1 more.",
-                "A BilledCost of 12.51 USD was announced, and the files hold 12.5: -0.01 more.",
+                "A BilledCost of 1 EUR was announced, and the files hold 0: 1 less.",
+                "A BilledCost of 12.51 USD was announced, and the files hold 12.5: 0.01 less.",
             ]
+        );
+        assert_eq!(
+            announced(None, &[("USD", "12")]).differences(None, 3, &found),
+            ["A BilledCost of 12 USD was announced, and the files hold 12.5: 0.5 more."]
         );
         assert_eq!(
             announced(None, &[("EUR", "0")]).differences(Some(5), 3, &found),

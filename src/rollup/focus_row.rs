@@ -27,28 +27,40 @@ struct Column {
 /// Where a file names the provider by both of its columns, the newer one is the provider and this an attribute.
 const OLDER_PROVIDER: &str = "ProviderName";
 
+/// Whose a line is.
+const ALLOCATED_SERVICE: &str = "x_AllocatedService";
+const ALLOCATED_ENVIRONMENT: &str = "x_AllocatedEnvironment";
+const ALLOCATED_TEAM: &str = "x_AllocatedTeam";
+
 impl Columns {
     /// What FOCUS has no name for is named as FOCUS wants it: `x_` columns.
     pub fn new(extra: &ExtraColumns) -> Self {
-        Self { derives: true, ..Self::named(extra, own_name) }
+        Self { derives: true, ..Self::named(extra, own_name, &[]) }
+    }
+
+    /// The same, and whose each line is by the rules, before splits. What files have under these names, because they
+    /// were exported before, stands behind under a longer one.
+    pub fn with_allocation(extra: &ExtraColumns) -> Self {
+        let allocation = [ALLOCATED_SERVICE, ALLOCATED_ENVIRONMENT, ALLOCATED_TEAM];
+        Self { derives: true, ..Self::named(extra, own_name, &allocation) }
     }
 
     /// Every column under the name that it is kept by, so that what is read back is the same.
     pub fn as_kept(extra: &ExtraColumns) -> Self {
-        Self::named(extra, str::to_owned)
+        Self::named(extra, str::to_owned, &[])
     }
 
-    fn named(extra: &ExtraColumns, own_name: impl Fn(&str) -> String) -> Self {
+    fn named(extra: &ExtraColumns, own_name: impl Fn(&str) -> String, allocation: &[&str]) -> Self {
         let known = Version::V1_2.columns();
         let focus = known.iter().filter(|name| match **name {
             "ListCost" => extra.has_list_cost,
             "ContractedCost" => extra.has_contracted_cost,
             _ => true,
         });
-        let mut all: Vec<Column> = focus
-            .map(|name| Column { name: (*name).to_owned(), stored_as: (*name).to_owned(), has_field: true })
-            .collect();
+        let with_field = |name: &&str| Column { name: (*name).into(), stored_as: (*name).into(), has_field: true };
+        let mut all: Vec<Column> = focus.map(with_field).collect();
         all.sort_by(|left, right| left.name.cmp(&right.name));
+        all.extend(allocation.iter().map(with_field));
         for stored_as in &extra.names {
             // By its own name: what a file has under an old name beside the newer one is a value of its own.
             if known.contains(&stored_as.as_str()) && stored_as != OLDER_PROVIDER {
@@ -136,6 +148,9 @@ fn field(charge: &ExportedCharge, name: &str) -> Option<String> {
         "ResourceType" => text(&charge.resource_type),
         "ChargeDescription" => text(&charge.charge_description),
         "Tags" => Some(tags(&charge.tags)),
+        ALLOCATED_SERVICE => text(&charge.allocated_service),
+        ALLOCATED_ENVIRONMENT => text(&charge.allocated_environment),
+        ALLOCATED_TEAM => text(&charge.allocated_team),
         _ => None,
     }
 }
@@ -257,7 +272,27 @@ mod tests {
             tags: serde_json::json!({}),
             attributes: serde_json::json!({ "PricingCurrency": pricing_currency }),
             measures: measures.map(str::to_owned),
+            allocated_service: Some("Checkout".to_owned()),
+            allocated_environment: None,
+            allocated_team: Some("Payments".to_owned()),
         }
+    }
+
+    /// Whose a line is now has the plain name, also where the file was exported before; other exports lack it.
+    #[test]
+    fn whose_a_line_is_stands_behind_the_columns_of_focus() {
+        let before = extra(&["x_AllocatedService"]);
+        let columns = Columns::with_allocation(&before);
+        let header: Vec<&str> = columns.header().collect();
+        let own = ["x_AllocatedService", "x_AllocatedEnvironment", "x_AllocatedTeam", "x_AllocatedService_"];
+        assert_eq!(header[56..], own);
+        let mut charge = charge("USD", None);
+        charge.attributes = serde_json::json!({"x_AllocatedService": "Before"});
+        let mut row = Vec::new();
+        columns.row(&charge, &mut row).unwrap();
+        assert_eq!(row[56..], ["Checkout", "", "Payments", "Before"]);
+        Columns::new(&before).row(&charge, &mut row).unwrap();
+        assert_eq!(row[56..], ["Before"]);
     }
 
     #[test]

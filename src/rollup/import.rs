@@ -12,14 +12,13 @@ use super::retention::{self, Begun};
 use super::timings::{Phase, Timings};
 use super::unread::{Stamps, remedy, told};
 use super::{LedgerError, decision};
+use crate::background;
 use crate::normalize::{BillError, Format};
 use crate::sources::Fingerprint;
-use crate::store::Pools;
 use crate::store::deliveries::{self, NewDelivery};
-use crate::store::generations;
 use crate::store::jobs::Fence;
 use crate::store::receipts::{self, Receipt};
-use crate::store::{joined_exports, locks};
+use crate::store::{Pools, generations, joined_exports, locks};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -27,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Imports at a time in one process: each holds two connections and its share of memory.
@@ -255,7 +254,8 @@ pub async fn import_with(
             import.finish("refused", Some(&error.to_string())).await?;
         }
         Some(Err(error)) => {
-            let reason = remedy(&error).map_or_else(|| format!("The import failed: {error}."), str::to_owned);
+            let failed = || format!("The import failed: {}.", error.to_string().trim_end_matches('.'));
+            let reason = remedy(&error).map_or_else(failed, str::to_owned);
             tracing::debug!(delivery.id = delivery_id, "An import failed: {error:?}");
             // Where the database is away, the sweep finds the delivery.
             if give_up(pools, delivery_id, &reason, import.clock.now()).await.unwrap_or(true) {
@@ -333,7 +333,7 @@ struct Import<'a> {
 impl Import<'_> {
     async fn run(&self) -> Result<(), ImportError> {
         let paths = self.paths.clone();
-        let mut sha256 = Sha256Hex::Running(spawn_blocking(move || fingerprint(&paths)));
+        let mut sha256 = Sha256Hex::Running(background::spawn(move || fingerprint(&paths)));
         // Only a file of a size that was met before can be the same again: all others are hashed beside the load.
         if deliveries::any_of_size(&self.pools.jobs, self.file_bytes).await?
             && self.is_unchanged(&sha256.get().await?).await?
@@ -402,8 +402,12 @@ impl Import<'_> {
             return Ok(false);
         };
         deliveries::copy_content(&mut transaction, earlier, self.begun.delivery_id).await?;
-        // They were not announced so: what counts is what they hold, and the receipt says what is different.
         let (rows, billed_cost) = deliveries::held(&mut transaction, self.begun.delivery_id).await?;
+        // Whoever announced something else is refused, by what the files themselves hold: they are read for that.
+        if !self.options.control.differences(None, rows, &billed_cost).is_empty() {
+            return Ok(false);
+        }
+        // A manifest is no announcement of its sender: what counts is what they hold, and the receipt says it.
         let differences = self.options.control.differences(self.options.expected_rows, rows, &billed_cost);
         let reason = [vec![decision::same_bytes(earlier)], differences].concat().join(" ");
         generations::renew_delivery(&mut *transaction, earlier, self.begun.version_at).await?;

@@ -13,6 +13,7 @@ use super::reader::{self, ChargeBytes, Found, Plan, ProgressFn, Unread};
 use super::timings::{Phase, Timings};
 use super::unread::{self, Stamps};
 use super::{CountedAlready, bill_source, gone, late, partition, staging, statistics, verify};
+use crate::background;
 use crate::normalize::Format;
 use crate::store::deliveries::{self, Content, Rejection, Total};
 use crate::store::generations::{self, Gone, NewGeneration};
@@ -26,7 +27,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, Receiver};
-use tokio::task::spawn_blocking;
 
 /// COPY chunks under way between the reader and the database.
 const CHUNKS_UNDER_WAY: usize = 6;
@@ -197,7 +197,7 @@ async fn stream(
         staged: staged_sender,
         progress: load.progress.clone(),
     };
-    let reading = spawn_blocking(move || reader::read(plan, key_attributes));
+    let reading = background::spawn(move || reader::read(plan, key_attributes));
     let (copied, staged, found) = tokio::join!(
         copy_charges(charges, load.delivery_id, charge_receiver),
         staging::take(side, staged_receiver, rules, load.timings),
@@ -250,6 +250,7 @@ async fn verdict(
     }
     let version = Version { at: load.version_at, basis: load.version_basis, sha256: Some(sha256) };
     let mut tally = Tally::default();
+    let has_none_gone = gone.is_empty();
     let held = found.scopes.list().iter().map(|scope| (&scope.billing_account_id, scope.billing_period_start));
     let gone = gone.iter().map(|gone| (&gone.billing_account_id, gone.billing_period_start));
     for (account, period) in held.chain(gone) {
@@ -262,6 +263,11 @@ async fn verdict(
     match tally.outcome() {
         Outcome::Refused(reason) => return Ok(Verdict::Refused(reason)),
         Outcome::Unchanged(reason) => {
+            // Nothing is to be decided, since the bytes count: whoever announced something else must not take them for it.
+            let differences = load.control.differences(None, found.row_count, &held_cost(found, load.one_side));
+            if !differences.is_empty() {
+                return Ok(Verdict::Refused([vec![reason], differences].concat().join(" ")));
+            }
             let same = tally.same_generation_ids();
             if generations::renew(&mut *conn, &same, load.version_at).await? < same.len() {
                 return Err(ImportError::Overtaken);
@@ -272,6 +278,10 @@ async fn verdict(
         Outcome::Counts(_) => {}
     }
     Ok(match quarantine_reason(found, load) {
+        // There is nothing that could be decided about.
+        Some(reason) if found.is_all_rejected() && found.lacks_essentials().is_empty() && has_none_gone => {
+            Verdict::Refused(reason)
+        }
         Some(reason) => Verdict::Quarantined(reason),
         None => Verdict::Publish,
     })
@@ -320,6 +330,8 @@ fn quarantine_reason(found: &Found, load: &Load<'_>) -> Option<String> {
     let essential = found.lacks_essentials();
     reasons.push(if overruled.is_some() && !essential.is_empty() {
         "Read so, nothing of it can be counted.".to_owned()
+    } else if found.is_all_rejected() && essential.is_empty() {
+        "Nothing of it can be counted.".to_owned()
     } else if essential.is_empty() {
         "Nothing of it is counted until someone accepts it.".to_owned()
     } else {

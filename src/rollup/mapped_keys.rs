@@ -4,6 +4,7 @@ use super::key_attributes::DETAIL_MARK;
 use super::mapper::Mapper;
 use crate::allocate::{self, Assignment, DatedAssignment, DimensionValue};
 use crate::focus::DateRange;
+use crate::store::catalogue::team_share;
 use chrono::NaiveDate;
 use futures_util::{Stream, TryStreamExt};
 use sqlx::PgConnection;
@@ -227,6 +228,25 @@ pub async fn changes(conn: &mut PgConnection, mapper: &Mapper, which: Which) -> 
         }
     }
     Ok((asked, changes))
+}
+
+/// The same, after each team that the rules give something without a service has the entry that holds it. Other teams
+/// get none: it would stand empty among their services.
+pub async fn changes_with_teams(
+    conn: &mut PgConnection,
+    mapper: &mut Mapper,
+    which: Which,
+) -> anyhow::Result<(u64, Vec<KeyChange>)> {
+    let (asked, changes) = changes(&mut *conn, mapper, which).await?;
+    if !mapper.charges.names_teams() {
+        return Ok((asked, changes));
+    }
+    let team_ids = mapper.teams_without_entry(changes.iter().flat_map(KeyChange::assignments));
+    if team_share::add_missing(&mut *conn, &team_ids).await? == 0 {
+        return Ok((asked, changes));
+    }
+    *mapper = Mapper::load(&mut *conn).await?;
+    Ok(self::changes(conn, mapper, which).await?)
 }
 
 /// Writes the new answers, in batches.

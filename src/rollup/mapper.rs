@@ -29,15 +29,6 @@ impl Mapper {
         Self::compile(&rules, catalogue_names(conn).await?)
     }
 
-    /// The same, after every team that a rule may name has the entry that holds its cost without a service.
-    pub async fn load_with_team_shares(conn: &mut PgConnection) -> anyhow::Result<Self> {
-        let mapper = Self::load(&mut *conn).await?;
-        if !mapper.charges.names_teams() || team_share::add_missing(&mut *conn).await? == 0 {
-            return Ok(mapper);
-        }
-        Self::load(conn).await
-    }
-
     /// Rules over a catalogue.
     pub fn compile(rules: &[Rule], catalogue: Catalogue) -> anyhow::Result<Self> {
         Ok(Self {
@@ -104,6 +95,11 @@ impl Mapper {
             self.added_environments.extend(catalogue::add_environments(conn, environments).await?);
         }
         Ok(services.len() + environments.len())
+    }
+
+    /// The teams that these assignments give something without a service, and that have no entry for it yet.
+    pub fn teams_without_entry<'a>(&self, assignments: impl Iterator<Item = &'a Assignment>) -> Vec<i64> {
+        self.charges.teams_without_entry(assignments).into_iter().collect()
     }
 
     /// How many entries the rules have added.

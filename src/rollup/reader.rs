@@ -102,6 +102,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Whether not one of its rows could be read.
+    pub fn is_all_rejected(&self) -> bool {
+        self.row_count > 0 && self.rejected_row_count == self.row_count
+    }
+
     /// Columns without which nothing can be counted.
     pub fn lacks_essentials(&self) -> Vec<&str> {
         let missing = self.missing_columns.iter().map(String::as_str);

@@ -8,6 +8,7 @@ use super::mapped_keys::{self, KeyChange, Which};
 use super::mapper::Mapper;
 use super::moved_costs::{self, Moves};
 use super::{map_deployments, map_operational_events, pipeline_deployments, rekey, splits};
+use crate::store::catalogue::team_share;
 use crate::store::{Pools, jobs, locks};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -21,6 +22,8 @@ pub struct RemapReport {
     pub keys_moved: u64,
     /// Entries that rules added to the catalogue.
     pub entries_added: u64,
+    /// Entries of teams for what has no service that nothing is under any more.
+    pub entries_removed: u64,
     /// Deployments that have other services or another environment now, or that are one, or none, since a rule says
     /// so of a pipeline's run.
     pub deployments_moved: u64,
@@ -38,8 +41,8 @@ pub struct RemapReport {
 /// the end of that transaction no rule changes: the ledger's lock is held.
 pub async fn map_new_keys(conn: &mut PgConnection) -> anyhow::Result<usize> {
     locks::lock_ledger(conn).await?;
-    let mut mapper = Mapper::load_with_team_shares(conn).await?;
-    let (_, changes) = mapped_keys::changes(conn, &mapper, Which::NotMappedYet).await?;
+    let mut mapper = Mapper::load(conn).await?;
+    let (_, changes) = mapped_keys::changes_with_teams(conn, &mut mapper, Which::NotMappedYet).await?;
     let added = mapper.add_missing(conn, changes.iter().flat_map(KeyChange::assignments)).await?;
     mapped_keys::apply(conn, &mapper, &changes).await?;
     // A rule that only knows names may have missed one that another rule has just added, and so may what stands beside
@@ -81,11 +84,11 @@ pub async fn begin(conn: &mut PgConnection) -> sqlx::Result<()> {
 
 /// Maps everything again within the caller's transaction, after [`begin`].
 pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>) -> anyhow::Result<RemapReport> {
-    let mut mapper = Mapper::load_with_team_shares(&mut *conn).await?;
+    let mut mapper = Mapper::load(&mut *conn).await?;
     let rekeyed = rekey::rekey(&mut *conn, &mapper.charges).await?;
 
     locks::tell_progress(&mut *conn, "asking the rules").await?;
-    let (keys_asked, changes) = mapped_keys::changes(&mut *conn, &mapper, Which::All).await?;
+    let (keys_asked, changes) = mapped_keys::changes_with_teams(&mut *conn, &mut mapper, Which::All).await?;
     mapper.add_missing(&mut *conn, changes.iter().flat_map(KeyChange::assignments)).await?;
     mapped_keys::apply(&mut *conn, &mapper, &changes).await?;
 
@@ -104,11 +107,14 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
     let moved = map_deployments::map_all(&mut *conn, &mut mapper).await?.len();
     let made_or_gone = pipeline_deployments::derive_again(&mut *conn, &mapper).await?;
     map_operational_events::map_all(&mut *conn, &mapper).await?;
+    // The entry of a team is no longer needed where the rule that gave it cost is gone.
+    let entries_removed = team_share::remove_unused(&mut *conn).await?;
     let deployments_moved = (moved + made_or_gone) as u64;
     let mut report = RemapReport {
         keys_asked,
         keys_moved: moves.rollup_key_ids.len() as u64,
         entries_added: mapper.entries_added() as u64,
+        entries_removed,
         deployments_moved,
         groups_keyed: rekeyed.group_count,
         generations_rebuilt,
@@ -117,7 +123,7 @@ pub async fn remap_within(conn: &mut PgConnection, by: &str, now: DateTime<Utc>)
     let moves_cost = shares_are_gone || report.keys_moved > 0 || generations_rebuilt > 0;
     if moves_cost {
         report.publication_id = Some(publish_as(conn, "remap", by, now).await?);
-    } else if !changes.is_empty() || report.entries_added + report.deployments_moved > 0 {
+    } else if !changes.is_empty() || report.entries_added + report.entries_removed + report.deployments_moved > 0 {
         // Which rule gives a key to its service, and the values of its dimensions, are shown as well.
         report.publication_id = Some(publish_without_cost(conn, by, now).await?);
     }

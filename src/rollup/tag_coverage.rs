@@ -11,6 +11,9 @@ use chrono::NaiveDate;
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
+use uuid::Uuid;
+
+const VALUE_CHARS_MAX: usize = 200;
 
 /// A stored tag rule as `allocate` understands it.
 pub fn rule_of(tag_rule_id: i64, values: &TagRuleValues) -> anyhow::Result<TagRule> {
@@ -133,7 +136,7 @@ pub async fn read(
                     tag_rule_id: rule.tag_rule_id,
                     tag_key: rule.tag_key.clone(),
                     state,
-                    value: value.map(|value| value.chars().take(200).collect()),
+                    value: value.map(|value| short(&value)),
                     team: row.team.clone(),
                     service_slug: row.service_slug.clone(),
                     service: row.service.clone(),
@@ -148,4 +151,61 @@ pub async fn read(
     coverage.offenders = offenders.into_iter().filter(|(_, cost)| !bigdecimal::Zero::is_zero(cost)).collect();
     coverage.offenders.sort_by(|left, right| right.1.abs().cmp(&left.1.abs()).then_with(|| left.0.cmp(&right.0)));
     Ok(coverage)
+}
+
+// A value as it is told apart from others.
+fn short(value: &str) -> String {
+    value.trim().chars().take(VALUE_CHARS_MAX).collect()
+}
+
+/// Cost that meets a required tag in one way, as a figure of [`Coverage`] does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagGap {
+    /// How it meets it.
+    pub state: TagState,
+    /// The key of the rule.
+    pub tag_key: String,
+    /// The value, where only that one is meant.
+    pub value: Option<String>,
+}
+
+/// The charges of a gap: usage and purchases of these keys in these kinds of environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GapCharges {
+    /// The keys.
+    pub rollup_key_ids: Vec<Uuid>,
+    /// The kinds of environment that the tag is asked of; none for everywhere.
+    pub environment_kinds: Option<Vec<String>>,
+}
+
+/// The charges of a gap, of one account and of what was bought where these are given. None where no such tag is asked for.
+pub async fn charges_of(
+    conn: &mut PgConnection,
+    gap: &TagGap,
+    sub_account_id: Option<&str>,
+    service_name: Option<&str>,
+) -> anyhow::Result<Option<GapCharges>> {
+    let stored = tag_rules::list(&mut *conn).await?;
+    let is_meant = |one: &StoredTagRule| one.values.tag_key.to_lowercase() == gap.tag_key.to_lowercase();
+    let Some(stored) = stored.into_iter().find(is_meant) else { return Ok(None) };
+    let rule = rule_of(stored.tag_rule_id, &stored.values)?;
+    let mut rows = sqlx::query!(
+        "SELECT rollup_key_id, mapping_tags FROM rollup_key
+         WHERE coalesce(charge_category, 'Usage') IN ('Usage', 'Purchase')
+           AND ($1::text IS NULL OR coalesce(sub_account_id, '') = $1)
+           AND ($2::text IS NULL OR coalesce(service_name, '') = $2)",
+        sub_account_id,
+        service_name,
+    )
+    .fetch(conn);
+    let mut rollup_key_ids = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let (state, value) = rule.judge(|key| tag(&row.mapping_tags, key));
+        let is_value = |wanted: &String| value.as_deref().is_some_and(|value| short(value) == *wanted);
+        if state == gap.state && gap.value.as_ref().is_none_or(is_value) {
+            rollup_key_ids.push(row.rollup_key_id);
+        }
+    }
+    let kinds = stored.values.environment_kinds;
+    Ok(Some(GapCharges { rollup_key_ids, environment_kinds: (!kinds.is_empty()).then_some(kinds) }))
 }

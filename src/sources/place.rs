@@ -2,11 +2,14 @@
 
 use super::kind::Kind;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 const TEXT_CHARS_MAX: usize = 1024;
 /// A service account's key file is about 2,400.
 const SECRET_CHARS_MAX: usize = 16 * 1024;
+/// Of a name that nothing knows.
+const NAME_CHARS_SHOWN: usize = 40;
 
 /// Where files lie. Which fields are used depends on the kind; the others are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,27 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
+    /// Those of a file: a JSON object of the fields above. A name that a kind of source does not take is refused: what is
+    /// behind it would be kept nowhere, and missed only when the place is read.
+    pub fn from_json(text: &str, kind: Kind) -> Result<Self, String> {
+        let taken = match kind {
+            Kind::S3 => &["access_key_id", "secret_access_key", "session_token"][..],
+            Kind::Azure => &["secret_access_key", "sas", "tenant_id", "client_id", "client_secret"],
+            Kind::Gcs | Kind::Upload | Kind::Push | Kind::Directory => &[],
+        };
+        // What is wrong in it is not told: it may be a secret.
+        let unread = |_| "the credentials are not a JSON object of names and texts".to_owned();
+        let fields: BTreeMap<String, String> = serde_json::from_str(text).map_err(unread)?;
+        match fields.keys().find(|name| !taken.contains(&name.as_str())) {
+            Some(_) if taken.is_empty() => Err("this kind of source takes no credentials of that form".into()),
+            Some(name) => {
+                let name: String = name.chars().take(NAME_CHARS_SHOWN).collect();
+                Err(format!("the credentials have “{name}”, and {} takes {}", kind.label(), taken.join(", ")))
+            }
+            None => serde_json::from_str(text).map_err(unread).map(Self::trimmed),
+        }
+    }
+
     /// Whether nothing was entered.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -97,8 +121,17 @@ impl Credentials {
         }
         match kind {
             _ if self.is_empty() => None,
+            Kind::S3 if texts[3..].iter().any(|text| !text.is_empty()) => {
+                Some("Amazon S3 takes an access key id, a secret access key and a session token, nothing else.".into())
+            }
+            Kind::S3 if self.access_key_id.is_empty() => {
+                Some("Amazon S3 needs both the access key id and the secret access key, or neither.".into())
+            }
             Kind::S3 if self.access_key_id.is_empty() != self.secret_access_key.is_empty() => {
                 Some("Amazon S3 needs both the access key id and the secret access key, or neither.".into())
+            }
+            Kind::Azure if [&self.access_key_id, &self.session_token].iter().any(|text| !text.is_empty()) => {
+                Some("Azure takes the access key of a storage account, and no access key id or session token.".into())
             }
             Kind::Azure if application.iter().any(|text| !text.is_empty()) => {
                 if application.iter().any(|text| text.is_empty()) {
@@ -248,6 +281,30 @@ mod tests {
         }
         assert!(Place { prefix: "bills".into(), ..Place::default() }.fault(Kind::Directory).is_some());
         assert!(Place { bucket: "b".into(), ..Place::default() }.fault(Kind::Azure).unwrap().contains("account"));
+    }
+
+    #[test]
+    fn credentials_are_those_of_the_kind_by_names_that_are_known() {
+        let pair = r#"{"access_key_id": " AKIA\n", "secret_access_key": "hush"}"#;
+        assert_eq!(Credentials::from_json(pair, Kind::S3).unwrap().access_key_id, "AKIA");
+        for (text, kind, told) in [
+            (r#"{"access_key": "a", "secret_access_key": "hush"}"#, Kind::S3, "have “access_key”, and"),
+            (r#"{"AccessKeyId": "a", "SecretAccessKey": "hush"}"#, Kind::S3, "takes access_key_id, secret_access_key"),
+            (pair, Kind::Azure, "have “access_key_id”, and"),
+            (pair, Kind::Directory, "takes no credentials"),
+            (r#"{"access_key_id": 7}"#, Kind::S3, "not a JSON object of names and texts"),
+            ("hush", Kind::S3, "not a JSON object of names and texts"),
+        ] {
+            let fault = Credentials::from_json(text, kind).unwrap_err();
+            assert!(fault.contains(told) && !fault.contains("hush"), "{text}: {fault}");
+        }
+        let aws = Credentials { access_key_id: "a".into(), secret_access_key: "b".into(), ..Credentials::default() };
+        assert_eq!(aws.fault(Kind::S3), None);
+        assert!(aws.fault(Kind::Azure).unwrap().contains("no access key id"));
+        let token = Credentials { session_token: "t".into(), ..Credentials::default() };
+        assert!(token.fault(Kind::S3).unwrap().contains("both"));
+        let sas = Credentials { sas: "sv=1".into(), ..aws };
+        assert!(sas.fault(Kind::S3).unwrap().contains("nothing else"));
     }
 
     #[test]

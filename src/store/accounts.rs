@@ -176,13 +176,16 @@ pub async fn signed_in(conn: &mut PgConnection, user_id: i64, now: DateTime<Utc>
     Ok(())
 }
 
-/// Whether an administrator other than this person can sign in. Other changes of administrators wait until the
+/// Whether an administrator other than this person can sign in; where this one never could, whether there is another one
+/// at all. Other changes of administrators wait until the
 /// transaction ends, so that two of them cannot take each other away at once.
 pub async fn another_admin_remains(conn: &mut PgConnection, user_id: i64) -> sqlx::Result<bool> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('costwake administrators'))").execute(&mut *conn).await?;
     let others = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM user_account
-           WHERE role = 'admin' AND disabled_at IS NULL AND password_hash IS NOT NULL AND user_id <> $1"#,
+           WHERE role = 'admin' AND disabled_at IS NULL AND user_id <> $1
+             AND (password_hash IS NOT NULL
+                  OR EXISTS (SELECT FROM user_account own WHERE own.user_id = $1 AND own.password_hash IS NULL))"#,
         user_id
     )
     .fetch_one(conn)

@@ -5,7 +5,7 @@
 //! from those of the conditions.
 
 /// A query of lines or of their sums by rollup key and day, called `d`, with their key (`k`), whose they are (`m`,
-/// `service`, `team`, `environment`) and the conditions on both. Further arguments begin with `$25`.
+/// `service`, `team`, `environment`) and the conditions on both. Further arguments begin with `$27`.
 macro_rules! select_by_key {
     (
         $row:ident, $scope:ident, $filter:ident, $generations:expr,
@@ -52,6 +52,8 @@ macro_rules! select_by_key {
              AND ($24::text IS NULL
                   OR CASE k.commitment_discount_status WHEN 'Unused' THEN 'Unused' WHEN 'Used' THEN 'Committed'
                      ELSE coalesce(k.pricing_category, '') END = $24)
+             AND ($25::uuid[] IS NULL OR d.rollup_key_id = ANY($25))
+             AND ($26::text[] IS NULL OR environment.kind = ANY($26))
            "#
                 + $($rest)*,
             $scope.team_ids() as Option<&[i64]>,
@@ -77,14 +79,16 @@ macro_rules! select_by_key {
             $filter.cost_center,
             $filter.is_allocated,
             $filter.service_category,
-            $filter.pricing
+            $filter.pricing,
+            $filter.rollup_key_ids.as_deref() as Option<&[uuid::Uuid]>,
+            $filter.environment_kinds.as_deref() as Option<&[String]>
             $(, $argument)*
         )
     };
 }
 
 /// The same of lines (`charge_line`), with the conditions on what no rollup is kept by. Further arguments begin with
-/// `$32`.
+/// `$34`.
 macro_rules! select_lines {
     (
         $row:ident, $scope:ident, $filter:ident, $generations:expr,
@@ -93,12 +97,12 @@ macro_rules! select_lines {
         crate::store::charge_conditions::select_by_key!(
             $row, $scope, $filter, $generations,
             [$($select)*],
-            [r#"  AND ($25::timestamptz IS NULL OR d.charge_period_start >= $25)
-             AND ($26::timestamptz IS NULL OR d.charge_period_start < $26)
-             AND ($27::uuid IS NULL OR d.group_id = $27)
-             AND ($28::text IS NULL OR coalesce(d.resource_id, '') = $28)
-             AND ($29::text IS NULL OR coalesce(d.attributes->>'InvoiceId', '') = $29)
-             AND ($30::text IS NULL OR coalesce(d.tags ->> $30, '') = $31::text)
+            [r#"  AND ($27::timestamptz IS NULL OR d.charge_period_start >= $27)
+             AND ($28::timestamptz IS NULL OR d.charge_period_start < $28)
+             AND ($29::uuid IS NULL OR d.group_id = $29)
+             AND ($30::text IS NULL OR coalesce(d.resource_id, '') = $30)
+             AND ($31::text IS NULL OR coalesce(d.attributes->>'InvoiceId', '') = $31)
+             AND ($32::text IS NULL OR coalesce(d.tags ->> $32, '') = $33::text)
            "# + $($rest)*],
             $filter.start(),
             $filter.end(),

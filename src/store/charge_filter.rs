@@ -79,6 +79,10 @@ pub struct ChargeFilter {
     pub is_own_only: bool,
     /// A tag of the lines and its value, which is empty for lines without that tag.
     pub tag: Option<(String, String)>,
+    /// The rollup keys: those that meet a required tag in one way.
+    pub rollup_key_ids: Option<Vec<Uuid>>,
+    /// The kinds of environment, as a required tag is asked of some only.
+    pub environment_kinds: Option<Vec<String>>,
 }
 
 /// Lines that a figure of another page is made of, which no one column tells.
@@ -168,6 +172,8 @@ impl ChargeFilter {
             || self.part.is_some()
             || self.is_own_only
             || self.tag.is_some()
+            || self.rollup_key_ids.is_some()
+            || self.environment_kinds.is_some()
             || texts.iter().any(|text| text.is_some())
     }
 

@@ -113,10 +113,10 @@ async fn places(
         [r#"SELECT d.generation_id AS "generation_id!", d.line AS "line!", d.group_id AS "group_id!",
                   d.charge_period_start AS "charge_period_start!"
            FROM charge_line d
-           CROSS JOIN LATERAL (SELECT coalesce(cost_in($32::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost), 0) AS amount) cost"#],
-        [r#"  AND ($33::numeric IS NULL OR (-cost.amount, d.generation_id, d.line) > (-$33::numeric, $34::bigint, $35::bigint))
+           CROSS JOIN LATERAL (SELECT coalesce(cost_in($34::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost), 0) AS amount) cost"#],
+        [r#"  AND ($35::numeric IS NULL OR (-cost.amount, d.generation_id, d.line) > (-$35::numeric, $36::bigint, $37::bigint))
            ORDER BY -cost.amount, d.generation_id, d.line
-           LIMIT $36"#],
+           LIMIT $38"#],
         basis.key(),
         after.map(|cursor| cursor.cost.clone()),
         after.map_or(0, |cursor| cursor.generation_id),
@@ -202,8 +202,8 @@ fn found<'c>(
                   cost.amount AS "cost!"
            FROM charge_line d
            JOIN generation g ON g.generation_id = d.generation_id
-           CROSS JOIN LATERAL (SELECT coalesce(cost_in($32::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost), 0) AS amount) cost"#],
-        ["ORDER BY -cost.amount, d.generation_id, d.line LIMIT $33"],
+           CROSS JOIN LATERAL (SELECT coalesce(cost_in($34::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost), 0) AS amount) cost"#],
+        ["ORDER BY -cost.amount, d.generation_id, d.line LIMIT $35"],
         basis.key(),
         limit,
     )
@@ -252,12 +252,12 @@ pub async fn totals(
         filter,
         &generations,
         [r#"SELECT d.billing_currency, sum(d.charge_count)::bigint AS "charge_count!",
-                  coalesce(sum(cost_in($25::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!",
-                  coalesce(sum(cost_in($25::text, 0, 0, d.list_cost, d.contracted_cost))
+                  coalesce(sum(cost_in($27::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!",
+                  coalesce(sum(cost_in($27::text, 0, 0, d.list_cost, d.contracted_cost))
                       FILTER (WHERE is_commitment_purchase(k.charge_category, k.mapping_tags)), 0) AS "bought!"
            FROM daily_cost_by_key d"#],
-        [r#"  AND ($26::date IS NULL OR d.charge_date >= $26)
-             AND ($27::date IS NULL OR d.charge_date < $27)
+        [r#"  AND ($28::date IS NULL OR d.charge_date >= $28)
+             AND ($29::date IS NULL OR d.charge_date < $29)
            GROUP BY d.billing_currency ORDER BY d.billing_currency LIMIT 200"#],
         basis.key(),
         filter.first_day,
@@ -287,8 +287,8 @@ pub async fn totals_of_lines(
         filter,
         &generations,
         [r#"SELECT d.billing_currency AS "billing_currency!", count(*) AS "charge_count!",
-                  coalesce(sum(cost_in($32::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!",
-                  coalesce(sum(cost_in($32::text, 0, 0, d.list_cost, d.contracted_cost))
+                  coalesce(sum(cost_in($34::text, d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost)), 0) AS "cost!",
+                  coalesce(sum(cost_in($34::text, 0, 0, d.list_cost, d.contracted_cost))
                       FILTER (WHERE is_commitment_purchase(k.charge_category, k.mapping_tags)), 0) AS "bought!"
            FROM charge_line d"#],
         ["GROUP BY d.billing_currency ORDER BY d.billing_currency LIMIT 200"],

@@ -48,6 +48,12 @@ pub struct ExportedCharge {
     pub attributes: serde_json::Value,
     /// Every other cost and quantity, as the text of an object of strings.
     pub measures: Option<String>,
+    /// The service of the catalogue that the line is mapped to, before splits; none where it is not allocated.
+    pub allocated_service: Option<String>,
+    /// Its environment.
+    pub allocated_environment: Option<String>,
+    /// The team of that service.
+    pub allocated_team: Option<String>,
 }
 
 /// The generations that hold lines of the filter, in the order of their bills.
@@ -95,11 +101,12 @@ pub fn charges(
                   k.sub_account_id, k.sub_account_name, k.service_category, k.service_name, k.region_id, k.sku_id,
                   k.charge_category, k.charge_class, k.pricing_category, k.commitment_discount_status, d.resource_id,
                   d.resource_name, d.resource_type, d.charge_description, d.tags AS "tags!",
-                  d.attributes AS "attributes!", d.measures
+                  d.attributes AS "attributes!", d.measures, service.name AS "allocated_service?",
+                  environment.name AS "allocated_environment?", team.name AS "allocated_team?"
            FROM charge_line d
            JOIN generation g ON g.generation_id = d.generation_id"#],
         // Its own partition, also where generations share a plan.
-        ["AND d.generation_id = $32 ORDER BY d.line"],
+        ["AND d.generation_id = $34 ORDER BY d.line"],
         generation_id,
     )
     .fetch(conn)
@@ -193,8 +200,8 @@ pub async fn totals(
                   sum(d.effective_cost) AS "effective_cost!", sum(d.list_cost) AS "list_cost!",
                   sum(d.contracted_cost) AS "contracted_cost!"
            FROM daily_cost_by_key d"#],
-        [r#"  AND ($25::date IS NULL OR d.charge_date >= $25)
-             AND ($26::date IS NULL OR d.charge_date < $26)
+        [r#"  AND ($27::date IS NULL OR d.charge_date >= $27)
+             AND ($28::date IS NULL OR d.charge_date < $28)
            GROUP BY d.billing_currency ORDER BY d.billing_currency COLLATE "C""#],
         filter.first_day,
         filter.end_day,

@@ -6,9 +6,11 @@ use sqlx::PgConnection;
 /// Rows that are read at most.
 const ROW_COUNT_MAX: i64 = 200_000;
 
-/// How many intervals of one horizon held.
+/// How many intervals of one kind held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
+    /// `service`, `team`, `total`.
+    pub scope: String,
     /// `month`, `quarter`, `year`.
     pub horizon: String,
     /// Intervals that were held against what came.
@@ -17,21 +19,24 @@ pub struct Held {
     pub held_count: i64,
 }
 
-/// How many intervals held, by horizon, of all services, teams and cost together. It tells of no amount, so that it is the
-/// same for all readers.
+/// How many intervals held, by horizon, of services, teams and all cost. It tells of no amount, so that it is the same for all
+/// readers.
 pub async fn held(conn: &mut PgConnection) -> sqlx::Result<Vec<Held>> {
     sqlx::query_as!(
         Held,
-        r#"SELECT horizon AS "horizon!", count(*) AS "count!",
+        r#"SELECT scope AS "scope!", horizon AS "horizon!", count(*) AS "count!",
                   count(*) FILTER (WHERE actual BETWEEN low AND high) AS "held_count!"
            FROM (
-             SELECT DISTINCT ON (scope, scope_id, billing_currency, horizon, first_day) horizon, actual, low, high
+             SELECT DISTINCT ON (scope, scope_id, billing_currency, horizon, first_day)
+                    scope, horizon, actual, low, high
              FROM forecast
              WHERE is_record AND actual IS NOT NULL AND low IS NOT NULL AND high IS NOT NULL
              ORDER BY scope, scope_id, billing_currency, horizon, first_day,
                       abs((asked_on - first_day) - (last_day - asked_on)), asked_on DESC
            ) middle
-           GROUP BY 1 ORDER BY array_position(ARRAY['month', 'quarter', 'year'], horizon)"#
+           GROUP BY 1, 2
+           ORDER BY array_position(ARRAY['month', 'quarter', 'year'], horizon),
+                    array_position(ARRAY['service', 'team', 'total'], scope)"#
     )
     .fetch_all(conn)
     .await

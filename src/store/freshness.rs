@@ -2,13 +2,13 @@
 
 use super::Scope;
 use super::bill_gaps::{self, Gap, Weights};
-use super::known_days::{KnownDays, Lacking};
-use super::missing_bills::{self, Missing, Part, Shares};
+use super::known_days::{KnownDays, Lacking, MissingSince};
+use super::missing_bills::{self, Missing, Part, Shares, Weighed};
 pub use super::source_reach::{SourceReach, SourceState};
 use crate::focus::{BillingPeriod, DateRange};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A source that is at most this many days behind the newest one still counts as arriving.
@@ -38,10 +38,12 @@ pub struct Freshness {
     pub missing: Vec<Missing>,
     /// The late sources that make most of all cost: all figures wait for them.
     pub held_by: Vec<Missing>,
-    /// Which days of which service are known, whatever is looked at.
+    /// Which days of which service are known, whatever is looked at: of its cost with shares of split cost.
     pub known: Arc<KnownDays>,
+    /// The same of its own cost, without shares: what effects, anomalies, causes and savings look at.
+    pub known_own: Arc<KnownDays>,
     /// What each source has of each service's cost in its last days; read only where a source is late.
-    pub shares: Arc<Shares>,
+    pub weighed: Arc<Weighed>,
     /// What the bills of gaps make of services.
     pub weights: Arc<Weights>,
     /// The days that are looked at ([`Self::of_days`]); empty for all.
@@ -79,7 +81,7 @@ impl Freshness {
 
     /// How far the bills of these services reach.
     pub fn of_services(&self, service_ids: &[i64]) -> Self {
-        let missing = missing_bills::of(&self.shares, self.late(), Some(service_ids));
+        let missing = missing_bills::of(&self.weighed.all, self.late(), Some(service_ids));
         let gaps = self.gaps.iter().filter(|gap| gap.is_of_services(service_ids)).cloned().collect();
         Self { missing, gaps, ..self.clone() }
     }
@@ -91,8 +93,8 @@ impl Freshness {
         }
         self.gaps.retain(|gap| gap.is_of_part(scope, &part));
         if self.late().next().is_some() {
-            let shares = missing_bills::shares(conn, scope, &self.weighed(), &part).await?;
-            self.missing = missing_bills::of(&shares, self.late(), None);
+            let weighed = missing_bills::shares(conn, scope, &self.among(), &part).await?;
+            self.missing = missing_bills::of(&weighed.all, self.late(), None);
         }
         Ok(self)
     }
@@ -121,26 +123,45 @@ impl Freshness {
         self.days.is_empty() || self.days.iter().any(|days| day < days.end())
     }
 
-    /// The services that a late source makes a material part of, each with the first day without it; those only of whose
-    /// days some that are looked at lack it.
-    pub fn missing_since(&self) -> BTreeMap<i64, NaiveDate> {
-        let since = |id: i64| self.missing_since_of(&[id]).filter(|since| self.is_looked_at_from(*since));
-        self.shares.service_ids().filter_map(|id| Some((id, since(id)?))).collect()
+    /// The services that a late source makes a material part of, each with the first day without it in each currency; those
+    /// only of whose days some that are looked at lack it.
+    pub fn missing_since(&self) -> MissingSince {
+        let mut since = self.missing_since_in(&self.weighed.all);
+        since.values_mut().for_each(|days| days.retain(|_, day| self.is_looked_at_from(*day)));
+        since.retain(|_, days| !days.is_empty());
+        since
     }
 
-    /// The first complete day without a late source that makes a material part of these services together.
-    pub fn missing_since_of(&self, service_ids: &[i64]) -> Option<NaiveDate> {
-        let missing = missing_bills::of(&self.shares, self.late(), Some(service_ids));
-        let first = missing.iter().filter(|missing| missing.is_material()).map(Missing::since).min()?;
-        self.complete_to().filter(|last| first <= *last).map(|_| first)
+    fn missing_since_in(&self, shares: &Shares) -> MissingSince {
+        let of = |id: i64| Some((id, self.missing_since_of(shares, &[id]))).filter(|(_, days)| !days.is_empty());
+        shares.service_ids().filter_map(of).collect()
+    }
+
+    // The first complete day without a late source that makes a material part of these services together, in each currency
+    // by itself: a few EUR that are late leave USD known.
+    fn missing_since_of(&self, shares: &Shares, service_ids: &[i64]) -> BTreeMap<String, NaiveDate> {
+        let mut first: BTreeMap<String, NaiveDate> = BTreeMap::new();
+        let is_complete = |day: NaiveDate| self.complete_to().is_some_and(|last| day <= last);
+        for missing in missing_bills::of(shares, self.late(), Some(service_ids)) {
+            let since = missing.since();
+            for currency in missing.material_currencies().filter(|_| is_complete(since)) {
+                let day = first.entry(currency.to_owned()).or_insert(since);
+                *day = since.min(*day);
+            }
+        }
+        first
     }
 
     /// The days that lack a bill which makes a material part of these services together: they have no unit cost, since
     /// part of their cost is not known.
     pub fn lacking(&self, service_ids: &[i64]) -> Lacking {
-        let is_lacking = |gap: &&Gap| gap.is_daily && self.weights.is_material(gap, service_ids);
-        let without_bill = self.known.gaps().iter().filter(is_lacking).map(|gap| gap.period).collect();
-        Lacking { missing_since: self.missing_since_of(service_ids), without_bill }
+        let mut without_bill: BTreeMap<String, BTreeSet<BillingPeriod>> = BTreeMap::new();
+        for gap in self.known.gaps().iter().filter(|gap| gap.is_daily) {
+            for currency in self.weights.material_currencies(gap, service_ids) {
+                without_bill.entry(currency).or_default().insert(gap.period);
+            }
+        }
+        Lacking { missing_since: self.missing_since_of(&self.weighed.all, service_ids), without_bill }
     }
 
     /// The first day that any bill tells of.
@@ -203,7 +224,7 @@ impl Freshness {
 
     // What late sources are weighed among: one that has ended makes no part of cost any more. A late account has a row
     // of its own, so that of its source is without it.
-    fn weighed(&self) -> Vec<&SourceReach> {
+    fn among(&self) -> Vec<&SourceReach> {
         let beside = |id: i64| self.beside_late.iter().find(move |one| one.source_id == id);
         let sources = self.sources.iter().map(|source| beside(source.source_id).unwrap_or(source));
         let all = sources.chain(&self.late_accounts);
@@ -306,17 +327,18 @@ pub async fn read_of(conn: &mut PgConnection, seen: Seen) -> sqlx::Result<Freshn
     let mut gaps = bill_gaps::gaps(&bills.sources, &accounts);
     bills.weights = Arc::new(bill_gaps::read_services(&mut *conn, &mut gaps).await?);
     if bills.late().next().is_some() {
-        let weighed = bills.weighed();
-        let shares = missing_bills::shares(&mut *conn, &Scope::everything(), &weighed, &Part::default()).await?;
-        bills.shares = Arc::new(shares);
-        bills.missing = missing_bills::of(&bills.shares, bills.late(), None);
+        let weighed = missing_bills::shares(&mut *conn, &Scope::everything(), &bills.among(), &Part::default()).await?;
+        bills.weighed = Arc::new(weighed);
+        bills.missing = missing_bills::of(&bills.weighed.all, bills.late(), None);
         bills.held_by = missing_bills::holding(&bills.missing);
     }
     let newest = bills.newest();
     let is_told =
         |gap: &&Gap| newest.is_none_or(|newest| newest < gap.period.next().first_day() + Days::new(GAP_DAYS_MAX));
     bills.gaps = gaps.iter().filter(is_told).cloned().collect();
-    bills.known = Arc::new(KnownDays::new(bills.missing_since(), gaps));
+    let own_gaps = gaps.iter().cloned().map(Gap::of_own_cost).collect();
+    bills.known_own = Arc::new(KnownDays::new(bills.missing_since_in(&bills.weighed.own), own_gaps));
+    bills.known = Arc::new(KnownDays::new(bills.missing_since_in(&bills.weighed.all), gaps));
     Ok(bills)
 }
 
@@ -359,8 +381,8 @@ mod tests {
         let rows = first.into_iter().chain([(8, 3, "USD", second)]);
         let kept = rows.filter(|row| row.3 != BigDecimal::default());
         let all = kept.map(|(id, source, currency, cost)| (id, source, None, currency, cost));
-        freshness.shares = Arc::new(all.collect());
-        freshness.missing = missing_bills::of(&freshness.shares, freshness.late(), None);
+        freshness.weighed = Arc::new(Weighed { all: all.collect(), ..Weighed::default() });
+        freshness.missing = missing_bills::of(&freshness.weighed.all, freshness.late(), None);
         freshness.held_by = missing_bills::holding(&freshness.missing);
         freshness
     }
@@ -420,7 +442,8 @@ mod tests {
             beside: [october.previous(), october.next()],
             is_daily: true,
             services: vec![(7, None)],
-            material: vec![7],
+            material: vec![(7, "USD".into())],
+            material_own: vec![(7, "USD".into())],
         };
         let freshness = Freshness { gaps: vec![gap], ..with("10", "0") };
         let told = |days: Vec<DateRange>| {
@@ -460,6 +483,7 @@ mod tests {
         let own = freshness.of_services(&[7]);
         assert_eq!((own.complete_to(), own.partial_from()), (Some(day(20)), Some(day(19))));
         assert!(freshness.missing_since().is_empty(), "a small part is no reason to wait");
-        assert_eq!(with("5", "0").missing_since(), BTreeMap::from([(7, day(19))]));
+        let of_eur = BTreeMap::from([("EUR".to_owned(), day(19))]);
+        assert_eq!(with("5", "0").missing_since(), BTreeMap::from([(7, of_eur)]));
     }
 }

@@ -302,6 +302,8 @@ pub async fn delete(conn: &mut PgConnection, mapping_rule_id: i64) -> sqlx::Resu
 pub struct DeletedRule {
     /// The row of the audit log that keeps it.
     pub audit_log_id: i64,
+    /// The number that it had.
+    pub mapping_rule_id: i64,
     /// When it was deleted.
     pub deleted_at: DateTime<Utc>,
     /// Who deleted it.
@@ -317,7 +319,7 @@ pub struct DeletedRule {
 /// The rules that were deleted last and not put back since, the newest first.
 pub async fn recently_deleted(conn: &mut PgConnection) -> sqlx::Result<Vec<DeletedRule>> {
     let rows = sqlx::query!(
-        "SELECT a.audit_log_id, a.happened_at, a.actor, a.details FROM audit_log a
+        "SELECT a.audit_log_id, a.happened_at, a.actor, a.subject, a.details FROM audit_log a
          WHERE a.action = $1
            AND NOT EXISTS (SELECT FROM audit_log r WHERE r.action = $2
                            AND r.details ->> 'deleted_audit_log_id' = a.audit_log_id::text)
@@ -334,14 +336,35 @@ pub async fn recently_deleted(conn: &mut PgConnection) -> sqlx::Result<Vec<Delet
         .filter_map(|row| {
             Some(DeletedRule {
                 audit_log_id: row.audit_log_id,
+                mapping_rule_id: row.subject.parse().ok()?,
                 deleted_at: row.happened_at,
                 deleted_by: row.actor,
-                summary: row.details.get("summary")?.as_str()?.to_owned(),
+                summary: whole(row.details.get("summary")?.as_str()?),
                 number: usize::try_from(row.details.get("number")?.as_u64()?).ok()?,
                 values: rule(&row.details)?,
             })
         })
         .collect())
+}
+
+// The log is never changed: what was written of a rule without a condition begins with the arrow.
+fn whole(summary: &str) -> String {
+    if summary.starts_with(" → ") { format!("everything that is left{summary}") } else { summary.to_owned() }
+}
+
+/// The rule that a deleted one came back as.
+pub async fn put_back_as(conn: &mut PgConnection, mapping_rule_id: i64) -> sqlx::Result<Option<i64>> {
+    let subject = sqlx::query_scalar!(
+        "SELECT r.subject FROM audit_log a
+         JOIN audit_log r ON r.action = $3 AND r.details ->> 'deleted_audit_log_id' = a.audit_log_id::text
+         WHERE a.action = $2 AND a.subject = $1 ORDER BY r.audit_log_id DESC LIMIT 1",
+        mapping_rule_id.to_string(),
+        DELETED,
+        RESTORED,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(subject.and_then(|subject| subject.parse().ok()))
 }
 
 /// Whether the service, the environment and the team that a rule points at are there.

@@ -41,6 +41,8 @@ pub struct Missing {
     pub currency: Option<String>,
     /// The same of the currency in which it is least; 0 where it does not bill one of them.
     pub percent_least: BigDecimal,
+    /// The same of each currency that it bills: what it makes of one says nothing of another.
+    pub percents: BTreeMap<String, BigDecimal>,
 }
 
 impl Missing {
@@ -49,9 +51,10 @@ impl Missing {
         self.complete_to + Days::new(1)
     }
 
-    /// Whether days without it mislead about this cost.
-    pub fn is_material(&self) -> bool {
-        self.percent >= MATERIAL_PERCENT
+    /// The currencies in which days without it mislead about this cost.
+    pub fn material_currencies(&self) -> impl Iterator<Item = &str> {
+        let material = self.percents.iter().filter(|(_, percent)| **percent >= MATERIAL_PERCENT);
+        material.map(|(currency, _)| currency.as_str())
     }
 }
 
@@ -63,10 +66,23 @@ pub struct Shares(BTreeMap<i64, BTreeMap<Whose, BigDecimal>>);
 /// A source, its billing account where that is late by itself, and a currency.
 type Whose = (i64, Option<String>, String);
 
+/// What sources make of services.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Weighed {
+    /// Of all their cost, as pages show it: with the shares of split cost that they have.
+    pub all: Shares,
+    /// Of their own cost, without shares: what estimates look at.
+    pub own: Shares,
+}
+
 impl Shares {
     /// The services that have any.
     pub fn service_ids(&self) -> impl Iterator<Item = i64> {
         self.0.keys().copied()
+    }
+
+    fn add(&mut self, service_id: i64, whose: Whose, cost: BigDecimal) {
+        self.0.entry(service_id).or_default().insert(whose, cost);
     }
 
     // Of these services, or of all.
@@ -81,8 +97,7 @@ impl<'a> FromIterator<(i64, i64, Option<&'a str>, &'a str, BigDecimal)> for Shar
     fn from_iter<I: IntoIterator<Item = (i64, i64, Option<&'a str>, &'a str, BigDecimal)>>(rows: I) -> Self {
         let mut shares = Self::default();
         for (service_id, source_id, account, currency, cost) in rows {
-            let whose = (source_id, account.map(str::to_owned), currency.to_owned());
-            shares.0.entry(service_id).or_default().insert(whose, cost);
+            shares.add(service_id, (source_id, account.map(str::to_owned), currency.to_owned()), cost);
         }
         shares
     }
@@ -129,7 +144,7 @@ pub async fn shares(
     scope: &Scope,
     weighed: &[&SourceReach],
     part: &Part,
-) -> sqlx::Result<Shares> {
+) -> sqlx::Result<Weighed> {
     let last_days: Vec<NaiveDate> = weighed.iter().map(|one| last_day(one)).collect();
     let source_ids: Vec<i64> = weighed.iter().map(|one| one.source_id).collect();
     let accounts: Vec<Option<String>> = weighed.iter().map(|one| one.account.clone()).collect();
@@ -137,10 +152,12 @@ pub async fn shares(
         weighed.iter().map(|one| ((one.source_id, one.account.as_deref()), day_count(one))).collect();
     let rows = sqlx::query!(
         r#"SELECT of_day.service_id AS "service_id!", of_day.source_id AS "source_id!", of_day.account AS "account?",
-               of_day.billing_currency AS "billing_currency!", sum(abs(of_day.cost)) AS "cost!"
+               of_day.billing_currency AS "billing_currency!", sum(abs(of_day.cost)) AS "cost!",
+               coalesce(sum(abs(of_day.own_cost)), 0) AS "own_cost!"
            FROM (
                SELECT d.service_id, g.source_id, weighed.account, d.billing_currency, d.charge_date,
-                   sum(d.effective_cost) AS cost
+                   sum(d.effective_cost) AS cost,
+                   sum(d.effective_cost) FILTER (WHERE d.split_id = 0) AS own_cost
                FROM generation g
                -- Of a late billing account the row of its own, else that of its source, which is without it.
                CROSS JOIN LATERAL (
@@ -184,12 +201,14 @@ pub async fn shares(
     )
     .fetch_all(conn)
     .await?;
-    let costs = rows.iter().map(|row| {
-        let account = row.account.as_deref();
-        let day_count = day_counts.get(&(row.source_id, account)).copied().unwrap_or(WEIGHED_DAYS);
-        (row.service_id, row.source_id, account, row.billing_currency.as_str(), of_all_days(&row.cost, day_count))
-    });
-    Ok(costs.collect())
+    let mut read = Weighed::default();
+    for row in rows {
+        let day_count = day_counts.get(&(row.source_id, row.account.as_deref())).copied().unwrap_or(WEIGHED_DAYS);
+        let whose = (row.source_id, row.account, row.billing_currency);
+        read.own.add(row.service_id, whose.clone(), of_all_days(&row.own_cost, day_count));
+        read.all.add(row.service_id, whose, of_all_days(&row.cost, day_count));
+    }
+    Ok(read)
 }
 
 /// What these late sources leave out of the cost of these services, or of all. A source that makes nothing of it is not
@@ -216,8 +235,11 @@ pub fn of<'a>(
         let is_everywhere = percents.len() == totals.len();
         let least = percents.iter().map(|(percent, _)| percent).min();
         let percent_least = least.filter(|_| is_everywhere).cloned().unwrap_or_default();
+        let by_currency = percents.iter().map(|(percent, currency)| ((*currency).to_owned(), percent.clone()));
+        let by_currency = by_currency.collect();
         let (percent, currency) = percents.into_iter().max()?;
         Some(Missing {
+            percents: by_currency,
             percent_least,
             percent,
             currency: (totals.len() > 1).then(|| currency.to_owned()),
@@ -295,6 +317,18 @@ mod tests {
         assert_eq!(weighed(&[(1, "USD", tiny), (2, "EUR", "100")]), one("100.0", false));
         assert_eq!(weighed(&[(1, "USD", "60"), (1, "EUR", tiny), (2, "EUR", "1")]), one("100.0", false));
         assert_eq!(weighed(&[(1, "USD", "60"), (2, "EUR", "0")]), one("100.0", true));
+    }
+
+    /// All of a few EUR of a service says nothing of its USD.
+    #[test]
+    fn what_a_source_makes_is_told_of_each_currency_by_itself() {
+        let cost = |source, currency, cost: &str| (7, source, None, currency, cost.parse::<BigDecimal>().unwrap());
+        let rows = [cost(1, "EUR", "13"), cost(2, "USD", "31948"), cost(1, "USD", "100")];
+        let missing = of(&rows.into_iter().collect(), [late(1)].iter(), None);
+        let percents: Vec<(&str, String)> =
+            missing[0].percents.iter().map(|(currency, percent)| (currency.as_str(), percent.to_string())).collect();
+        assert_eq!(percents, [("EUR", "100.0".to_owned()), ("USD", "0.3".to_owned())]);
+        assert_eq!(missing[0].material_currencies().collect::<Vec<_>>(), ["EUR"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::priority;
+use crate::background;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, Postgres, Row, Transaction};
 use std::time::Duration;
@@ -19,6 +19,7 @@ pub struct Pools {
     pub health: PgPool,
 }
 
+// `fitness::SERVER_CONNECTIONS` is the sum of all.
 const WEB_CONNECTIONS_MAX: u32 = 16;
 const JOB_CONNECTIONS_MAX: u32 = 8;
 /// As many as write at once.
@@ -38,7 +39,9 @@ impl Pools {
         let giving_way = guarded(JOB_CONNECTIONS_MAX).after_connect(|connection, _| {
             Box::pin(async move {
                 check_settings(connection).await?;
-                priority::lower_backend(connection).await
+                let backend: i32 = connection.fetch_one("SELECT pg_backend_pid()").await?.try_get(0)?;
+                background::lower_process(backend);
+                Ok(())
             })
         });
         Self::with(options, giving_way)

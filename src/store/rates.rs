@@ -135,6 +135,24 @@ pub async fn entered(
     limits::within(rows, RATE_COUNT_MAX, "entered rates of months")
 }
 
+/// The entered rates by which no bill is converted: their month has none in that currency, newest month first.
+pub async fn entered_for_nothing(conn: &mut PgConnection, reporting_currency: &str) -> sqlx::Result<Vec<EnteredRate>> {
+    let rows = sqlx::query_as!(
+        EnteredRate,
+        "SELECT month, billing_currency, reporting_currency, rate, reason, entered_at, entered_by
+         FROM entered_rate e
+         WHERE reporting_currency = $1
+           AND NOT EXISTS (SELECT FROM statement_cost s
+                           WHERE s.month = e.month AND s.billing_currency = e.billing_currency)
+         ORDER BY month DESC, billing_currency LIMIT $2",
+        reporting_currency,
+        RATE_COUNT_MAX + 1,
+    )
+    .fetch_all(conn)
+    .await?;
+    limits::within(rows, RATE_COUNT_MAX, "entered rates of months")
+}
+
 /// Enters a rate in place of an earlier one. Gives the earlier. The caller holds the ledger's lock and has seen that
 /// the month is open.
 pub async fn enter(conn: &mut PgConnection, rate: &EnteredRate) -> sqlx::Result<Option<BigDecimal>> {

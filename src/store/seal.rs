@@ -56,6 +56,28 @@ pub enum SealError {
         #[source]
         error: io::Error,
     },
+    /// There is no such file, and what is asked for was sealed before.
+    #[error("the key file {} is missing: put it back, a backup has it", .path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no such file, and a new key would not open what is kept.
+    #[error(
+        "the key file {file} is missing, and secrets in the database are sealed with key {sealed_with}: put it back, a \
+         backup has it, or name it with COSTWAKE_KEY_FILE. Where it is lost for good, make another one ((umask 077; \
+         head -c {KEY_BYTES} /dev/urandom > {file})) and enter every secret anew",
+        file = .path.display()
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// The id of the key that is wanted.
+        sealed_with: String,
+    },
+    /// The database did not answer.
+    #[error("could not ask the database which key its secrets are sealed with")]
+    Database(#[from] sqlx::Error),
     /// Sealed with another key than the one at hand.
     #[error(
         "this secret was sealed with key {sealed_with}, but the key file holds {at_hand}: put the right key file back, or enter the secret anew"
@@ -89,17 +111,25 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// The key of this file. Where there is none, a new one is made that only its owner can read.
+    /// The key of this file. Where there is none, a new one is made that only its owner can read: `store::sealed` knows
+    /// whether that may be.
     pub fn load_or_create(path: &Path) -> Result<Self, SealError> {
-        let failed = |error| SealError::Io { path: path.to_owned(), error };
-        let metadata = match std::fs::metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create(path).map_err(failed)?;
-                std::fs::metadata(path).map_err(failed)?
+        match Self::load(path) {
+            Err(SealError::Missing { .. }) => {
+                create(path).map_err(|error| SealError::Io { path: path.to_owned(), error })?;
+                Self::load(path)
             }
-            Err(error) => return Err(failed(error)),
+            loaded => loaded,
+        }
+    }
+
+    /// The key of this file, which has to be there.
+    pub fn load(path: &Path) -> Result<Self, SealError> {
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => SealError::Missing { path: path.to_owned() },
+            _ => SealError::Io { path: path.to_owned(), error },
         };
+        let metadata = std::fs::metadata(path).map_err(failed)?;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(SealError::Open { path: path.to_owned(), mode });
@@ -215,6 +245,7 @@ mod tests {
     fn a_key_file_is_made_private_and_refused_when_others_can_read_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/key");
+        assert!(matches!(Key::load(&path), Err(SealError::Missing { .. })));
         let key = Key::load_or_create(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(Key::load_or_create(&path).unwrap().bytes, key.bytes);

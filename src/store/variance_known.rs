@@ -80,7 +80,7 @@ impl Known {
         }
         let mut lacking: Vec<LackingBill> = lacking.into_values().collect();
         inherit(&mut lacking);
-        Self { end, lacking, days: bills.known.clone() }
+        Self { end, lacking, days: bills.known_own.clone() }
     }
 
     /// The complete days of a range; `None` where it has none.
@@ -104,24 +104,24 @@ impl Known {
         bill.zip(self.complete(days)).map_or(0, |(bill, days)| bill.day_count(days))
     }
 
-    /// Days of a range on which everything that bills a service is known.
-    pub fn known_of(&self, service_id: i64, days: DateRange) -> u32 {
-        self.known_from(days.start(), service_id, days)
+    /// Days of a range on which everything that bills a service in this currency is known.
+    pub fn known_of(&self, service_id: i64, currency: &str, days: DateRange) -> u32 {
+        self.known_from(days.start(), (service_id, currency), days)
     }
 
     /// Those of them that lie after `day`.
-    pub fn known_after(&self, day: NaiveDate, service_id: i64, days: DateRange) -> u32 {
-        self.known_from(day + Days::new(1), service_id, days)
+    pub fn known_after(&self, day: NaiveDate, service_id: i64, currency: &str, days: DateRange) -> u32 {
+        self.known_from(day + Days::new(1), (service_id, currency), days)
     }
 
-    /// Whether a day is one of a range on which everything that bills a service is known.
-    pub fn is_known_on(&self, day: NaiveDate, service_id: i64, days: DateRange) -> bool {
-        days.start() <= day && day < days.end().min(self.end) && self.days.is_known(service_id, day)
+    /// Whether a day is one of a range on which everything that bills a service in this currency is known.
+    pub fn is_known_on(&self, day: NaiveDate, service_id: i64, currency: &str, days: DateRange) -> bool {
+        days.start() <= day && day < days.end().min(self.end) && self.days.is_known(service_id, currency, day)
     }
 
-    fn known_from(&self, first: NaiveDate, service_id: i64, days: DateRange) -> u32 {
+    fn known_from(&self, first: NaiveDate, (service_id, currency): (i64, &str), days: DateRange) -> u32 {
         let days = DateRange::new(days.start().max(first), days.end().min(self.end));
-        days.map_or(0, |days| self.days.count(service_id, days))
+        days.map_or(0, |days| self.days.count(service_id, currency, days))
     }
 
     /// The bills that lack days, in the order of [`Self::lacking_bill`].
@@ -186,7 +186,8 @@ mod tests {
             beside: [month(period).previous(), month(period).next()],
             is_daily: true,
             services: vec![(7, None)],
-            material: vec![7],
+            material: vec![(7, "USD".into())],
+            material_own: vec![(7, "USD".into())],
         }
     }
 
@@ -197,7 +198,8 @@ mod tests {
         let bills = Freshness {
             sources: vec![source(None, "2026-11-19")],
             late_accounts: vec![source(Some("B"), "2026-10-31")],
-            known: Arc::new(KnownDays::new(BTreeMap::new(), gaps)),
+            known: Arc::new(KnownDays::new(BTreeMap::new(), gaps.clone())),
+            known_own: Arc::new(KnownDays::new(BTreeMap::new(), gaps)),
             ..Freshness::default()
         };
         let known = Known::of(&bills, day("2026-12-01"));
@@ -216,9 +218,9 @@ mod tests {
             (["", "B", "C"].map(str::to_owned).to_vec(), vec![true, false, false])
         );
         assert_eq!(lists.since, [known.end, day("2026-11-01"), known.end]);
-        assert_eq!(days.map(|days| known.known_of(7, days)), [0, 0, 19]);
-        assert_eq!(known.known_after(day("2026-11-10"), 7, days[2]), 9);
-        let is_known = |text, month| known.is_known_on(day(text), 7, month);
+        assert_eq!(days.map(|days| known.known_of(7, "USD", days)), [0, 0, 19]);
+        assert_eq!(known.known_after(day("2026-11-10"), 7, "USD", days[2]), 9);
+        let is_known = |text, month| known.is_known_on(day(text), 7, "USD", month);
         assert!(is_known("2026-11-19", days[2]) && !is_known("2026-11-20", days[2]), "complete days only");
         assert!(!is_known("2026-11-19", days[1]) && !is_known("2026-09-30", days[0]), "of the range, and billed");
     }

@@ -93,7 +93,7 @@ pub async fn change_grant(conn: &mut PgConnection, by: &By, user_id: i64, grant:
     let mut tx = conn.begin().await?;
     let account = existing(&mut tx, user_id).await?;
     if account.role == Role::Admin && grant.role != Role::Admin {
-        require_another_admin(&mut tx, user_id).await?;
+        require_another_admin(&mut tx, &account).await?;
     }
     accounts::set_role(&mut tx, user_id, grant.role, grant.also_finance, &grant.team_ids, by.now)
         .await
@@ -115,7 +115,7 @@ pub async fn set_disabled(conn: &mut PgConnection, by: &By, user_id: i64, disabl
         return Ok(());
     }
     if disabled && account.role == Role::Admin {
-        require_another_admin(&mut tx, user_id).await?;
+        require_another_admin(&mut tx, &account).await?;
     }
     accounts::set_disabled(&mut tx, user_id, disabled, by.now).await?;
     let action = if disabled { "user_disabled" } else { "user_enabled" };
@@ -141,13 +141,15 @@ async fn existing(conn: &mut PgConnection, user_id: i64) -> Result<Account> {
     accounts::get(conn, user_id).await?.ok_or(Error::NotFound)
 }
 
-async fn require_another_admin(conn: &mut PgConnection, user_id: i64) -> Result<()> {
-    if accounts::another_admin_remains(conn, user_id).await? {
+async fn require_another_admin(conn: &mut PgConnection, account: &Account) -> Result<()> {
+    if accounts::another_admin_remains(conn, account.user_id).await? {
         return Ok(());
     }
-    Err(Error::Conflict(
-        "This is the last administrator who can sign in. Make another person administrator first.".into(),
-    ))
+    let last = match account.has_password {
+        true => "This is the last administrator who can sign in. Make another person administrator first.",
+        false => "This is the only administrator. Make another person administrator first.",
+    };
+    Err(Error::Conflict(last.into()))
 }
 
 fn unknown_team(error: sqlx::Error) -> Error {

@@ -1,9 +1,11 @@
 //! What the address of `/charges` narrows its lines by, as a filter and in words.
 
 use super::charges::ACCEPTS;
-use super::query::{NONE, Period, View, is_supported, range_label};
+use super::query::{NONE, Period, VALUE_BYTES_MAX, View, is_supported, range_label};
 use super::{Error, Result};
+use crate::allocate::TagState;
 use crate::focus::{BillingPeriod, DateRange};
+use crate::rollup::tag_coverage::{self, GapCharges, TagGap};
 use crate::store::charges::{ChargeFilter, ChargePart};
 use crate::store::freshness::{self, Freshness};
 use crate::store::{Scope, Snapshot, catalogue_names};
@@ -30,6 +32,14 @@ pub(super) async fn filter(
         None => days(view, bills, is_bounded),
     };
     let class = view.text("class");
+    let (sub_account_id, service_name) =
+        (view.text("account").map(without_none), view.text("bought").map(without_none));
+    let of_gap = match view.text("gap").map(gap).transpose()? {
+        Some(gap) => Some(charges_of(conn, &gap, sub_account_id.as_deref(), service_name.as_deref()).await?),
+        None => None,
+    };
+    let (rollup_key_ids, environment_kinds) =
+        of_gap.map_or((None, None), |of_gap| (Some(of_gap.rollup_key_ids), of_gap.environment_kinds));
     let filter = ChargeFilter {
         first_day: days.map(DateRange::start),
         end_day: days.map(DateRange::end),
@@ -44,9 +54,9 @@ pub(super) async fn filter(
         source_id: number("source", view.text("source"), "the number of a source")?,
         delivery_id: number("delivery", view.text("delivery"), "the number of a delivery")?,
         resource_id: view.text("resource").map(without_none),
-        sub_account_id: view.text("account").map(without_none),
+        sub_account_id,
         group_id: number("group", view.text("group"), "the id of a charge group")?,
-        service_name: view.text("bought").map(without_none),
+        service_name,
         service_category: view.text("service_category").map(without_none),
         pricing: view.text("pricing").map(without_none),
         region_id: view.text("region").map(Into::into),
@@ -77,6 +87,8 @@ pub(super) async fn filter(
         dimension: view.text("dimension").map(dimension).transpose()?,
         commitment_id: view.text("commitment").map(without_none),
         commitment_status: view.text("commitment_status").map(Into::into),
+        rollup_key_ids,
+        environment_kinds,
     };
     Ok((filter, conditions(view, days, billing)))
 }
@@ -121,6 +133,45 @@ fn tag(text: &str) -> Result<(String, String)> {
         Error::Invalid(format!("tag={text} is not known. Give a key and a value like team=shop, or team=none."))
     })?;
     Ok((key.trim().to_owned(), without_none(value.trim())))
+}
+
+// How a required tag is met, the tag, and perhaps its value.
+fn gap(text: &str) -> Result<TagGap> {
+    let parts = text.split_once(':').and_then(|(state, rest)| {
+        let state = TagState::ALL.into_iter().find(|one| one.key() == state)?;
+        let (key, value) = rest.split_once('=').map_or((rest, None), |(key, value)| (key, Some(value)));
+        Some(TagGap { state, tag_key: key.trim().to_owned(), value: value.map(|value| value.trim().to_owned()) })
+    });
+    parts.ok_or_else(|| {
+        Error::Invalid(format!(
+            "gap={text} is not known. Give a way to meet a required tag, and the tag, like missing:team or \
+             not-allowed:team=shop."
+        ))
+    })
+}
+
+async fn charges_of(
+    conn: &mut Snapshot,
+    gap: &TagGap,
+    sub_account_id: Option<&str>,
+    service_name: Option<&str>,
+) -> Result<GapCharges> {
+    let found = tag_coverage::charges_of(conn, gap, sub_account_id, service_name).await?;
+    found.ok_or_else(|| Error::Invalid(format!("No tag “{}” is asked for: see /tags.", gap.tag_key)))
+}
+
+/// The address's word for the charges of a gap.
+pub(super) fn gap_text(gap: &TagGap) -> String {
+    let state = gap.state.key();
+    let whole = gap.value.as_ref().map(|value| format!("{state}:{}={value}", gap.tag_key));
+    // A value that does not fit into an address is left out.
+    whole.filter(|text| text.len() <= VALUE_BYTES_MAX).unwrap_or_else(|| format!("{state}:{}", gap.tag_key))
+}
+
+fn gap_words(text: &str) -> String {
+    let Ok(gap) = gap(text) else { return text.to_owned() };
+    let value = gap.value.map(|value| format!(": {value}")).unwrap_or_default();
+    format!("required tag {} {}{value}", gap.tag_key, gap.state.label())
 }
 
 /// A dimension and a value of it, which is empty for `none`: `product:Shop`.
@@ -198,6 +249,7 @@ fn conditions(view: &View, days: Option<DateRange>, billing: Option<BillingPerio
             out.push(Condition { key, text: format!("{word} {value}").trim().to_owned() });
         }
     }
+    out.extend(view.text("gap").map(|text| Condition { key: "gap", text: gap_words(text) }));
     out
 }
 

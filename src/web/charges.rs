@@ -19,7 +19,7 @@ use askama_web::WebTemplate;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, Zero};
 use futures_util::{FutureExt, TryStreamExt};
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
@@ -60,6 +60,7 @@ pub(super) const ACCEPTS: Accepts = Accepts {
         "issuer",
         "tags",
         "tag",
+        "gap",
         "dimension",
         "commitment",
         "commitment_status",

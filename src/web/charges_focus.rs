@@ -1,4 +1,5 @@
-//! `/charges.focus.csv.gz`: the lines of `/charges` as a FOCUS 1.2 file, from which they can be imported again.
+//! `/charges.focus.csv.gz`: the lines of `/charges` as a FOCUS 1.2 file, from which they can be imported again, with whose
+//! each is by the rules. What splits moved is no line and not in it: the page says so.
 //!
 //! Texts are as the bills have them, or what is read back would not be the same. So they are not guarded against
 //! spreadsheets, and the file is packed: none opens it by a click. It is whole, or it breaks off.
@@ -46,7 +47,7 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let totals = focus_export::totals(&mut snapshot, &scope, &filter, &generation_ids).await.map_err(too_much)?;
     fits(&totals)?;
     let extra = focus_export::extra_columns(&mut snapshot, &scope, &generation_ids).await.map_err(too_much)?;
-    let file = FocusFile { snapshot, scope, filter, generation_ids, columns: Columns::new(&extra), totals };
+    let file = FocusFile { snapshot, scope, filter, generation_ids, columns: Columns::with_allocation(&extra), totals };
     let (sender, chunks) = mpsc::channel(1);
     let own = sender.clone();
     read_aside(reader, sender, async move { file.read(&own).await });

@@ -10,6 +10,7 @@ use super::restated::{Looked, RestatedNotice};
 use super::service::change_sentences;
 use super::{AppState, Error, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::allocate;
+use crate::focus::BillingPeriod;
 use crate::store::dimension_costs;
 use crate::store::history::RestatedOf;
 use askama::Template;
@@ -66,6 +67,8 @@ struct DimensionPage {
     page: Page,
     restated: Option<RestatedNotice>,
     label: String,
+    /// Of cost centers: the statement of the last month by cost center, after splits.
+    after_splits: Option<AfterSplits>,
     is_cost_center: bool,
     answer: String,
     filters: Filters,
@@ -75,6 +78,13 @@ struct DimensionPage {
     rows: Vec<ValueRow>,
     rounding: Vec<Line>,
     total: Vec<Line>,
+}
+
+/// Where each cost center stands after splits.
+struct AfterSplits {
+    /// "November 2026".
+    month: String,
+    href: String,
 }
 
 /// One value of the dimension.
@@ -126,6 +136,7 @@ async fn show(
     let path = format!("/dimensions/{name}");
     let page = DimensionPage {
         answer: answer(&read, &label),
+        after_splits: after_splits(&read, name),
         is_cost_center: name == allocate::COST_CENTER,
         filters: Filters::new(&path, &read.view, read.span.as_ref(), Vec::new()),
         period_head: read.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
@@ -161,6 +172,15 @@ fn why_href(read: &Read, name: &str, value: &Option<String>) -> String {
         true => read.view.link("/why", &[("dimension", &asked(name, value))]),
         false => String::new(),
     }
+}
+
+// Charge days as here, of the whole month.
+fn after_splits(read: &Read, name: &str) -> Option<AfterSplits> {
+    let span = read.span.filter(|_| name == allocate::COST_CENTER)?;
+    let month = BillingPeriod::containing(span.days.last_day());
+    let changes = [("period", ""), ("vs", ""), ("view", "charge"), ("by", "cost-center")];
+    let href = read.view.link(&format!("/finance/statements/{month}"), &changes);
+    Some(AfterSplits { month: month.label(), href })
 }
 
 fn lines_href(read: &Read, name: &str, value: &Option<String>) -> String {

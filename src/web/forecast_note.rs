@@ -4,9 +4,10 @@ use super::display::{decimals, signed};
 use crate::store::forecasts::ForecastRow;
 use bigdecimal::{BigDecimal, Zero};
 
-/// "1 effect of a release is still being measured: +$12.40 a day would be +$124 over the 10 days left", and that a part of
-/// it may be in the forecast already: whoever added it would count it twice. Empty where none is measured that claims a
-/// change, where there is no forecast, and of a period that is over.
+/// "1 effect of a release is still being measured: +$12.40 a day, if it stayed so, would be +$124 over the 10 days left", that
+/// this is no estimate of those days (its deployment has that, with an interval), and that a part of it may be in the forecast
+/// already: whoever added it would count it twice. Empty where none is measured that claims a change, where there is no
+/// forecast, and of a period that is over.
 pub fn measured(row: &ForecastRow) -> String {
     if row.provisional_count == 0 || row.point.is_none() || row.actual.is_some() {
         return String::new();
@@ -25,11 +26,15 @@ pub fn measured(row: &ForecastRow) -> String {
     let moves: Vec<String> = all
         .into_iter()
         .filter(|(per_day, _)| !per_day.is_zero())
-        .map(|(per_day, of_all)| format!("{} a day would be {} over {days}", text(per_day), text(&of_all)))
+        .map(|(per_day, of_all)| {
+            format!("{} a day, if it stayed so, would be {} over {days}", text(per_day), text(&of_all))
+        })
         .collect();
+    let whose = if row.provisional_count == 1 { "its" } else { "each" };
     format!(
-        "{effects} still being measured: {}. The level of the last days may hold a part of that already; it starts \
-         anew there once that has settled",
+        "{effects} still being measured: {}. An effect may pass or grow: {whose} deployment tells what is expected over \
+         30 days, and how sure that is. The level of the last days may hold a part of that already; it starts anew there \
+         once that has settled",
         moves.join(", ")
     )
 }
@@ -78,24 +83,34 @@ mod tests {
 
     #[test]
     fn what_is_measured_is_told_with_what_it_would_be_over_the_days_left() {
-        let settles =
-            "The level of the last days may hold a part of that already; it starts anew there once that has settled";
+        let settles = |whose: &str| {
+            format!(
+                "An effect may pass or grow: {whose} deployment tells what is expected over 30 days, and how sure that is. \
+                 The level of the last days may hold a part of that already; it starts anew there once that has settled"
+            )
+        };
         assert_eq!(
             measured(&row(1, "12.4", "0")),
             format!(
-                "1 effect of a release is still being measured: +$12.40 a day would be +$124 over the 10 days left. \
-                 {settles}"
+                "1 effect of a release is still being measured: +$12.40 a day, if it stayed so, would be +$124 over the \
+                 10 days left. {}",
+                settles("its")
             )
         );
         assert_eq!(
             measured(&row(3, "12.4", "-2")),
             format!(
-                "3 effects of releases are still being measured: \u{2212}$2.00 a day would be \u{2212}$20.00 over the 10 \
-                 days left, +$12.40 a day would be +$124 over the 10 days left. {settles}"
+                "3 effects of releases are still being measured: \u{2212}$2.00 a day, if it stayed so, would be \u{2212}$20.00 \
+                 over the 10 days left, +$12.40 a day, if it stayed so, would be +$124 over the 10 days left. {}",
+                settles("each")
             )
         );
         let last = ForecastRow { asked_on: "2026-11-29".parse().unwrap(), ..row(1, "12.4", "0") };
-        assert!(measured(&last).contains("+$12.40 a day would be +$12.40 over the day left."), "{}", measured(&last));
+        assert!(
+            measured(&last).contains("+$12.40 a day, if it stayed so, would be +$12.40 over the day left."),
+            "{}",
+            measured(&last)
+        );
     }
 
     #[test]

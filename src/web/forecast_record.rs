@@ -12,6 +12,8 @@ use bigdecimal::{BigDecimal, RoundingMode, Zero};
 const ENOUGH: i64 = 10;
 /// In ten, how many intervals are meant to hold.
 const MEANT_OF_TEN: i64 = 9;
+/// Whose forecasts are told apart.
+const SCOPES: [(&str, &str); 3] = [("service", "services"), ("team", "teams"), ("total", "all cost")];
 
 /// How many earlier intervals held what came, in sentences.
 pub async fn read(conn: &mut Snapshot) -> sqlx::Result<String> {
@@ -25,21 +27,41 @@ fn sentence(held: &[Held]) -> String {
     if count == 0 {
         return format!("{meant}; how many do is told here once periods that were forecast are over.");
     }
-    let told: Vec<String> = held
-        .iter()
-        .filter(|one| held.len() > 1 && one.count >= ENOUGH)
-        .map(|one| {
-            format!("{}s {} of {} ({})", one.horizon, one.held_count, one.count, share(one.held_count, one.count))
-        })
+    let of = |is_of: &dyn Fn(&Held) -> bool| -> (i64, i64) {
+        let own: Vec<&Held> = held.iter().filter(|one| is_of(one)).collect();
+        (own.iter().map(|one| one.held_count).sum(), own.iter().map(|one| one.count).sum())
+    };
+    let told = |name: &str, (held_count, count): (i64, i64)| {
+        format!("of {name} {held_count} of {count} ({})", share(held_count, count))
+    };
+    let scopes: Vec<String> = SCOPES
+        .into_iter()
+        .map(|(scope, name)| (name, of(&|one| one.scope == scope)))
+        .filter(|(_, (_, count))| *count > 0)
+        .map(|(name, counts)| told(name, counts))
         .collect();
-    let by_horizon = if told.is_empty() { String::new() } else { format!(" Of {}.", told.join(", of ")) };
+    let by_scope = if scopes.len() > 1 { format!(": {}", scopes.join(", ")) } else { String::new() };
+    let horizons: Vec<(&str, (i64, i64))> = ["month", "quarter", "year"]
+        .into_iter()
+        .map(|horizon| (horizon, of(&|one| one.horizon == horizon)))
+        .filter(|(_, (_, count))| *count > 0)
+        .collect();
+    let enough = horizons.iter().filter(|(_, (_, count))| horizons.len() > 1 && *count >= ENOUGH);
+    let by_horizon: Vec<String> = enough.map(|(horizon, counts)| told(&format!("{horizon}s"), *counts)).collect();
+    let by_horizon = match by_horizon.is_empty() {
+        true => String::new(),
+        false => format!(" By period: {}.", by_horizon.join(", ")),
+    };
     let is_less = count >= ENOUGH && 10 * held_count < MEANT_OF_TEN * count;
     let consequence = match is_less {
-        true => " That is fewer than are meant to, so that new intervals are widened by what was learnt from them.",
+        true => {
+            " That is fewer than are meant to, so that new intervals are widened by as much as earlier ones of the same \
+             kind (services, teams or all cost) missed."
+        }
         false => "",
     };
     let all = share(held_count, count);
-    format!("{meant}; of {count} earlier ones here {held_count} did ({all}).{by_horizon}{consequence}")
+    format!("{meant}; of {count} earlier ones here {held_count} did ({all}){by_scope}.{by_horizon}{consequence}")
 }
 
 fn share(part: i64, whole: i64) -> String {
@@ -131,7 +153,27 @@ mod tests {
     use super::*;
 
     fn held(horizon: &str, count: i64, held_count: i64) -> Held {
-        Held { horizon: horizon.into(), count, held_count }
+        of_scope("service", horizon, count, held_count)
+    }
+
+    fn of_scope(scope: &str, horizon: &str, count: i64, held_count: i64) -> Held {
+        Held { scope: scope.into(), horizon: horizon.into(), count, held_count }
+    }
+
+    /// All cost may have held while services did not: whose they are is said, and that each kind is widened by its own.
+    #[test]
+    fn whose_intervals_held_is_told() {
+        let kinds = [
+            of_scope("service", "month", 140, 117),
+            of_scope("team", "month", 50, 44),
+            of_scope("total", "month", 10, 10),
+            of_scope("service", "quarter", 13, 12),
+        ];
+        let said = sentence(&kinds);
+        let scopes = "of 213 earlier ones here 183 did (85.9%): of services 129 of 153 (84.3%), of teams 44 of 50 (88.0%), \
+                      of all cost 10 of 10 (100.0%). By period: of months 171 of 200 (85.5%), of quarters 12 of 13 (92.3%).";
+        assert!(said.contains(scopes), "{said}");
+        assert!(said.ends_with("earlier ones of the same kind (services, teams or all cost) missed."), "{said}");
     }
 
     #[test]
@@ -144,7 +186,7 @@ mod tests {
         );
         let both = sentence(&[held("month", 100, 91), held("quarter", 20, 18), held("year", 3, 3)]);
         assert!(both.contains("of 123 earlier ones here 112 did"), "{both}");
-        assert!(both.ends_with("Of months 91 of 100 (91.0%), of quarters 18 of 20 (90.0%)."), "{both}");
+        assert!(both.ends_with("By period: of months 91 of 100 (91.0%), of quarters 18 of 20 (90.0%)."), "{both}");
         assert!(!sentence(&[held("month", 5, 1)]).contains("widened"), "five teach nothing");
     }
 }

@@ -34,6 +34,8 @@ struct Placebos {
     /// `2.3%`.
     claimed: String,
     outside: String,
+    /// Whether more intervals leave out zero than should, by more than chance makes.
+    has_more_outside: bool,
 }
 
 async fn show(State(app): State<AppState>, principal: Principal) -> Result<MethodPage> {
@@ -59,6 +61,26 @@ fn of_placebos(environments: Environments, learnt: StoredCalibration) -> Placebo
         },
         claimed: share(learnt.claimed_count),
         outside: share(learnt.outside_count),
+        has_more_outside: is_more_than_a_tenth(learnt.outside_count, learnt.placebo_count),
         learnt,
+    }
+}
+
+// By more than two standard deviations of a count that is a tenth on average.
+fn is_more_than_a_tenth(part: i64, whole: i64) -> bool {
+    let above = 10 * part - whole;
+    above > 0 && above * above > 36 * whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_tenth_is_said_where_chance_does_not_make_it() {
+        assert!(is_more_than_a_tenth(73, 562), "13 of 100");
+        assert!(!is_more_than_a_tenth(60, 562), "chance");
+        assert!(!is_more_than_a_tenth(20, 562), "fewer are none too many");
+        assert!(!is_more_than_a_tenth(0, 0));
     }
 }

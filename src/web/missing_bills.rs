@@ -5,7 +5,7 @@ use crate::store::bill_gaps::Gap;
 use crate::store::freshness::Freshness;
 use crate::store::missing_bills::{Missing, WEIGHED_DAYS};
 use askama::Template;
-use bigdecimal::Zero;
+use bigdecimal::{BigDecimal, Zero};
 
 // Why all figures wait for a late source. Credits count as cost does, so that it is more than half of no total.
 fn held_by() -> String {
@@ -30,18 +30,36 @@ impl askama::filters::HtmlSafe for MissingBills<'_> {}
 
 impl MissingBills<'_> {
     fn consequence(&self, missing: &Missing) -> String {
-        let currency = missing.currency.as_ref().map_or_else(String::new, |currency| format!(" in {currency}"));
-        let percent = if missing.percent.is_zero() { "less than 0.1".into() } else { missing.percent.to_string() };
-        let part = format!("It makes {percent}% of this cost{currency}");
+        let part = format!("It makes {}", made(missing));
         if let Some(last) = self.bills.complete_to().filter(|_| self.bills.waits_for(missing)) {
             // It tells of all cost, which is no matter of those who see a part of it.
             let why = if self.shows_sources && self.bills.is_held_by(missing) { held_by() } else { String::new() };
             let last = last.format("%a %-d %b");
             return format!("{part}: figures end with {last}, and later days are not added up{why}.");
         }
-        let change = if missing.is_material() { ", and part of what changed is that it is not there" } else { "" };
+        let change = match missing.material_currencies().collect::<Vec<_>>().as_slice() {
+            [] => String::new(),
+            // What it makes of one currency changes nothing in another.
+            material if missing.currency.is_some() => {
+                format!(", and part of what changed in {} is that it is not there", material.join(" and "))
+            }
+            _ => ", and part of what changed is that it is not there".into(),
+        };
         format!("{part}: totals of days without it are marked partial{change}.")
     }
+}
+
+// "97.2% of this cost in EUR and less than 0.1% in USD": of each currency that it bills, the most first.
+fn made(missing: &Missing) -> String {
+    let percent = |percent: &BigDecimal| match percent.is_zero() {
+        true => "less than 0.1%".to_owned(),
+        false => format!("{percent}%"),
+    };
+    let Some(most) = &missing.currency else { return format!("{} of this cost", percent(&missing.percent)) };
+    let first = format!("{} of this cost in {most}", percent(&missing.percent));
+    let others = missing.percents.iter().filter(|(currency, _)| *currency != most);
+    let others = others.map(|(currency, part)| format!("{} in {currency}", percent(part)));
+    std::iter::once(first).chain(others).collect::<Vec<_>>().join(" and ")
 }
 
 /// The same in sentences, for the API; nothing where all is there.

@@ -19,12 +19,12 @@ pub(super) const VALUE_BYTES_MAX: usize = 400;
 
 /// The order of keys in a canonical address.
 #[rustfmt::skip]
-const KEYS: [&str; 46] = [
+const KEYS: [&str; 47] = [
     "period", "vs", "show", "view", "billing", "service", "env", "team", "provider", "charge", "metric", "status",
     "finding", "kind", "source", "delivery", "resource", "account", "group", "bought",
     "service_category", "pricing", "region", "sku", "class", "part", "center",
     "allocated", "tags",
-    "tag",
+    "tag", "gap",
     "dimension", "commitment", "commitment_status", "invoice", "issuer", "state", "month", "from", "to", "day", "q",
     "cur", "basis", "by", "sort", "page",
 ];

@@ -11,6 +11,7 @@ use super::reporting::{RatedParts, Reporting};
 use super::service::change_sentences;
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes};
 use crate::store::costs::Dimension;
+use crate::store::freshness::Freshness;
 use crate::store::service_costs::{self, CatalogueService, ServiceCost};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -48,8 +49,8 @@ struct ServicesPage {
     comparison: String,
     sorts: Vec<Switch>,
     csv_href: String,
-    /// The first day that a service lacks a source that makes much of it.
-    missing_since: BTreeMap<i64, NaiveDate>,
+    /// From which day on a service lacks a source that makes much of it, in words.
+    partial: BTreeMap<i64, String>,
 }
 
 /// One service, or what is not allocated.
@@ -88,7 +89,7 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         period_head: list.span.map_or_else(|| "Cost".into(), |span| span.short_label()),
         comparison: list.span.map(|span| span.comparison_label()).unwrap_or_default(),
         sorts: sorts(&list.view),
-        missing_since: list.page.bills.missing_since(),
+        partial: partial(&list.page.bills, list.currencies.len() > 1),
         csv_href: list.view.link("/services.csv", &[("page", "")]),
         reporting: list.rated.as_ref().and_then(Reporting::new),
         rows,
@@ -96,6 +97,18 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
         total,
         page: list.page,
     })
+}
+
+// "partial since 16 Nov", and in which currency where the page has several.
+fn partial(bills: &Freshness, has_several: bool) -> BTreeMap<i64, String> {
+    let words = |since: &BTreeMap<String, NaiveDate>| {
+        let of = |(currency, day): (&String, &NaiveDate)| match has_several {
+            true => format!("in {currency} since {}", day.format("%-d %b")),
+            false => format!("since {}", day.format("%-d %b")),
+        };
+        format!("partial {}", since.iter().map(of).collect::<Vec<_>>().join(", "))
+    };
+    bills.missing_since().iter().map(|(id, since)| (*id, words(since))).collect()
 }
 
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {

@@ -197,7 +197,10 @@ pub async fn remove_unused(conn: &mut PgConnection, source_id: i64, by: &By) -> 
 /// Asks the place for its first objects. Gives how many there are, up to a thousand.
 pub async fn test(config: &Config, key: &Key, source: &SourceSetting) -> Result<usize, PlaceError> {
     let credentials = source.credentials(key).map_err(|error| {
-        PlaceError::lasting(format!("The credentials cannot be opened: {error}."), "Enter the credentials again.")
+        PlaceError::lasting(
+            format!("The credentials cannot be opened: {error}."),
+            "Put the right key file back, or enter the credentials again.",
+        )
     })?;
     let reach = config
         .reach()

@@ -120,13 +120,13 @@ async fn unit_costs(
     let days = metric_points::daily(snapshot, &metric.metric, service.service_id, environment_id, both).await?;
     let whole = days.into_iter().filter(|day| day.is_whole);
     let usage: BTreeMap<NaiveDate, BigDecimal> = whole.map(|day| (day.charge_date, day.value)).collect();
-    let usage = billed(usage, |day| span.has_bill(day) && !lacking.has(day));
     let key = service.service_id.to_string();
     let mut by_currency: BTreeMap<&str, BTreeMap<NaiveDate, BigDecimal>> = BTreeMap::new();
     for day in costs.iter().filter(|day| day.key == key) {
         *by_currency.entry(&day.currency).or_default().entry(day.charge_date).or_default() += &day.cost;
     }
     let line = |(currency, by_day): (&str, BTreeMap<NaiveDate, BigDecimal>)| {
+        let usage = billed(usage.clone(), |day| span.has_bill(day) && !lacking.has(currency, day));
         compared(span, &by_day, &usage, metric.unit_cost_per, currency)
     };
     Ok(by_currency.into_iter().filter_map(line).collect())

@@ -26,14 +26,22 @@ const LATENCY_BUCKETS_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Starts logging to standard error; `RUST_LOG` chooses what, else `unless_told` does. A second call does nothing.
-pub fn init(config: &Config, unless_told: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(unless_told));
+///
+/// # Errors
+/// Where `RUST_LOG` is no filter: what somebody looks for would be missing from the log, and nobody would know why.
+pub fn init(config: &Config, unless_told: &str) -> anyhow::Result<()> {
+    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(told) if !told.trim().is_empty() => EnvFilter::try_new(&told)
+            .with_context(|| format!("RUST_LOG is {told}, which is no filter like info,sqlx=warn"))?,
+        _ => EnvFilter::new(unless_told),
+    };
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(OneLine).with_ansi(false);
     // Only the first subscriber counts: a test may have set one.
     let _ = match config.log_format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),
     };
+    Ok(())
 }
 
 /// Standard error, one line an event: what a sender put into a name cannot begin a line of its own or move a

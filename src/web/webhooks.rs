@@ -11,8 +11,8 @@ use super::{AppState, ClientAddress, Error, Routes, detached, request_id};
 use crate::api::error::ErrorBody;
 use crate::events::{self, Headers, Proof, Sender, Unproven};
 use crate::store::event_sources::{self, EventSource};
-use crate::store::jobs;
 use crate::store::seal::Key;
+use crate::store::{jobs, sealed};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -307,9 +307,7 @@ async fn refuse(app: &AppState, source: &EventSource, sentence: String) -> Resul
 
 /// The key that secrets are sealed with.
 pub async fn key(app: &AppState) -> Result<Key, Error> {
-    let path = app.config.key_file();
-    let loaded = tokio::task::spawn_blocking(move || Key::load_or_create(&path)).await;
-    Ok(loaded.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?)
+    Ok(sealed::key(&app.pools.web, &app.config.key_file()).await.map_err(anyhow::Error::from)?)
 }
 
 /// The headers that are kept of a request: all but secrets.

@@ -105,6 +105,10 @@ async fn a_level_that_nothing_explains_is_told_once_answered_and_withdrawn(db: P
     for text in ["more than expected in", "class=\"band\"", "vm-checkout-b", "Not explained", "Close or keep"] {
         assert!(page.body.contains(text), "{text}: {}", page.body);
     }
+    // A part leads to its lines; what the model makes of all parts together has none.
+    let linked = texts(&page.body, "section[aria-labelledby='h-parts'] a[href^='/charges']");
+    assert!(linked.contains(&"vm-checkout-b".to_owned()), "{linked:?}");
+    assert!(page.body.contains("Weekdays, traffic and level") && linked.iter().all(|name| name.starts_with("vm-")));
     let csv = finance.get("/anomalies.csv").await;
     assert!(csv.body.contains("without-release,open"), "{}", csv.body);
     assert!(finance.get("/").await.body.contains("Unusual cost that is open"));
@@ -117,6 +121,11 @@ async fn a_level_that_nothing_explains_is_told_once_answered_and_withdrawn(db: P
     assert_eq!(finance.post_form(&state, &[("state", "explained"), ("reason", " ")]).await.status, 400);
     let planned = [("state", "planned"), ("reason", "Load test."), ("until", "someday")];
     assert_eq!(finance.post_form(&state, &planned).await.status, 400);
+    let past = [("state", "planned"), ("reason", "Load test."), ("until", "2026-11-17")];
+    let refused = finance.post_form(&state, &past).await;
+    assert_eq!(refused.status, 400, "it costs after its plan");
+    assert!(refused.body.contains("Give a last day from 2026-11-18 on"), "{}", refused.body);
+    assert!(finance.get("/anomalies").await.body.contains("1 open, $"));
     assert_eq!(finance.post_form(&state, &[("state", "acknowledged")]).await.status, 303);
     let answer = [("state", "explained"), ("reason", "A bigger machine, agreed.")];
     assert_eq!(finance.post_form(&state, &answer).await.status, 303);
@@ -285,6 +294,29 @@ async fn an_anomaly_of_a_team_leads_to_what_its_services_deployed(db: PgPool) {
     let links = texts(&page.body, "a[href^='/deployments?period='][href$='team=pay']");
     assert_eq!(links.len(), 1, "{}", page.body);
     assert_eq!(finance.get("/deployments?period=2026-09-29..2026-11-14&team=pay").await.status, 200);
+}
+
+/// What was noted when it was closed stays as it was; the page says what is known of traffic by now.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn traffic_that_came_in_after_an_anomaly_was_closed_is_told(db: PgPool) {
+    let world = filled(&db, (6000, "2026-10-22")).await;
+    detect(&world).await;
+    let (id, _, state, ..) = rows(&db).await[0].clone();
+    assert_eq!(state, "closed");
+    let finance = world.finance().await;
+    let page = async || finance.get(&format!("/anomalies/{id}")).await.body;
+    let unknown = page().await;
+    assert!(unknown.contains("Not known for this service on these days: send requests"), "{unknown}");
+    let mut metrics = String::from("metric,service,day,value,environment\n");
+    for at in day("2026-08-01").iter_days().take_while(|at| *at <= day("2026-11-18")) {
+        let requests = if at < day("2026-10-15") { 1000 } else { 1100 };
+        metrics.push_str(&format!("requests,checkout,{at},{requests},production\n"));
+    }
+    let now = time("2026-11-19T07:00:00Z");
+    metrics_import::import(&world.app.state.pools, metrics.as_bytes(), "test", "", now).await.unwrap();
+    let known = page().await;
+    assert!(!known.contains("Not known for this service"), "{known}");
+    assert!(known.contains("on these days against the two weeks before, as is known by now"), "{known}");
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

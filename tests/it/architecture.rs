@@ -12,8 +12,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("allocate", &["focus"]),
     ("analyze", &["focus"]),
     ("described", &["focus", "allocate"]),
-    ("store", &["focus", "sources", "normalize", "events", "usage", "patience"]),
-    ("rollup", &["focus", "sources", "normalize", "events", "usage", "store", "allocate", "described"]),
+    ("store", &["focus", "sources", "normalize", "events", "usage", "patience", "background"]),
+    ("rollup", &["focus", "sources", "normalize", "events", "usage", "store", "allocate", "described", "background"]),
     (
         "jobs",
         &[
@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "analyze",
             "described",
             "config",
+            "background",
         ],
     ),
     ("web", &["focus", "sources", "events", "described", "store", "rollup", "allocate", "analyze", "api", "config"]),

@@ -3,10 +3,12 @@
 use crate::support;
 use crate::trust_objects::filled;
 use axum::body::Body;
-use axum::http::{Method, header};
+use axum::http::{Method, StatusCode, header};
 use chrono::Utc;
 use costwake::rollup::{ImportOptions, ImportRequest, import_with};
+use costwake::store::tokens::TokenScope;
 use costwake::store::{Role, receipts};
+use serde_json::json;
 use sqlx::PgPool;
 use std::io::Read;
 
@@ -64,4 +66,31 @@ async fn a_member_gets_the_lines_of_the_own_teams(pool: PgPool) {
     assert_eq!(unpacked(&narrowed), text, "the conditions of the page narrow the file");
     let nobody = app.browser(Role::Member, false, &[]).await;
     assert_eq!(unpacked(&nobody.download(PATH).await.1).lines().count(), 1, "the header alone");
+}
+
+/// A line says whose it is before splits; where these make the figure another, the page and its button say so.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn the_file_says_whose_lines_are_and_the_page_what_it_lacks(pool: PgPool) {
+    let (app, _link, _folder) = filled(&pool).await;
+    let finance = app.browser(Role::Finance, false, &[]).await;
+    let address = "/charges?billing=2026-10&service=beta-svc";
+    let page = finance.get(address).await.body;
+    assert!(page.contains(">FOCUS</a>") && !page.contains("FOCUS, before splits"), "no split moves it: {page}");
+    let admin = app.token(TokenScope::Admin, Role::Finance).await;
+    let split = json!({"name": "alpha", "source": "alpha-svc", "method": "even", "targets": [{"service": "beta-svc"}],
+                       "reason": "test"});
+    let made = app.api("POST", "/api/v1/splits", &admin, split).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let page = finance.get(address).await.body;
+    assert!(page.contains(">FOCUS, before splits</a>") && page.contains("before splits: $2,222.75 here"), "{page}");
+
+    let text = unpacked(&finance.download(PATH).await.1);
+    let mut file = csv::Reader::from_reader(text.as_bytes());
+    let header = file.headers().unwrap().clone();
+    let place = |name: &str| header.iter().position(|own| own == name).unwrap_or_else(|| panic!("{name}: {text}"));
+    let columns = ["EffectiveCost", "x_AllocatedService", "x_AllocatedEnvironment", "x_AllocatedTeam"].map(place);
+    let mut rows: Vec<[String; 4]> =
+        file.records().map(|row| row.unwrap()).map(|row| columns.map(|column| row[column].to_owned())).collect();
+    rows.sort();
+    assert_eq!(rows, [["1111.25", "alpha-svc", "", "alpha"], ["2222.75", "beta-svc", "", "beta"]]);
 }

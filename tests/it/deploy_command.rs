@@ -81,6 +81,10 @@ async fn a_job_records_a_deployment_and_says_what_became_of_it(pool: PgPool) {
         said(&other)
     );
     assert_eq!(server.shown("run-1").await["status"], "succeeded");
+    // Nothing tells a second call from another deployment, and that is said.
+    let nameless = server.deploy(&["--environment", "production"]).await;
+    assert!(nameless.status.success() && said(&nameless).contains("unless --id names it"), "{}", said(&nameless));
+    assert!(!said(&ended).contains("--id"), "{}", said(&ended));
 }
 
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]

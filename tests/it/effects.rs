@@ -138,6 +138,13 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     assert!(page.body.contains("; over the 30 days from then about $"), "{}", page.body);
     assert!(page.body.contains("Not 30 times the day"), "{}", page.body);
     assert!(page.body.contains("Settled") && page.body.contains("class=\"band\""), "{}", page.body);
+    // What the chart draws is in its table: the line, its band and what lies above it.
+    let head = texts(&page.body, "section[aria-labelledby='h-ba'] details th[scope='col']");
+    assert_eq!(head, ["Day", "Cost", "Expected without this", "90% band", "Above expected", "Use"]);
+    let drawn = texts(&page.body, "section[aria-labelledby='h-ba'] details tbody tr");
+    let told: Vec<&String> = drawn.iter().filter(|row| row.ends_with(" after") && row.contains(" to $")).collect();
+    let higher = told.iter().filter(|row| row.contains(" +$")).count();
+    assert!(higher > 0 && 2 * higher > told.len(), "{drawn:?}");
     // The file has what the page says: the answer, and what was expected of each day.
     let file = finance.get(&format!("/deployments/{step}.csv")).await.body;
     let amount = |name: &str| column(&file, name)[0].parse::<f64>().unwrap();
@@ -608,6 +615,29 @@ async fn a_rollback_over_two_releases_is_held_against_both(db: PgPool) {
     settle(&world).await;
     let api = world.app.api("GET", &format!("/api/v1/deployments/{back}/impact"), &token, Value::Null).await.json();
     assert_eq!(api["answers"][0]["came_back"]["deployment_ids"], serde_json::json!([raised, nothing]), "{api}");
+}
+
+/// Estimates leave shares of split cost out: a late bill of which a service has shares only leaves its own days known.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_late_bill_of_shares_leaves_the_days_of_an_effect_known(db: PgPool) {
+    let world = filled(&db).await;
+    let id = deploy(&db, "1", "ledger", "production", "2026-11-12T12:00:00Z").await;
+    let edge = [Made::new("edge", |_| 10_000)];
+    for (month, last, now) in
+        [("2026-10", "2026-10-31", "2026-11-02T07:00:00Z"), ("2026-11", "2026-11-10", "2026-11-11T06:00:00Z")]
+    {
+        world.import_as("edge-one", &made_bills::bill(month, last, &edge), now).await;
+    }
+    let token = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let split = serde_json::json!({"name": "Edge", "source": "edge", "method": "fixed", "reason": "The ledger uses it.",
+        "targets": [{"service": "ledger", "percent": "100"}]});
+    let made = world.app.api("POST", "/api/v1/splits", &token, split).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.body);
+    settle(&world).await;
+    let finance = world.finance().await;
+    let page = finance.get("/services/ledger").await.body;
+    assert!(page.contains("edge-one is missing since Wed 11 Nov 2026"), "with shares it makes much of it: {page}");
+    assert_eq!(phases(&db, id).await.first().map(|(phase, _)| phase.as_str()), Some("provisional"));
 }
 
 /// A rollback on the day of its release is not compared with the release before: bills cannot tell.

@@ -217,7 +217,7 @@ async fn a_release_is_told_while_it_is_measured_and_starts_the_level_anew_once_s
         let path = "/api/v1/forecast?service=checkout&by=month";
         world.app.api("GET", path, &token, Value::Null).await.json()["forecasts"][0].clone()
     };
-    let told = "1 effect of a release is still being measured: +$12.50 a day would be +$";
+    let told = "1 effect of a release is still being measured: +$12.50 a day, if it stayed so, would be +$";
 
     let measured = november("provisional", "increase").await;
     assert_eq!((&measured["restart_count"], &measured["measured_count"]), (&Value::from(0), &Value::from(1)));

@@ -77,6 +77,7 @@ mod sender_lists;
 mod sender_repositories;
 mod senders;
 mod several_productions;
+mod shared_database;
 mod sources;
 mod spreadsheets;
 mod support;

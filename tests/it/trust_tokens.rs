@@ -205,6 +205,19 @@ async fn a_changed_role_ends_sessions_and_tokens_and_the_last_administrator_stay
     assert_eq!(support::count(&pool, changes).await, 1);
 }
 
+/// Before anybody chose a password: who was invited by mistake is shut out, and one administrator stays.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn an_administrator_invited_by_mistake_is_shut_out(pool: PgPool) {
+    let app = support::app(pool.clone()).await;
+    let (right_id, wrong_id) = (app.person(Role::Admin, true, &[]).await, app.person(Role::Admin, false, &[]).await);
+    let admin = app.browser_of(right_id).await;
+    let disable = async |user_id: i64| admin.post_form(&format!("/settings/users/{user_id}/disable"), &[]).await;
+    assert_eq!(disable(wrong_id).await.status, StatusCode::SEE_OTHER);
+    let last = disable(right_id).await;
+    assert_eq!(last.status, StatusCode::CONFLICT);
+    assert!(last.body.contains("This is the only administrator."), "{}", last.body);
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_person_is_added_with_a_link_that_is_shown_once(pool: PgPool) {
     let app = support::app(pool.clone()).await.browser(Role::Admin, false, &[]).await;

@@ -68,6 +68,9 @@ impl Default for Sensitivity {
 
 /// Days back from the last complete one within which a shift is still news.
 const NEWS_DAYS: i64 = 21;
+/// What a shift that takes another one back may leave of it, in log cost and as a share of it.
+const LEFT_SIZE: f64 = 0.18;
+const LEFT_SHARE: f64 = 0.5;
 /// Days after a release within which a shift is put to it.
 const AFTER_RELEASE_DAYS: i64 = 3;
 
@@ -101,7 +104,8 @@ pub fn detect(history: &History, model: &Model, sensitivity: &Sensitivity) -> Ve
     let mut found: Vec<Anomaly> = spike(history, &surprises, sensitivity).into_iter().collect();
     found.extend(shifts(history, &surprises, sensitivity));
     // A rise that was told as a shift is not told twice.
-    if found.iter().all(|one| one.kind == AnomalyKind::Drop || one.kind == AnomalyKind::Spike) {
+    let is_over = |one: &Anomaly| one.end < history.complete_to;
+    if found.iter().all(|one| one.kind == AnomalyKind::Drop || one.kind == AnomalyKind::Spike || is_over(one)) {
         found.extend(slope(history, &surprises, sensitivity));
     }
     found
@@ -181,25 +185,41 @@ fn explained_on(history: &History, day: NaiveDate, amount_per_day: f64) -> bool 
         || moves.any(|note| explains(note.amount_per_day))
 }
 
-/// Shifts that are still news.
+/// The last day of a level of some days that another shift took back, where that is still news. A few days alone may tell no
+/// level: with the way back it is one, and without it the way back would pass for a change.
+#[expect(clippy::float_arithmetic, reason = "sizes in log cost")]
+fn taken_back(history: &History, surprises: &Surprises, (day, size): (NaiveDate, f64)) -> Option<NaiveDate> {
+    let back = surprises.shifts.iter().filter(|(back, other)| {
+        (1..=NEWS_DAYS).contains(&(*back - day).num_days())
+            && (history.complete_to - *back).num_days() <= NEWS_DAYS
+            && size * other < 0.0
+            && (size + other).abs() <= LEFT_SIZE.min(LEFT_SHARE * size.abs())
+    });
+    back.map(|(back, _)| *back).min()?.pred_opt()
+}
+
+/// Shifts that are still news, and those that were taken back by one that is.
 #[expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
 fn shifts(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) -> Vec<Anomaly> {
-    let news = |(day, size): &&(NaiveDate, f64)| {
+    let is_news = |day: NaiveDate| (history.complete_to - day).num_days() <= NEWS_DAYS;
+    let is_large = |size: f64| {
         let share = size.exp() - 1.0;
-        let floor = if *size > 0.0 {
+        let floor = if size > 0.0 {
             sensitivity.shift_share
         } else {
             sensitivity.shift_share / (1.0 + sensitivity.shift_share)
         };
-        (history.complete_to - *day).num_days() <= NEWS_DAYS
-            && share.abs() >= floor
-            && share.abs() * surprises.usual_per_day >= sensitivity.amount_per_day
+        share.abs() >= floor && share.abs() * surprises.usual_per_day >= sensitivity.amount_per_day
+    };
+    let end = |day: NaiveDate, size: f64| {
+        if is_news(day) { Some(history.complete_to) } else { taken_back(history, surprises, (day, size)) }
     };
     surprises
         .shifts
         .iter()
-        .filter(news)
-        .map(|(day, size)| {
+        .filter(|(_, size)| is_large(*size))
+        .filter_map(|(day, size)| Some((day, size, end(*day, *size)?)))
+        .map(|(day, size, end)| {
             let share = size.exp() - 1.0;
             let kind = match () {
                 () if *size < 0.0 => AnomalyKind::Drop,
@@ -208,7 +228,7 @@ fn shifts(history: &History, surprises: &Surprises, sensitivity: &Sensitivity) -
                 () => AnomalyKind::WithoutRelease,
             };
             let amount_per_day = share * surprises.usual_per_day;
-            Anomaly { kind, start: *day, end: history.complete_to, amount_per_day, share }
+            Anomaly { kind, start: *day, end, amount_per_day, share }
         })
         .collect()
 }

@@ -236,3 +236,26 @@ fn what_comes_every_month_is_told_once_and_again_when_it_doubles() {
         assert_eq!(found, expected, "{before} and {now}, {gap} days apart");
     }
 }
+
+/// As of the last complete day: shifts with their first and last days.
+fn told(shifted: &[(i32, f64)]) -> Vec<(AnomalyKind, NaiveDate, NaiveDate)> {
+    let shifts = shifted.iter().map(|(index, size)| (day(*index), *size)).collect();
+    let surprises = Surprises { shifts, usual_per_day: 100.0, ..Surprises::default() };
+    let found = super::shifts(&history(|_| 1.0), &surprises, &Sensitivity::default());
+    found.iter().map(|one| (one.kind, one.start, one.end)).collect()
+}
+
+#[test]
+fn a_level_of_some_days_is_told_with_the_way_back_for_as_long_as_that_is_news() {
+    let last = DAYS - 1;
+    let way_back = (AnomalyKind::Drop, day(last - 19), day(last));
+    // The rise is 24 days old, its end 20.
+    let rise = (AnomalyKind::WithoutRelease, day(last - 24), day(last - 20));
+    assert_eq!(told(&[(last - 24, 0.4), (last - 19, -0.43)]), [rise, way_back]);
+    assert_eq!(told(&[(last - 24, 0.8), (last - 19, -0.43)]), [way_back], "half of it is left");
+    assert_eq!(told(&[(last - 24, -0.4), (last - 19, -0.43)]), [way_back], "that goes on");
+    assert_eq!(told(&[(last - 50, 0.4), (last - 19, -0.43)]), [way_back], "it lasted longer than it is news");
+    assert_eq!(told(&[(last - 28, 0.4), (last - 23, -0.43)]), [], "that is over for long");
+    let both = told(&[(last - 12, 0.4), (last - 7, -0.43)]);
+    assert_eq!(both[0], (AnomalyKind::WithoutRelease, day(last - 12), day(last)), "both are news by themselves");
+}

@@ -134,6 +134,23 @@ impl Effect {
             per_unit: None,
         }
     }
+
+    /// The effect as it is told beside this finding. The interval is that of an effect given that there is one, and beside
+    /// "no material change" none is likelier than any: there it holds zero, or it would promise that something changed.
+    /// It is only ever widened.
+    pub(super) fn told_as(self, finding: Finding) -> Self {
+        if finding != Finding::NoMaterialChange {
+            return self;
+        }
+        let (low, high) = holding_zero((self.low, self.high));
+        let (relative_low, relative_high) = holding_zero((self.relative_low, self.relative_high));
+        Self { low, high, relative_low, relative_high, ..self }
+    }
+}
+
+/// An interval, widened to hold zero where it does not.
+pub(super) fn holding_zero((low, high): (f64, f64)) -> (f64, f64) {
+    (low.min(0.0), high.max(0.0))
 }
 
 /// An effect for one unit of traffic.
@@ -271,13 +288,15 @@ pub(super) fn answered(
     let fit = super::fit::Fit::of(window, model);
     let raw = super::Raw::of(window, &fit);
     let days = impact.days_after;
-    let effect = Effect::of(&raw, calibration.estimate(days, &raw), calibration.interval(days, &raw));
-    (impact.finding, impact.reason) = super::finding::finding(&raw, &effect, impact.phase);
+    let given = Effect::of(&raw, calibration.estimate(days, &raw), calibration.interval(days, &raw));
+    (impact.finding, impact.reason) = super::finding::finding(&raw, &given, impact.phase);
+    let effect = given.told_as(impact.finding);
     impact.horizon_days = window.asked.len() as u32;
     impact.smallest_visible_per_day = smallest_visible(&fit, model, raw.before_per_day, impact.phase);
     impact.expected = super::chart::expected(seen, day, window, &fit, model, &effect);
     let counts = (days, impact.horizon_days);
-    impact.over_30_days = Some(super::thirty_days::of(&raw, &fit.posterior, counts, calibration, &effect));
+    let sum = super::thirty_days::of(&raw, &fit.posterior, counts, calibration, &given);
+    impact.over_30_days = Some(sum.told_as(impact.finding));
     impact.course = super::course::of(window, &fit, model, effect.per_day);
     impact.flags = super::flags::flags(seen, day, window, &fit, impact.phase);
     impact.effect = Some(Effect { per_unit: per_unit(seen.history, day, window, &effect), ..effect });
@@ -318,4 +337,37 @@ fn per_unit(
         before: effect.before_per_day / before,
         units_per_day: after,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cut at the estimate, the interval given an effect leaves zero out although an effect is less likely than none.
+    #[test]
+    fn the_interval_of_no_material_change_holds_zero_and_is_never_narrower() {
+        let raw = super::super::Raw {
+            estimate: 5.0,
+            probability: 0.188,
+            given_mean: 27.0,
+            given_low: 5.0,
+            given_high: 49.0,
+            noise: 0.02,
+            nearest: 99,
+            neighbour: 0.0,
+            before_per_day: 1000.0,
+            undoes_a_shift: false,
+        };
+        let ends = |interval: (f64, f64), finding: Finding| {
+            let told = Effect::of(&raw, 5.0, interval).told_as(finding);
+            ((told.low, told.high), (told.relative_low, told.relative_high))
+        };
+        let quiet = Finding::NoMaterialChange;
+        assert_eq!(ends((5.0, 49.0), quiet), ((0.0, 49.0), (0.0, 0.049)));
+        assert_eq!(ends((-48.0, -4.0), quiet), ((-48.0, 0.0), (-0.048, 0.0)));
+        assert_eq!(ends((-3.0, 7.0), quiet), ((-3.0, 7.0), (-0.003, 0.007)));
+        for other in [Finding::Increase, Finding::Decrease, Finding::CannotTell] {
+            assert_eq!(ends((5.0, 49.0), other), ((5.0, 49.0), (0.005, 0.049)), "{other:?}");
+        }
+    }
 }

@@ -70,7 +70,9 @@ fn plain(kind: FlagKind, amount_per_day: Option<f64>, day: Option<NaiveDate>) ->
     Flag { kind, amount_per_day, day, deployment_ids: Vec::new() }
 }
 
-/// What something moved in log cost on each day, against the mean of the 14 days before the release.
+/// What something moved in log cost on each day, against the same weekdays of the 14 days before the release: few days after
+/// it are other weekdays than a fortnight has, and would seem to move by the week alone. A weekday of which the fortnight has
+/// no figure is held against all of it.
 fn movement(window: &Window, fit: &Fit, role: Role) -> Vec<f64> {
     let mut sizes = fit.sizes(role);
     if let (Role::Traffic, Some(traffic)) = (role, &window.traffic) {
@@ -78,10 +80,17 @@ fn movement(window: &Window, fit: &Fit, role: Role) -> Vec<f64> {
             *size += fit.elasticity_beforehand * traffic;
         }
     }
-    let fortnight: Vec<f64> =
-        window.days.iter().zip(&sizes).filter(|(day, _)| (-14..0).contains(*day)).map(|(_, size)| *size).collect();
-    let level = mean(&fortnight);
-    sizes.iter_mut().for_each(|size| *size -= level);
+    let days = window.days.iter().zip(&window.weekdays).zip(&sizes);
+    let fortnight: Vec<(u8, f64)> =
+        days.filter(|((day, _), _)| (-14..0).contains(*day)).map(|((_, weekday), size)| (*weekday, *size)).collect();
+    let of = |is_of: &dyn Fn(u8) -> bool| -> Vec<f64> {
+        fortnight.iter().filter(|(weekday, _)| is_of(*weekday)).map(|(_, size)| *size).collect()
+    };
+    let whole = mean(&of(&|_| true));
+    for (size, weekday) in sizes.iter_mut().zip(&window.weekdays) {
+        let same = of(&|other| other == *weekday);
+        *size -= if same.is_empty() { whole } else { mean(&same) };
+    }
     sizes
 }
 

@@ -266,6 +266,20 @@ fn traffic_that_moved_has_its_amount() {
 }
 
 /// Half as many replicas again, each at the same cost.
+/// Three days from Tuesday on are busier than a fortnight with its weekends, and no busier than its Tuesdays.
+#[test]
+fn weekdays_are_held_against_the_same_weekdays() {
+    let requests = |factor: f64| {
+        let usual = |at: i32| if at % 7 >= 5 { 0.7e6 } else { 1e6 };
+        let of = |at: i32| if at > DAY { usual(at) * factor } else { usual(at) };
+        let traffic = (0..=DAY + 3).map(|at| Some(of(at))).collect();
+        ask(&History { traffic: Some(traffic), ..history(factor.sqrt(), 3) })
+    };
+    assert!(requests(1.0).flags.iter().all(|flag| flag.kind != FlagKind::Traffic), "{:?}", requests(1.0).flags);
+    assert!(amount_of(&requests(1.3), FlagKind::Traffic).0 > 5.0);
+    assert!(amount_of(&requests(0.75), FlagKind::Traffic).0 < -5.0);
+}
+
 #[test]
 fn replicas_that_moved_with_cost_have_their_amount() {
     let mut scaled_out = history(1.0, 14);

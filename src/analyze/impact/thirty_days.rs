@@ -3,7 +3,8 @@
 
 #![expect(clippy::float_arithmetic, reason = "estimates in units of the currency")]
 
-use super::{Calibration, Effect, Raw, Shape, mixture::Mixture, posterior::Posterior, window::mean};
+use super::answer::holding_zero;
+use super::{Calibration, Effect, Finding, Raw, Shape, mixture::Mixture, posterior::Posterior, window::mean};
 
 /// Days that are added up.
 const DAYS: usize = 30;
@@ -18,6 +19,17 @@ pub struct ThirtyDays {
     pub low: f64,
     /// Upper end of it.
     pub high: f64,
+}
+
+impl ThirtyDays {
+    /// The sum as it is told beside this finding, as its mean is ([`Effect::told_as`]).
+    pub(super) fn told_as(self, finding: Finding) -> Self {
+        if finding != Finding::NoMaterialChange {
+            return self;
+        }
+        let (low, high) = holding_zero((self.low, self.high));
+        Self { low, high, ..self }
+    }
 }
 
 /// How many days' mean of the days asked an effect of this course makes in 30 days: 30 for a step, as many as were asked
@@ -81,6 +93,10 @@ mod tests {
         // The days do not tell whether it costs more or less, so that 30 of them tell no more.
         let unclear = with_the_days_asked(sum(-244.0, -2750.0, -53.0), 5.0, (-60.0, 17.0));
         assert_eq!(unclear, sum(-244.0, -2750.0, 85.0));
+        // Beside "no material change" both hold zero.
+        let quiet = with_the_days_asked(sum(90.0, 40.0, 700.0), 5.0, (3.0, 20.0)).told_as(Finding::NoMaterialChange);
+        assert_eq!(quiet, sum(90.0, 0.0, 700.0));
+        assert_eq!(claimed.told_as(Finding::Increase), claimed);
         // The sum that is told stays within.
         assert_eq!(with_the_days_asked(sum(9.0, 5.0, 40.0), 14.0, (1.0, 3.0)), sum(9.0, 9.0, 42.0));
     }

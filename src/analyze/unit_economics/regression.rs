@@ -166,6 +166,8 @@ pub struct VariableShare {
     pub low: f64,
     /// Not above all.
     pub high: f64,
+    /// The days that it was learnt from: another count of days before may tell another share.
+    pub day_count: usize,
 }
 
 /// The share of the cost of these days that follows usage. A cost that surely follows less than in proportion has one
@@ -188,5 +190,6 @@ pub fn variable_share(days: &[KnownDay]) -> Result<VariableShare, CannotTell> {
         value: plausible(line.share_beside(line.fixed.value)),
         low: plausible(low),
         high: plausible(high),
+        day_count: days.len(),
     })
 }

@@ -52,7 +52,7 @@ fn what_the_days_cannot_tell_is_said() {
 fn the_share_that_follows_volume_is_told_where_none_follows_too() {
     let usage = days(28, 0.0, 1.0, 0.0, 1);
     let fixed: Vec<KnownDay> = usage.iter().map(|day| KnownDay { cost: 100.0, usage: day.usage }).collect();
-    assert_eq!(variable_share(&fixed), Ok(VariableShare { value: 0.0, low: 0.0, high: 0.0 }));
+    assert_eq!(variable_share(&fixed), Ok(VariableShare { value: 0.0, low: 0.0, high: 0.0, day_count: fixed.len() }));
     assert!((variable_share(&usage).unwrap().value - 1.0).abs() < 1e-9);
     // 60 of some 120 a day.
     let half = variable_share(&days(28, 60.0, 0.05, 1.0, 2)).unwrap();

@@ -41,7 +41,8 @@ pub struct Arguments {
     /// Who did it [default: the CI system's user].
     #[arg(long)]
     actor: Option<String>,
-    /// Your own id of the deployment; calling again with it says what became of it [default: run, service and environment].
+    /// Your own id of the deployment; calling again with it says what became of it [default: run, service and
+    /// environment; outside a CI system none, and each call is another deployment].
     #[arg(long)]
     id: Option<String>,
     /// deploy, rollback, config_sync, restart, scale or infra.
@@ -71,6 +72,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match sender.record(&body).await {
         Ok(Outcome::Recorded(number)) => {
             println!("Recorded as deployment {number}.");
+            if body.id.is_none() {
+                eprintln!(
+                    "costwake: no CI system says which run this is: called again it is another deployment, unless --id \
+                     names it."
+                );
+            }
             Ok(ExitCode::SUCCESS)
         }
         Ok(Outcome::Accepted) => {

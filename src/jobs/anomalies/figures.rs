@@ -177,7 +177,8 @@ fn part_rows(parts: &[PartCost], day_count: i32, actual_total: &BigDecimal, expe
     };
     let mut ranked: Vec<(&PartCost, BigDecimal)> = parts.iter().map(|part| (part, usual(part))).collect();
     ranked.sort_by_key(|(part, usual)| std::cmp::Reverse((&part.during - usual).abs()));
-    let named = ranked.len().min(PART_COUNT_MAX);
+    // One other is named too: its row is no longer than one that names nothing.
+    let named = if ranked.len() <= PART_COUNT_MAX + 1 { ranked.len() } else { PART_COUNT_MAX };
     let mut rows: Vec<Value> = ranked[..named]
         .iter()
         .map(|(part, usual)| {
@@ -195,10 +196,8 @@ fn part_rows(parts: &[PartCost], day_count: i32, actual_total: &BigDecimal, expe
             rows.push(json!({ "resource_id": "", "name": name, "expected": text(&expected), "actual": text(&actual) }));
         }
     };
-    match ranked.len().saturating_sub(named) {
-        0 => {}
-        1 => row("1 other".into(), sum(&ranked[named..])),
-        count => row(format!("{count} others"), sum(&ranked[named..])),
+    if ranked.len() > named {
+        row(format!("{} others", ranked.len() - named), sum(&ranked[named..]));
     }
     let (expected, actual) = sum(&ranked);
     row("Weekdays, traffic and level".into(), (expected_total - expected, actual_total - actual));
@@ -286,18 +285,29 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn made(count: i32) -> Vec<PartCost> {
+        let part = |number: i32| PartCost {
+            resource_id: format!("vm-{number}"),
+            name: None,
+            service_name: Some("Machines".into()),
+            region_id: None,
+            before: decimal("28.0000000001") * BigDecimal::from(number),
+            during: decimal("7.123456789012345") * BigDecimal::from(number * number),
+        };
+        (0..count).map(part).collect()
+    }
+
+    #[test]
+    fn one_part_that_is_left_is_named_and_no_other() {
+        let rows = part_rows(&made(9), 5, &decimal("1000"), &decimal("321.5"));
+        let rows = rows.as_array().unwrap();
+        assert!(rows[..9].iter().all(|row| row["resource_id"].as_str().unwrap().starts_with("vm-")), "{rows:?}");
+        assert_eq!((rows.len(), rows[9]["name"].as_str()), (10, Some("Weekdays, traffic and level")));
+    }
+
     #[test]
     fn parts_add_up_to_the_totals_whatever_they_are() {
-        let parts: Vec<PartCost> = (0..12)
-            .map(|number| PartCost {
-                resource_id: format!("vm-{number}"),
-                name: None,
-                service_name: Some("Machines".into()),
-                region_id: None,
-                before: decimal("28.0000000001") * BigDecimal::from(number),
-                during: decimal("7.123456789012345") * BigDecimal::from(number * number),
-            })
-            .collect();
+        let parts = made(12);
         let actual: BigDecimal = parts.iter().map(|part| &part.during).sum();
         let rows = part_rows(&parts, 5, &actual, &decimal("321.5"));
         let rows = rows.as_array().unwrap();

@@ -13,6 +13,7 @@ use super::effects::in_parallel;
 use super::effects::inputs::Inputs;
 use crate::analyze::anomaly::{Anomaly, Rest};
 use crate::analyze::impact::{History, Model};
+use crate::background;
 use crate::focus::DateRange;
 use crate::store::analysis_runs::{self, ANOMALY_DAYS, Analysis, Mark};
 use crate::store::anomalies::{self, AnomalyEvent, KeptAnomaly, Subject, WrittenAnomaly};
@@ -113,7 +114,7 @@ async fn detect_once(pools: &Pools, asked: &Mark, now: DateTime<Utc>) -> anyhow:
     let read = Read::new(&mut snapshot).await?;
     let publication_id = read.publication_id;
     let Seen { outcomes, closed, unwatched, mut detected } =
-        tokio::task::spawn_blocking(move || read.look()).await.context("the search")?;
+        background::spawn(move || read.look()).await.context("the search")?;
     let mut changes = Vec::new();
     for outcome in &outcomes {
         changes.extend(changes_of(&mut snapshot, outcome, publication_id).await?);
@@ -263,7 +264,7 @@ impl Read {
             let mut cost = histories::filled(cost);
             // Of what a bill makes of one kind of cost nobody knows: it may be all of it.
             for (service_id, _) in self.teams.iter().filter(|(_, team_id)| **team_id == subject.team_id) {
-                self.production.known.blank(*service_id, range.start(), &mut cost);
+                self.production.known.blank(*service_id, &subject.billing_currency, range.start(), &mut cost);
             }
             Looked::Team(subject, Box::new(bare(range, cost, self.production.complete_to)))
         });

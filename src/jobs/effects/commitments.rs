@@ -55,7 +55,7 @@ impl<'a> Steps<'a> {
             .get(&(step.day, step.is_start, step.billing_currency.as_str()))?
             .iter()
             .filter(|other| other.service_id != step.service_id)
-            .filter(|other| self.inputs.complete_to_of(other.service_id) >= needed)
+            .filter(|other| self.inputs.complete_to_of(other.service_id, &other.billing_currency) >= needed)
             .filter_map(|other| {
                 let key = Key {
                     service_id: other.service_id,

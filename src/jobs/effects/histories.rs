@@ -164,7 +164,7 @@ fn histories(
         series.push(Series {
             history: History {
                 first_day: range.start(),
-                complete_to: inputs.complete_to_of(key.service_id),
+                complete_to: inputs.complete_to_of(key.service_id, &key.billing_currency),
                 cost: usage.clone(),
                 traffic: of_place(traffic, key).cloned(),
                 // Those around a day are told where it is asked about.
@@ -208,7 +208,7 @@ fn costs(inputs: &Inputs, range: DateRange) -> Costs {
     }
     for (key, (usage, _)) in &mut costs {
         *usage = filled(std::mem::take(usage));
-        inputs.known.blank(key.service_id, range.start(), usage);
+        inputs.known.blank(key.service_id, &key.billing_currency, range.start(), usage);
     }
     costs
 }

@@ -25,7 +25,7 @@ pub(in crate::jobs) struct Inputs {
     pub range: Option<DateRange>,
     /// The last day on which the bills are complete.
     pub complete_to: NaiveDate,
-    /// Which days of which service are known.
+    /// Which days of which service are known, of its own cost: estimates leave shares of split cost out.
     pub known: Arc<KnownDays>,
     pub releases: Vec<LiveRelease>,
     /// In which hours of a day cost usually arises, around releases whose bills tell it.
@@ -45,9 +45,9 @@ pub(in crate::jobs) struct Inputs {
 }
 
 impl Inputs {
-    /// The last day on which everything that bills this service is complete.
-    pub fn complete_to_of(&self, service_id: i64) -> NaiveDate {
-        self.known.missing_since(service_id).map_or(self.complete_to, |since| since - Days::new(1))
+    /// The last day on which everything that bills this service in this currency is complete.
+    pub fn complete_to_of(&self, service_id: i64, currency: &str) -> NaiveDate {
+        self.known.missing_since(service_id, currency).map_or(self.complete_to, |since| since - Days::new(1))
     }
 
     /// Reads all that effects in these environments are estimated from. Without a release there is
@@ -82,7 +82,7 @@ impl Inputs {
         Ok(Self {
             range: Some(range),
             complete_to,
-            known: bills.known,
+            known: bills.known_own,
             releases,
             hours: release_hours::list(&mut *conn, range.start()).await?,
             days: impact_series::days(&mut *conn, range, environments).await?,

@@ -17,6 +17,7 @@ mod siblings;
 pub(super) mod verdict;
 
 use crate::analyze::impact::{self, Calibration, Impact, Model};
+use crate::background;
 use crate::store::effect_runs::{self, Run};
 use crate::store::effects::{self, NewAnswer, NewEffect, Standing, StandingId};
 use crate::store::impact_series::Environments;
@@ -116,7 +117,7 @@ pub async fn settle_timed(
     let reading = begun.elapsed();
     let begun = Instant::now();
     let work = move || work(questions, standing, publication_id, now);
-    let mut done = tokio::task::spawn_blocking(work).await.context("the estimates")?;
+    let mut done = background::spawn(work).await.context("the estimates")?;
     if !has_all_hours {
         // Hours of one release are looked at by the answers about others near it: what stands is written anew once, when
         // all are there, not with each run until then. First answers do not wait.

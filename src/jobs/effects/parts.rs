@@ -110,8 +110,10 @@ impl Parts {
     }
 
     /// What is another than it was, in words, on the days that the answer before knew. `now` is what the newer answer
-    /// looks at: days that became complete since are said elsewhere.
+    /// looks at: days that became complete since are said elsewhere. Where it knows fewer days, what is kept of the answer
+    /// before is of more, and says nothing of those that are left: that days are missing is all that is told of them.
     pub fn changed_to(&self, now: &History, calibration: &str) -> Vec<&'static str> {
+        let is_shorter = now.complete_to < self.complete_to;
         let is_later = now.complete_to > self.complete_to;
         let is_longer = now.first_day < self.first_day;
         let now = Self::of(&within(now, self.first_day, self.complete_to), calibration);
@@ -136,11 +138,17 @@ impl Parts {
         ];
         // How the others moved is told about a level that every new day shifts: with new days that is no news.
         let longer = is_longer.then_some("bills of earlier days came in");
+        let shorter =
+            is_shorter.then_some("its last days are not known any more: a bill of them is late or was taken back");
+        let is_of_days =
+            |before: &String| !std::ptr::eq(before, &self.calibration) && !std::ptr::eq(before, &self.method);
         let is_news = |before: &String, now: &String| {
-            before != now && !((is_later || is_longer) && std::ptr::eq(before, &self.siblings))
+            before != now
+                && !((is_later || is_longer) && std::ptr::eq(before, &self.siblings))
+                && !(is_shorter && is_of_days(before))
         };
         let others = parts.into_iter().filter(|(before, now, _)| is_news(before, now)).map(|(.., words)| words);
-        longer.into_iter().chain(others).collect()
+        longer.into_iter().chain(shorter).chain(others).collect()
     }
 }
 

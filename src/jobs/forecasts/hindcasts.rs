@@ -4,6 +4,7 @@
 
 use super::questions::{Asked, Horizon, Series};
 use super::{READ_DAYS, answers};
+use crate::background;
 use crate::focus::DateRange;
 use crate::store::forecast_series;
 use crate::store::forecasts::{self, Hindcast, Level, NewForecast};
@@ -80,7 +81,7 @@ impl Hindcasts {
             }
             let (levels, publication_id) = (levels.clone(), bills.publication_id);
             let work = move || answers(&series, &asked, &levels, publication_id);
-            let answers = tokio::task::spawn_blocking(work).await.context("forecasts of a month that is over")?;
+            let answers = background::spawn(work).await.context("forecasts of a month that is over")?;
             all.extend(answers.into_iter().map(|one| NewForecast { rests_on: rests_on.clone(), ..one }));
         }
         Ok(all)

@@ -5,6 +5,7 @@ mod questions;
 mod withheld;
 
 use crate::analyze::forecast::{Adaptive, Candidate, Forecast, Question};
+use crate::background;
 use crate::focus::DateRange;
 use crate::jobs::effects::verdict::estimate;
 use crate::store::analysis_runs::{self, Analysis};
@@ -104,7 +105,7 @@ pub async fn forecast(pools: &Pools, now: DateTime<Utc>) -> anyhow::Result<Forec
         all.iter_mut().for_each(|one| withheld::withhold(one, &withheld));
         (all, without_bill(&series, &followed))
     };
-    let (all, without_bill) = tokio::task::spawn_blocking(work).await.context("the forecasts")?;
+    let (all, without_bill) = background::spawn(work).await.context("the forecasts")?;
     let done = Forecasted { forecast_count: all.len(), hindcast_month_count: hindcasts.asked.len() };
     let mut transaction = pools.jobs.begin().await?;
     if analysis_runs::try_lock(&mut transaction, Analysis::Forecasts).await? {

@@ -157,12 +157,12 @@ impl Series {
             }
         }
         for (key, days) in &mut series.usage {
-            let service_id = &key.0;
+            let (service_id, currency) = key;
             *days = filled(std::mem::take(days));
-            if series.known_days.missing_since(*service_id).is_some() {
+            if series.known_days.missing_since(*service_id, currency).is_some() {
                 series.shown.insert(key.clone(), days.clone());
             }
-            series.known_days.blank(*service_id, range.start(), days);
+            series.known_days.blank(*service_id, currency, range.start(), days);
         }
         Ok(series)
     }
@@ -435,7 +435,8 @@ mod tests {
             beside: [month("2026-08"), month("2026-10")],
             is_daily: true,
             services: vec![(7, None)],
-            material: vec![7],
+            material: vec![(7, "USD".into())],
+            material_own: vec![(7, "USD".into())],
         };
         Series { known_days: Arc::new(KnownDays::new(BTreeMap::new(), vec![gap])), ..series(first) }
     }

@@ -12,8 +12,7 @@ use crate::events::listed::Api;
 use crate::sources::objects::Listing;
 use crate::store::event_reads::{self, EventRead, ReadRun};
 use crate::store::jobs::{self, Job};
-use crate::store::seal::Key;
-use crate::store::{Pools, event_reads::ReadRepository};
+use crate::store::{Pools, event_reads::ReadRepository, sealed};
 use anyhow::{Context, bail};
 use asking::{Asking, Problem, Stop};
 use chrono::Utc;
@@ -87,9 +86,9 @@ async fn read_all<'a>(
 }
 
 async fn opened(config: &Config, api: Api, setting: &EventRead) -> Result<Listing, Problem> {
-    let token = token(config, setting).await.map_err(|error| {
-        Problem::of_all(error, "Enter the token again: the key file that it was sealed with is another one now.")
-    })?;
+    let token = token(config, setting)
+        .await
+        .map_err(|error| Problem::of_all(error, "Put the right key file back, or enter the token again."))?;
     let reach = config.reach().map_err(|error| Problem::of_all(error.to_string(), "Correct the setting."))?;
     Listing::new(&reach.guard, &setting.address, api.headers(), token.as_deref())
         .map_err(|error| Problem::of_all(error.to_string(), "Correct the address, and enter the token again."))
@@ -99,8 +98,6 @@ async fn token(config: &Config, setting: &EventRead) -> Result<Option<String>, S
     if setting.token_sealed.is_none() {
         return Ok(None);
     }
-    let path = config.key_file();
-    let key = tokio::task::spawn_blocking(move || Key::load_or_create(&path)).await;
-    let key = key.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let key = sealed::load(&config.key_file()).await.map_err(|error| error.to_string())?;
     setting.token(&key).map_err(|error| error.to_string())
 }

@@ -166,7 +166,14 @@ pub fn read_cluster_report(path: &Path) -> Result<ClusterReport, BillError> {
         return Err(BillError::Empty);
     }
     if head.starts_with(b"{") || head.starts_with(b"[") {
-        opencost::read_json(source.content, &mut report)?;
+        let has = |name: &[u8]| head.windows(name.len()).any(|part| part == name);
+        let is_manifest = has(b"\"cluster_id\"") && has(b"\"files\"");
+        let read = opencost::read_json(source.content, &mut report);
+        if is_manifest && report.entries.is_empty() {
+            let looks_like = "the manifest of an upload of OpenShift, which only names the tables beside it".to_owned();
+            return Err(BillError::NotAClusterReport { looks_like });
+        }
+        read?;
     } else if openshift::is_archive(path)? {
         openshift::read_archive(path, &mut report)?;
     } else {
@@ -330,6 +337,13 @@ mod tests {
             error.contains("1 of 1 rows could not be read (line 2: pod_usage_cpu_core_seconds is negative"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_manifest_by_itself_is_told_as_one() {
+        let manifest = r#"{"uuid": "a1", "cluster_id": "one", "version": "4", "files": ["a1_pods.csv"]}"#;
+        let error = read("manifest.json", manifest).unwrap_err().to_string();
+        assert!(error.contains("the manifest of an upload of OpenShift") && error.contains("whole archive"), "{error}");
     }
 
     #[test]

@@ -36,6 +36,17 @@ impl PlaceError {
     }
 }
 
+/// The same for a place that nobody entered credentials for: then the machine's own are asked for, at an address that
+/// nobody entered either.
+pub(super) fn of_store_without_credentials(error: &object_store::Error, doing: &str) -> PlaceError {
+    let Some(refused) = cause::<Refused>(error) else { return of_store(error, doing) };
+    PlaceError::lasting(
+        format!("No credentials are kept for this source, so those of the machine were asked for: {refused}."),
+        "Enter the credentials of the source. Only where the machine has a role of its own that may read the place, \
+         allow that address.",
+    )
+}
+
 /// The sentence for what an object store said. Its own text stays out of it: it may be any length, and an address may
 /// carry a signature; of it only the code that names the error is kept.
 pub(super) fn of_store(error: &object_store::Error, doing: &str) -> PlaceError {
@@ -160,5 +171,15 @@ mod tests {
         assert!(told.sentence.contains("(NoSuchBucket)") && told.remedy.contains("bucket") && !told.may_pass);
         let error = object_store::Error::Generic { store: "S3", source: "<Code>a b</Code> hush".into() };
         assert!(!of_store(&error, "listing").sentence.contains("a b"));
+    }
+
+    #[test]
+    fn without_credentials_the_address_of_the_machine_is_explained() {
+        let refused = Refused::Private { host: "169.254.169.254".into() };
+        let error = object_store::Error::Generic { store: "S3", source: Box::new(refused) };
+        let told = of_store_without_credentials(&error, "listing");
+        assert!(told.sentence.starts_with("No credentials are kept for this source"), "{told:?}");
+        assert!(told.remedy.starts_with("Enter the credentials"), "{told:?}");
+        assert!(!of_store(&error, "listing").sentence.contains("credentials"));
     }
 }

@@ -1,7 +1,7 @@
 //! An object store: Amazon S3, Google Cloud Storage, Azure Blob Storage.
 
 use super::directory::{of_spool, too_many};
-use super::error::{PlaceError, of_store};
+use super::error::{PlaceError, of_store, of_store_without_credentials};
 use super::guard::{Guard, GuardedConnector};
 use crate::sources::kind::Kind;
 use crate::sources::layout::Object;
@@ -28,6 +28,7 @@ const PROBED_MAX: usize = 1000;
 pub struct Store {
     store: Arc<dyn ObjectStore>,
     prefix: Key,
+    is_keyless: bool,
 }
 
 impl Store {
@@ -61,14 +62,20 @@ impl Store {
         let prefix = Key::parse(&place.prefix).map_err(|_| {
             PlaceError::lasting("The prefix has an empty part or a character that no name has.", "Change the prefix.")
         })?;
-        Ok(Self { store, prefix })
+        Ok(Self { store, prefix, is_keyless: credentials.is_empty() })
+    }
+
+    // The first question to the store is what it holds: there it turns out whether it may be asked at all.
+    fn not_listed(&self, error: &object_store::Error) -> PlaceError {
+        let told = if self.is_keyless { of_store_without_credentials } else { of_store };
+        told(error, "listing it")
     }
 
     pub(super) async fn list(&self, max: usize) -> Result<Vec<Object>, PlaceError> {
         let mut listing = self.store.list(Some(&self.prefix));
         let mut objects = Vec::new();
         while let Some(found) = listing.next().await {
-            let found = found.map_err(|error| of_store(&error, "listing it"))?;
+            let found = found.map_err(|error| self.not_listed(&error))?;
             if objects.len() == max {
                 return Err(too_many());
             }
@@ -83,7 +90,7 @@ impl Store {
         let mut listing = self.store.list(Some(&self.prefix));
         let mut count = 0;
         while let Some(found) = listing.next().await {
-            let found = found.map_err(|error| of_store(&error, "listing it"))?;
+            let found = found.map_err(|error| self.not_listed(&error))?;
             if count == 0 {
                 let read = self.store.get_opts(&found.location, GetOptions { head: true, ..GetOptions::default() });
                 read.await.map_err(|error| of_store(&error, "reading an object"))?;

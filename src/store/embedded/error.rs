@@ -133,6 +133,12 @@ pub enum EmbeddedError {
         /// Where it writes.
         log: PathBuf,
     },
+    /// There is no cluster, and none could be made: what was begun is gone, and with it whatever else was said.
+    #[error("PostgreSQL could not create the cluster: {reason}")]
+    NotMade {
+        /// Its last words.
+        reason: String,
+    },
     /// Something else with a file.
     #[error("could not {action} {path}: {reason}")]
     Io {
@@ -167,7 +173,18 @@ impl EmbeddedError {
         }
     }
 
-    /// The sentence for what initdb, pg_ctl or the server's log said.
+    /// The sentence for what initdb said: its last words before it says that it cleans up.
+    pub(super) fn initdb(folder: &Path, text: &str) -> Self {
+        let telling = |line: &&str| !line.is_empty() && !line.contains("initdb: removing");
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(telling).collect();
+        let last = lines[lines.len().saturating_sub(4)..].join(" ");
+        match Self::said("create the cluster", folder, folder, text) {
+            Self::Failed { .. } => Self::NotMade { reason: last },
+            other => other,
+        }
+    }
+
+    /// The sentence for what pg_ctl or the server's log said.
     pub(super) fn said(action: &'static str, folder: &Path, log: &Path, text: &str) -> Self {
         if full_disk::is_told(text) {
             return Self::DiskFull { path: folder.to_owned() };
@@ -210,6 +227,15 @@ mod tests {
     fn a_full_disk_is_told_apart() {
         let text = "FATAL:  could not write lock file \"postmaster.pid\": No space left on device";
         assert!(said(text).starts_with("the disk that holds /d/postgres is full: free some space"));
+    }
+
+    #[test]
+    fn a_cluster_that_was_not_made_names_no_file_that_is_gone() {
+        let text = "creating directory ... ok\ninitdb: error: invalid locale name \"C.UTF-8\"\n\
+                    initdb: removing data directory \"/data/postgres.new\"\n";
+        let error = EmbeddedError::initdb(Path::new("/data/postgres.new"), text).to_string();
+        assert!(error.ends_with("initdb: error: invalid locale name \"C.UTF-8\""), "{error}");
+        assert!(!error.contains("postgres.new"), "{error}");
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use super::error::{Doing, EmbeddedError};
 use crate::patience::Patience;
-use crate::store::private_file;
-use std::fs::{File, OpenOptions, TryLockError};
+use crate::store::{private_file, seal};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Held while the server is started or stopped, so that nobody joins a server that is about to go.
@@ -68,9 +71,66 @@ impl ServeLock {
     }
 }
 
+/// Whether a server does the work in the background with this data directory, as the kernel's list of locks says: whoever
+/// tried the lock would stand in the way of one that starts. In a container the list has the container's own processes.
+pub fn works_in_background(data_dir: &Path) -> Result<bool, EmbeddedError> {
+    let (path, locks) = (data_dir.join("jobs.lock"), Path::new("/proc/locks"));
+    let Ok(file) = fs::metadata(&path) else { return Ok(false) };
+    let inode = file.ino().to_string();
+    let is_of_it = |word: &str| word.rsplit_once(':').is_some_and(|(_, end)| end == inode);
+    let list = fs::read_to_string(locks).doing("read", locks)?;
+    Ok(list.lines().any(|line| line.contains(" FLOCK ") && line.split_whitespace().any(is_of_it)))
+}
+
+/// A number above zero that tells this data directory from others, also where it is seen under another path or from
+/// another machine: what it is made from is kept there.
+pub fn data_dir_number(data_dir: &Path) -> Result<i32, EmbeddedError> {
+    let path = data_dir.join("identity");
+    if !path.exists() {
+        let random = hex::encode(seal::random::<16>());
+        let aside = private_file::write_aside(&path, &mut random.as_bytes()).doing("write", &path)?;
+        // Two may make it at once: the first one counts.
+        match aside.persist_noclobber(&path) {
+            Err(failed) if failed.error.kind() != ErrorKind::AlreadyExists => {
+                return Err(EmbeddedError::io("write", &path, &failed.error));
+            }
+            _ => {}
+        }
+    }
+    let digest = Sha256::digest(fs::read(&path).doing("read", &path)?);
+    let number = digest.iter().take(4).fold(0, |number: u32, byte| (number << 8) | u32::from(*byte));
+    Ok((number >> 1).max(1).cast_signed())
+}
+
 fn lock_file(path: &Path) -> Result<File, EmbeddedError> {
     let file =
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).doing("write", path)?;
     private_file::give(&file, private_file::folder_of(path)).doing("change the owner of", path)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_works_in_the_background_is_seen() {
+        let data_dir = tempfile::tempdir().unwrap();
+        assert!(!works_in_background(data_dir.path()).unwrap());
+        let pages = ServeLock::take(data_dir.path(), true, false).unwrap();
+        let jobs = ServeLock::take(data_dir.path(), false, true).unwrap();
+        assert!(works_in_background(data_dir.path()).unwrap());
+        drop(jobs);
+        assert!(!works_in_background(data_dir.path()).unwrap());
+        drop(pages);
+    }
+
+    #[test]
+    fn a_data_directory_keeps_its_number() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let number = data_dir_number(first.path()).unwrap();
+        assert!(number > 0);
+        assert_eq!(data_dir_number(first.path()).unwrap(), number);
+        assert_ne!(data_dir_number(second.path()).unwrap(), number);
+    }
 }

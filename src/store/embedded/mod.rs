@@ -16,7 +16,7 @@ mod upgrade;
 
 pub use binaries::{Binaries, OLDEST_MAJOR};
 pub use error::EmbeddedError;
-pub use locks::ServeLock;
+pub use locks::{ServeLock, data_dir_number, works_in_background};
 pub use upgrade::{Upgraded, old_folders, remove_old, upgrade};
 
 use super::full_disk;

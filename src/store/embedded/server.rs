@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// The part of the log that commands show too.
+const PATIENCE: &str = "costwake::patience";
+
 /// Names the socket file; no network port is opened.
 pub(super) const PORT: u16 = 5432;
 
@@ -28,7 +31,8 @@ const ORPHANS_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Makes a cluster beside its place and moves it there when it is whole.
 pub(super) fn create(data_dir: &Path, owner: &Owner, binaries: &Binaries) -> Result<(), EmbeddedError> {
-    tracing::info!("Making a database cluster of PostgreSQL {} in {}", binaries.major, data_dir.display());
+    // Of a command it is told too, which may have been meant for the data of another directory.
+    tracing::info!(target: PATIENCE, "Making a database cluster of PostgreSQL {} in {}", binaries.major, data_dir.display());
     let unfinished = data_dir.join("postgres.new");
     let folder = data_dir.join("postgres");
     init(&unfinished, owner, binaries)?;
@@ -50,7 +54,7 @@ pub(super) fn init(folder: &Path, owner: &Owner, binaries: &Binaries) -> Result<
     initdb.args(["--locale=C.UTF-8", "--data-checksums", "--auth-local=trust", "--auth-host=reject"]);
     if let Err(said) = run(&mut initdb)? {
         // What initdb began is of no use, and may be what filled the disk.
-        let error = EmbeddedError::said("create the cluster", folder, folder, &said);
+        let error = EmbeddedError::initdb(folder, &said);
         let _ = fs::remove_dir_all(folder);
         return Err(error);
     }

@@ -33,7 +33,7 @@ pub struct AnswerForm {
     pub state: String,
     /// Why; needed for all but `acknowledged` and `open`.
     pub reason: String,
-    /// The last day of what is planned: 2026-11-30.
+    /// The last day of what is planned, no earlier than the last known one of the anomaly: 2026-11-30.
     pub until: String,
 }
 
@@ -45,7 +45,8 @@ struct Checked {
 }
 
 impl AnswerForm {
-    fn checked(&self, start: NaiveDate, today: NaiveDate) -> Result<Checked> {
+    // `end` is its last day that is known.
+    fn checked(&self, end: NaiveDate, today: NaiveDate) -> Result<Checked> {
         let wrong = |text: String| Err(Error::Invalid(format!("{text} Go back to change it.")));
         let reason = self.reason.trim().to_owned();
         let length = reason.chars().count();
@@ -76,8 +77,14 @@ impl AnswerForm {
             );
         };
         let latest = today + Months::new(PLAN_MONTHS_MAX);
-        if until < start || until > latest {
-            return wrong(format!("The last day of a plan lies between {start} and {latest}; this one is {until}."));
+        // A plan that was over before is no answer to the days since: it would silence them.
+        if until < end {
+            return wrong(format!(
+                "It was seen until {end}, so that what was planned until {until} does not explain it. Give a last day from {end} on, or say that it is explained."
+            ));
+        }
+        if until > latest {
+            return wrong(format!("The last day of a plan lies between {end} and {latest}; this one is {until}."));
         }
         let sentence = format!("Planned until {}.", until.format("%-d %B %Y"));
         Ok(Checked { state, sentence, until: Some(until), reason })
@@ -126,7 +133,7 @@ pub async fn answer(
         let mut transaction = app.pools.jobs.begin().await?;
         anomalies::lock(&mut transaction, id).await?.ok_or(Error::NotFound)?;
         let one = anomaly_lists::get(&mut transaction, &principal.scope(), id).await?.ok_or(Error::NotFound)?;
-        let checked = form.checked(one.start_date, today)?.about(&one)?;
+        let checked = form.checked(one.end_date, today)?.about(&one)?;
         anomalies::answer(&mut transaction, id, checked.state, checked.until, app.now()).await?;
         let event = AnomalyEvent {
             state: checked.state.into(),
@@ -181,4 +188,22 @@ async fn forget(
     })
     .await?;
     Ok(Redirect::to("/anomalies#h-taught").into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_was_over_before_the_last_known_day_is_no_answer() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let answered = |until: &str| {
+            let form = AnswerForm { state: "planned".into(), reason: "A load test.".into(), until: until.into() };
+            form.checked(day("2026-11-27"), day("2026-11-28")).map(|checked| checked.until).ok()
+        };
+        assert_eq!(answered("2026-11-26"), None, "it ran on");
+        assert_eq!(answered("2026-11-27"), Some(Some(day("2026-11-27"))));
+        assert_eq!(answered("2026-12-24"), Some(Some(day("2026-12-24"))));
+        assert_eq!(answered("2029-01-01"), None);
+    }
 }

@@ -9,6 +9,7 @@ use crate::analyze::impact::{ReleaseDay, rollout_from};
 use crate::store::anomaly_lists::ListedAnomaly;
 use crate::store::deployment_marks::MarkedDeployment;
 use crate::store::effects::{EffectBrief, shared_with};
+use crate::store::service_measures::VolumeAround;
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 use serde_json::Value;
@@ -76,8 +77,9 @@ impl<'a> Near<'a> {
     }
 }
 
-/// Looks through what was noted when it was found, and what releases near its begin are estimated to have done.
-pub fn causes(one: &ListedAnomaly, near: &Near<'_>, effects: &[EffectBrief]) -> Causes {
+/// Looks through what was noted when it was found, and what releases near its begin are estimated to have done. `volume` is
+/// what is known by now of the days, where nothing was when it was found.
+pub fn causes(one: &ListedAnomaly, near: &Near<'_>, effects: &[EffectBrief], volume: Option<&VolumeAround>) -> Causes {
     let excess = one.excess();
     let mut found: Vec<Found> = near.causes.iter().map(|deployment| of_deployment(one, deployment, effects)).collect();
     count_once(&mut found, &near.causes, effects);
@@ -85,7 +87,7 @@ pub fn causes(one: &ListedAnomaly, near: &Near<'_>, effects: &[EffectBrief]) -> 
     found.extend(of_list(one, "rules").map(|rule| of_move(one, rule, &RULE)));
     found.extend(of_list(one, "retags").map(|retag| of_move(one, retag, &RETAG)));
     found.extend(of_list(one, "prices").map(of_price));
-    found.push(if one.is_of_team() { of_team() } else { of_traffic(one) });
+    found.push(if one.is_of_team() { of_team() } else { of_traffic(kept_traffic(one), volume) });
     // Only what goes the same way takes a part of it, and no more than there is.
     let mut rest = excess.clone();
     for one in &mut found {
@@ -263,32 +265,53 @@ fn of_team() -> Found {
     }
 }
 
-fn of_traffic(one: &ListedAnomaly) -> Found {
-    let share = one.evidence.get("traffic_share").and_then(Value::as_f64);
-    let note = match share {
-        Some(share) => {
-            let percent = (share * 100.0).round();
-            let percent = match percent == 0.0 {
-                true if share == 0.0 => "0%".to_owned(),
-                true => "<1%".to_owned(),
-                false => format!("{percent:+.0}%"),
-            };
-            format!(
-                "{percent} on these days against the two weeks before; what follows from it is part of what was expected"
-            )
+/// What was noted of traffic when it was found: 0.1 is a tenth more.
+pub fn kept_traffic(one: &ListedAnomaly) -> Option<f64> {
+    one.evidence.get("traffic_share").and_then(Value::as_f64)
+}
+
+// What was noted is of the day on which it was noted: values that came in since are told as such, and never as not known.
+fn of_traffic(kept: Option<f64>, volume: Option<&VolumeAround>) -> Found {
+    let note = match (kept, volume.map(|volume| (volume.before.filter(|before| *before > 0.0), volume.from))) {
+        (Some(share), _) => format!(
+            "{} on these days against the two weeks before; what follows from it is part of what was expected",
+            share_text(share)
+        ),
+        (None, Some((Some(before), Some(from)))) => format!(
+            "{} on these days against the two weeks before, as is known by now; it was not known when this anomaly was last looked at",
+            share_text(from / before - 1.0)
+        ),
+        (None, Some((_, Some(_)))) => {
+            "Known on these days, and nothing in the two weeks before that they could be held against".into()
         }
-        None => "Not known for this service: send requests, orders, runs or jobs".into(),
+        (None, Some((_, None))) => "Known in the two weeks before, but not on these days".into(),
+        (None, None) => "Not known for this service on these days: send requests, orders, runs or jobs".into(),
+    };
+    let is_known_since = kept.is_none() && volume.is_some();
+    let (verdict, amount) = match (kept.is_some(), is_known_since) {
+        (true, _) => ("Ruled out", "in what was expected"),
+        (false, true) => ("Not looked at", "not told apart"),
+        (false, false) => ("Not known", "not known"),
     };
     Found {
         row: CauseRow {
             label: "Traffic".into(),
             href: String::new(),
             note: note.replace('-', "\u{2212}"),
-            verdict: if share.is_some() { "Ruled out" } else { "Not known" },
+            verdict,
             class: "flat",
-            amount: if share.is_some() { "in what was expected".into() } else { "not known".into() },
+            amount: amount.into(),
         },
         amount: None,
+    }
+}
+
+fn share_text(share: f64) -> String {
+    let percent = (share * 100.0).round();
+    match percent == 0.0 {
+        true if share == 0.0 => "0%".to_owned(),
+        true => "<1%".to_owned(),
+        false => format!("{percent:+.0}%"),
     }
 }
 
@@ -340,6 +363,28 @@ mod tests {
         assert_eq!(near("2026-11-19"), (vec![3, 2], vec![]), "the newest first");
         let row = of_earlier(&marked[0]).row;
         assert_eq!((row.label.as_str(), row.verdict, row.href.as_str()), ("v1", "Before it", "/deployments/1"));
+    }
+
+    #[test]
+    fn traffic_that_came_in_after_it_was_noted_is_not_told_as_unknown() {
+        let said = |kept: Option<f64>, around: Option<(Option<f64>, Option<f64>)>| {
+            let volume = around.map(|(before, from)| VolumeAround { before, from });
+            let row = of_traffic(kept, volume.as_ref()).row;
+            format!("{}: {}", row.verdict, row.note)
+        };
+        let known = said(Some(0.02), None);
+        assert!(known.starts_with("Ruled out: +2% on these days against"), "{known}");
+        let since = said(None, Some((Some(100.0), Some(97.0))));
+        assert!(
+            since.starts_with(
+                "Not looked at: \u{2212}3% on these days against the two weeks before, as is known by now"
+            )
+        );
+        assert!(since.ends_with("it was not known when this anomaly was last looked at"), "{since}");
+        for half in [said(None, Some((Some(100.0), None))), said(None, Some((None, Some(97.0))))] {
+            assert!(half.starts_with("Not looked at: Known ") && !half.contains("send requests"), "{half}");
+        }
+        assert!(said(None, None).starts_with("Not known: Not known for this service on these days: send"));
     }
 
     #[test]

@@ -202,7 +202,12 @@ pub fn parts(one: &ListedAnomaly, detail: &AnomalyDetail, lines_href: &str) -> P
     }
 }
 
+// What several parts make together, and what weekdays, traffic and the level make of them, has no lines of its own: a part
+// says of which service of the provider it is, even where the bill does not.
 fn part_href(one: &ListedAnomaly, row: &Value, lines_href: &str) -> String {
+    if row.get("service_name").is_none() {
+        return String::new();
+    }
     let Some(days) = DateRange::new(one.start_date, one.end_date + Days::new(1)).filter(|_| !lines_href.is_empty())
     else {
         return String::new();

@@ -239,10 +239,18 @@ fn quiet(page: &Page, view: &View, closed: &[&ListedAnomaly]) -> String {
     if view.is_filtered() || view.text("state").is_some() || view.text("kind").is_some() {
         return "Nothing open matches these filters.".into();
     }
-    match closed.iter().map(|one| one.end_date).max() {
-        Some(last) => format!("Nothing unusual is open. The last one was over on {}.", last.format("%-d %B %Y")),
-        None => "Nothing unusual was found on the complete days of the bills.".into(),
+    if closed.is_empty() {
+        return "Nothing unusual was found on the complete days of the bills.".into();
     }
+    // What was answered while it ran may run on.
+    let over = closed.iter().filter(|one| one.was_closed()).map(|one| one.end_date).max();
+    let over = over.map(|last| format!(" The last one was over on {}.", last.format("%-d %B %Y")));
+    let today = page.now.date_naive();
+    let planned = closed.iter().filter(|one| one.state == "planned").filter_map(|one| one.planned_until);
+    let planned = planned.filter(|until| *until >= today).min();
+    let planned =
+        planned.map(|until| format!(" What is planned is measured again after {}.", until.format("%-d %B %Y")));
+    format!("Nothing unusual is open.{}{}", over.unwrap_or_default(), planned.unwrap_or_default())
 }
 
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {

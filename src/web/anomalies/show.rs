@@ -1,6 +1,6 @@
 //! `/anomalies/{id}`: one anomaly beside the inbox.
 
-use super::causes::{Causes, Near, causes};
+use super::causes::{Causes, Near, causes, kept_traffic};
 use super::chart::{self, AnomalyChart, Parts};
 use super::{ACCEPTS, Inbox, words};
 use crate::focus::DateRange;
@@ -10,6 +10,7 @@ use crate::store::deployment_list::{self, ListedDeployment};
 use crate::store::deployment_marks;
 use crate::store::effects;
 use crate::store::environment_costs;
+use crate::store::service_measures::{self, VolumeAround};
 use crate::web::context_events::{ContextEvents, ContextRow, Whose};
 use crate::web::deployed::newest_note;
 use crate::web::display::{decimals, money, signed};
@@ -25,6 +26,8 @@ use bigdecimal::BigDecimal;
 use chrono::{Days, NaiveDate};
 
 const DEPLOYMENT_COUNT_MAX: i64 = 200;
+/// Days before its begin whose traffic the days of an anomaly are compared with.
+const TRAFFIC_DAYS_BEFORE: u64 = 14;
 
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
@@ -110,7 +113,8 @@ async fn show(
     }
     let repeated: Vec<i64> = deployments.iter().filter(|one| one.is_noop).map(|one| one.deployment_id).collect();
     let near = Near::of(&marked, &repeated, one.start_date);
-    let causes = causes(&one, &near, &estimates);
+    let volume = volume_since(&mut snapshot, &one).await?;
+    let causes = causes(&one, &near, &estimates, volume.as_ref());
     let history = anomalies::events(&mut snapshot, id).await?;
     let lines_href = lines_href(&one, &environment_slug);
     let lesson = lesson(&mut snapshot, &scope, &one).await?;
@@ -172,6 +176,14 @@ async fn environment_slug(conn: &mut crate::store::Snapshot, one: &ListedAnomaly
             all.into_iter().find(|environment| environment.environment_id == id).map(|one| one.slug).unwrap_or_default()
         }
     })
+}
+
+// What is known by now of how much there was to do, where nothing of it was noted: it may have come in since.
+async fn volume_since(conn: &mut crate::store::Snapshot, one: &ListedAnomaly) -> Result<Option<VolumeAround>> {
+    let days = DateRange::new(one.start_date - Days::new(TRAFFIC_DAYS_BEFORE), one.end_date + Days::new(1));
+    let (Some(service_id), Some(days), None) = (one.service_id, days, kept_traffic(one)) else { return Ok(None) };
+    let place = (service_id, one.environment_id.unwrap_or_default());
+    Ok(service_measures::volume_around(conn, place, days, one.start_date).await?)
 }
 
 fn window(one: &ListedAnomaly, days: &[chart::Day]) -> DateRange {

@@ -2,9 +2,10 @@ use super::super::charts::{BandPoint, BarSeries, Buckets, DayBars, Event, Leads,
 use super::super::comparison::{Around, Averages};
 use super::super::context_events::ContextEvents;
 use super::super::deployment_marker::{LIST, deployment_marker, first_bar};
-use super::super::display::{decimals, money};
+use super::super::display::{decimals, money, signed};
 use super::super::drill;
 use super::super::query::range_label;
+use super::export::lifted;
 use crate::focus::DateRange;
 use crate::store::deployment_costs::{FigureChange, ServiceDayCost};
 use crate::store::deployment_marks::MarkedDeployment;
@@ -36,6 +37,12 @@ pub struct DayRow {
     /// The lines of the day; empty where they are of several services.
     pub href: String,
     pub cost: String,
+    /// What the line says of it; empty where there is no line on it.
+    pub expected: String,
+    /// `$90 to $110`, the band around the line.
+    pub band: String,
+    /// What lies above the line, or below it.
+    pub above: String,
     /// Where it lies in the plain comparison, and whether the estimate leaves it out.
     pub side: String,
 }
@@ -114,6 +121,9 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
         class: class.into(),
         values: sides.iter().map(|(day, side)| if keep.contains(side) { value(*day) } else { 0.0 }).collect(),
     };
+    let cost = |day: NaiveDate| costs.get(&day).cloned().unwrap_or_default();
+    let expected: BTreeMap<NaiveDate, [BigDecimal; 3]> =
+        line.iter().map(|(day, one)| (*day, lifted(one, &cost(*day)))).collect();
     // The line is of usage; the bars hold tax, credits and shared costs too.
     for (day, one) in &mut line {
         let lift = one.actual.map_or(0.0, |actual| value(*day) - actual);
@@ -146,18 +156,26 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
             .with_band(&band, &bars, buckets)
             .with_events(&events, buckets);
     let digits = decimals(currency, &costs.values().map(BigDecimal::abs).max().unwrap_or_default());
-    let rows = shown.days().map(|day| DayRow {
-        label: day.format("%a %-d %b %Y").to_string(),
-        href: match (setting.lines_href, DateRange::new(day, day + Days::new(1))) {
-            ("", _) | (_, None) => String::new(),
-            (lines, Some(day)) => drill::on(&format!("{lines}&cur={currency}"), day),
-        },
-        cost: money(&costs.get(&day).cloned().unwrap_or_default(), currency, digits),
-        side: match side_of_line(around, &line, day) {
-            LEFT_OUT => format!("{}, {LEFT_OUT}", side(around, day)),
-            side => side.to_owned(),
-        },
-    });
+    let text = |amount: &BigDecimal| money(amount, currency, digits);
+    let row = |day: NaiveDate| {
+        let ends = expected.get(&day);
+        let above = ends.map(|[expected, ..]| cost(day) - expected);
+        DayRow {
+            label: day.format("%a %-d %b %Y").to_string(),
+            href: match (setting.lines_href, DateRange::new(day, day + Days::new(1))) {
+                ("", _) | (_, None) => String::new(),
+                (lines, Some(day)) => drill::on(&format!("{lines}&cur={currency}"), day),
+            },
+            cost: text(&cost(day)),
+            expected: ends.map_or_else(String::new, |[expected, ..]| text(expected)),
+            band: ends.map_or_else(String::new, |[_, low, high]| format!("{} to {}", text(low), text(high))),
+            above: above.map_or_else(String::new, |above| signed(&above, currency, digits)),
+            side: match side_of_line(around, &line, day) {
+                LEFT_OUT => format!("{}, {LEFT_OUT}", side(around, day)),
+                side => side.to_owned(),
+            },
+        }
+    };
     BeforeAfter {
         currency: currency.to_owned(),
         summary: format!(
@@ -171,7 +189,7 @@ fn chart(currency: &str, costs: &BTreeMap<NaiveDate, BigDecimal>, setting: &Sett
             },
             began(setting)
         ),
-        rows: rows.collect(),
+        rows: shown.days().map(row).collect(),
         has_provisional: buckets.provisional_from() < buckets.len(),
         has_rollout: around.has_rollout(),
         has_left_out: sides.iter().any(|(_, side)| *side == LEFT_OUT),

@@ -1,7 +1,7 @@
 //! What is said of a deployment's effect: sentence, steps, figures, flags, history.
 
 use super::super::display::{decimals, signed};
-use super::super::effects::{Answer, Estimate, Mark, Whisker, flag_text};
+use super::super::effects::{Answer, Estimate, Mark, ONLY_IF, Whisker, flag_text};
 use super::super::filters::grouped;
 use super::super::parts::{Figure, Figures};
 use crate::analyze::impact::{Phase, claim_probability};
@@ -183,12 +183,8 @@ fn notices(main: &EffectRow, own: &[&EffectRow]) -> Vec<String> {
 }
 
 // Beside "cannot tell" or "no material change" an interval without zero looks like a contradiction.
-fn is_only_if(answer: &Answer) -> bool {
-    !answer.is_claimed() && answer.positions().is_some_and(|(_, low, high)| low > 0.0 || high < 0.0)
-}
-
 fn given(answer: &Answer, main: &EffectRow) -> String {
-    let probability = main.probability.filter(|_| is_only_if(answer));
+    let probability = main.probability.filter(|_| answer.is_only_if());
     probability
         .map_or_else(String::new, |probability| not_claimed(probability, &answer.phase, answer.reason_sentence()))
 }
@@ -252,11 +248,11 @@ fn figures(answer: &Answer, main: &EffectRow) -> Figures {
     let not_known = || "not known".to_owned();
     let with = |text: Option<String>| text.map(|text| format!("{text}, 90%")).unwrap_or_default();
     let mut a_day = with(answer.interval());
-    if is_only_if(answer) {
-        a_day.push_str(", if there is an effect at all");
-    }
+    // That of the sum has the sign of that of the mean.
+    let only_if = if answer.is_only_if() { ONLY_IF } else { "" };
+    a_day.push_str(only_if);
     let over_30_days = answer.interval_30_days();
-    let over_30_days = over_30_days.map(|text| format!("{text}, 90%. {NOT_THIRTY_TIMES}")).unwrap_or_default();
+    let over_30_days = over_30_days.map(|text| format!("{text}, 90%{only_if}. {NOT_THIRTY_TIMES}")).unwrap_or_default();
     let mut all = vec![
         Figure::plain("Change a day", answer.amount().unwrap_or_else(not_known), a_day),
         Figure::plain("Over 30 days", answer.amount_30_days().unwrap_or_else(not_known), over_30_days),
@@ -266,9 +262,10 @@ fn figures(answer: &Answer, main: &EffectRow) -> Figures {
             answer.before().map(|before| format!("{before} a day before")).unwrap_or_default(),
         ),
     ];
-    if let Some(unit) = main.per_unit.as_ref().and_then(|unit| per_unit(unit, &main.billing_currency)) {
-        all.push(unit);
-    }
+    let whose = of_whom(answer.shared_with.len());
+    let unit =
+        main.per_unit.as_ref().and_then(|unit| per_unit(unit, &main.billing_currency, &format!("{whose}{only_if}")));
+    all.extend(unit);
     all.push(Figure::plain(
         "Smallest change to be seen",
         answer.smallest().unwrap_or_else(not_known),
@@ -282,8 +279,19 @@ fn figures(answer: &Answer, main: &EffectRow) -> Figures {
     Figures(all)
 }
 
+// The plain comparison of unit costs holds all that moved. What several share is of all of them: of one of them alone
+// the days may say the opposite.
+fn of_whom(other_count: usize) -> String {
+    match other_count {
+        0 => "of the release alone".into(),
+        count => {
+            format!("of this and {count} that {} its answer, together", if count == 1 { "shares" } else { "share" })
+        }
+    }
+}
+
 // For as many as a unit cost is of, a thousand requests say: one costs too little to be read.
-fn per_unit(unit: &Value, currency: &str) -> Option<Figure> {
+fn per_unit(unit: &Value, currency: &str, whose: &str) -> Option<Figure> {
     let count = unit["unit_cost_per"].as_i64().unwrap_or(1000);
     let name = unit["unit"].as_str().unwrap_or("requests");
     let of_count = |key: &str| {
@@ -296,7 +304,7 @@ fn per_unit(unit: &Value, currency: &str) -> Option<Figure> {
         1 => format!("Effect per unit of {name}"),
         count => format!("Effect per {} {name}", grouped(&BigDecimal::from(count), 0)),
     };
-    Some(Figure::plain(label, text(&amount), format!("{} to {}, 90%, of the release alone", text(&low), text(&high))))
+    Some(Figure::plain(label, text(&amount), format!("{} to {}, 90%, {whose}", text(&low), text(&high))))
 }
 
 fn services(standing: &[&EffectRow]) -> Vec<ServiceRow> {
@@ -312,7 +320,7 @@ fn services(standing: &[&EffectRow]) -> Vec<ServiceRow> {
             mark: answer.mark(),
             whisker,
             amount: answer.amount().unwrap_or_else(|| "not known".into()),
-            note: answer.interval().unwrap_or_else(|| answer.phase_words()),
+            note: answer.interval_told().unwrap_or_else(|| answer.phase_words()),
         })
         .collect()
 }
@@ -364,7 +372,7 @@ fn history(own: &[&EffectRow]) -> Vec<HistoryRow> {
             },
             whisker,
             amount: answer.amount().unwrap_or_else(|| "not yet".into()),
-            interval: answer.interval().unwrap_or_default(),
+            interval: answer.interval_told().unwrap_or_default(),
         })
         .collect()
 }
@@ -419,7 +427,7 @@ fn left_out(main: &EffectRow) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{not_claimed, per_unit, started};
+    use super::{not_claimed, of_whom, per_unit, started};
     use serde_json::json;
 
     #[test]
@@ -433,11 +441,15 @@ mod tests {
 
     /// Beside the plain comparison of the table "What a unit costs", which holds all that moved.
     #[test]
-    fn an_effect_per_unit_says_that_it_is_of_the_release_alone() {
+    fn an_effect_per_unit_says_whose_it_is() {
         let unit = json!({ "unit": "requests", "unit_cost_per": 1000, "per_unit": -1e-6, "low": -2e-6, "high": 1e-6 });
-        let figure = per_unit(&unit, "USD").unwrap();
+        let figure = per_unit(&unit, "USD", &of_whom(0)).unwrap();
         assert_eq!(figure.label, "Effect per 1,000 requests");
         assert!(figure.note.ends_with(", 90%, of the release alone"), "{}", figure.note);
+        // A shared answer is of all that share it.
+        let note = |others: usize| per_unit(&unit, "USD", &of_whom(others)).unwrap().note;
+        assert!(note(1).ends_with(", 90%, of this and 1 that shares its answer, together"), "{}", note(1));
+        assert!(note(2).ends_with(", 90%, of this and 2 that share its answer, together"), "{}", note(2));
     }
 
     #[test]

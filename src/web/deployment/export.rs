@@ -123,8 +123,9 @@ fn with_free_days(
     all
 }
 
-// The line is of usage; cost holds tax, credits and shared costs too, and lifts it, as on the chart.
-fn lifted(line: &LineDay, cost: &BigDecimal) -> [BigDecimal; 3] {
+/// What was expected of a day with the ends of its band. The line is of usage; cost holds tax, credits and shared costs too,
+/// and lifts it, as on the chart.
+pub(super) fn lifted(line: &LineDay, cost: &BigDecimal) -> [BigDecimal; 3] {
     let lift = line.actual.map_or_else(BigDecimal::zero, |actual| cost - decimal(actual));
     [line.expected, line.low, line.high].map(|end| decimal(end) + &lift)
 }

@@ -187,7 +187,7 @@ async fn show(
     let calibration = effect_runs::calibration(&mut snapshot, environments).await?;
     let mut effect = effect::view(&answers, calibration.as_ref());
     if let (Some(effect), Some(main)) = (&mut effect, effect::standing(&answers).first()) {
-        effect.flags.extend(others.claimed(&mut snapshot, &scope, main).await?);
+        effect.flags = others.flags(&mut snapshot, &scope, main).await?;
     }
     let notes = if ids.is_empty() { Vec::new() } else { deployment_notes::of_deployment(&mut snapshot, id).await? };
     let lines_href = match open.as_slice() {

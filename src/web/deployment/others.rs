@@ -10,6 +10,7 @@ use crate::store::deployment_marks::{self, MarkedDeployment};
 use crate::store::effects::{self, EffectBrief, EffectRow};
 use crate::store::{Scope, Snapshot};
 use chrono::NaiveDate;
+use std::collections::BTreeSet;
 
 /// Listed on the page.
 const ROW_COUNT_MAX: usize = 100;
@@ -44,20 +45,23 @@ impl Others {
         Ok(Self { listed, note, marked })
     }
 
-    /// Those of the service in its environment that are claimed to have changed its cost: beside flags that name them
+    /// What may stand behind an answer: its flags, of which other releases are told by their own standing answers, and
+    /// those of the service in its environment that are claimed to have changed its cost, beside flags that name them
     /// already, and releases that share the answer.
-    pub async fn claimed(
-        &self,
-        snapshot: &mut Snapshot,
-        scope: &Scope,
-        main: &EffectRow,
-    ) -> sqlx::Result<Vec<FlagRow>> {
+    pub async fn flags(&self, snapshot: &mut Snapshot, scope: &Scope, main: &EffectRow) -> sqlx::Result<Vec<FlagRow>> {
+        let mut rows = flags(main);
+        let named: Vec<i64> = rows.iter().flat_map(|flag| flag.deployments.iter().copied()).collect();
         let here = self.marked.iter().filter(|one| one.environment_id == main.environment_id);
-        let ids: Vec<i64> = here.map(|one| one.deployment_id).collect();
+        let ids: BTreeSet<i64> = here.map(|one| one.deployment_id).chain(named.iter().copied()).collect();
+        let ids: Vec<i64> = ids.into_iter().collect();
         let answers = effects::briefs(snapshot, scope, &ids, Some(main.service_id)).await?;
+        for row in rows.iter_mut().filter(|row| !row.deployments.is_empty()) {
+            tell_by_own_answer(row, &answers, &main.billing_currency);
+        }
         let mut told = effects::shared_with(main.joint.as_ref());
-        told.extend(flags(main).into_iter().flat_map(|flag| flag.deployments));
-        Ok(untold(&answers, &main.billing_currency, main.release_date, told).into_iter().map(flag).collect())
+        told.extend(named);
+        rows.extend(untold(&answers, &main.billing_currency, main.release_date, told).into_iter().map(flag));
+        Ok(rows)
     }
 
     /// One of them by its version.
@@ -65,6 +69,24 @@ impl Others {
         let other = self.marked.iter().find(|one| one.deployment_id == deployment_id);
         other.map_or_else(|| format!("deployment {deployment_id}"), MarkedDeployment::label)
     }
+}
+
+// What the days of one answer put to another release is no answer about that one: its page says something else, perhaps
+// that it did nothing. So its own answer is told where there is one, and beside it what the estimate here takes off.
+fn tell_by_own_answer(row: &mut FlagRow, answers: &[EffectBrief], currency: &str) {
+    let is_own =
+        |brief: &&EffectBrief| row.deployments.contains(&brief.deployment_id) && brief.billing_currency == currency;
+    let own = answers.iter().filter(is_own).map(Answer::from).find(|answer| answer.phase != "measuring");
+    let Some((own, amount)) = own.and_then(|own| own.amount().map(|amount| (own, amount))) else {
+        row.detail.push_str("; it has no answer of its own, and this is what the estimate here takes off for it");
+        return;
+    };
+    let whose = if own.shared_with.is_empty() { "its own answer" } else { "the answer that it shares" };
+    let interval = own.interval_told().map(|text| format!(", {text}")).unwrap_or_default();
+    let here = std::mem::replace(&mut row.amount, amount);
+    let finding = own.finding_word().to_lowercase();
+    row.detail
+        .push_str(&format!("; {whose} is \"{finding}\"{interval}, and the estimate here takes off {here} for it"));
 }
 
 fn flag(row: &EffectBrief) -> FlagRow {
@@ -139,6 +161,43 @@ mod tests {
             before_per_day: None,
             flags: json!([]),
             joint: (!shared_with.is_empty()).then(|| json!({ "deployment_ids": shared_with })),
+        }
+    }
+
+    /// The page of the other release says that it did nothing to speak of: a flag beside this one must not say that it did.
+    #[test]
+    fn another_release_is_told_by_its_own_answer() {
+        let flagged = || FlagRow {
+            name: "Another release",
+            detail: "of the same service, near this one, 15 Oct 2026".into(),
+            amount: "\u{2212}$118".into(),
+            has_amount: true,
+            deployments: vec![73],
+        };
+        let own = EffectBrief {
+            finding: "no-material-change".into(),
+            reason: "within-a-tenth".into(),
+            per_day: Some((-4).into()),
+            per_day_low: Some((-15).into()),
+            per_day_high: Some(3.into()),
+            ..answer(73, "2026-10-15", &[])
+        };
+        let told = |answers: &[EffectBrief], currency: &str| {
+            let mut row = flagged();
+            tell_by_own_answer(&mut row, answers, currency);
+            (row.amount, row.detail)
+        };
+        let (amount, detail) = told(std::slice::from_ref(&own), "USD");
+        assert_eq!(amount, Answer::from(&own).amount().unwrap());
+        assert!(detail.contains("; its own answer is \"no material change\", "), "{detail}");
+        assert!(detail.ends_with(", and the estimate here takes off \u{2212}$118 for it"), "{detail}");
+        let shared = EffectBrief { joint: Some(json!({ "deployment_ids": [78] })), ..own.clone() };
+        assert!(told(&[shared], "USD").1.contains("; the answer that it shares is "));
+        let measuring = EffectBrief { phase: "measuring".into(), per_day: None, ..own.clone() };
+        for (answers, currency) in [(vec![], "USD"), (vec![own], "EUR"), (vec![measuring], "USD")] {
+            let (amount, detail) = told(&answers, currency);
+            assert_eq!(amount, "\u{2212}$118");
+            assert!(detail.contains("it has no answer of its own"), "{detail}");
         }
     }
 

@@ -25,6 +25,9 @@ pub const FINDINGS: [(&str, &str); 5] = [
     ("measuring", "Measuring"),
 ];
 
+/// What an interval is that leaves out zero beside an answer that claims nothing.
+pub const ONLY_IF: &str = ", if there is an effect at all";
+
 /// An answer as far as words need it.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -172,6 +175,18 @@ impl Answer {
         Some(format!("{} to {}", text(low), text(high)))
     }
 
+    /// Whether the interval is only true if there is an effect at all: it leaves out zero and nothing is claimed.
+    pub fn is_only_if(&self) -> bool {
+        let zero = BigDecimal::zero();
+        !self.is_claimed() && self.interval.as_ref().is_some_and(|(low, high)| *low > zero || *high < zero)
+    }
+
+    /// `+$110 to +$164`, and where it is only true if there is an effect, that it is.
+    pub fn interval_told(&self) -> Option<String> {
+        let only_if = if self.is_only_if() { ONLY_IF } else { "" };
+        self.interval().map(|text| format!("{text}{only_if}"))
+    }
+
     /// `+$4,120` over 30 days.
     pub fn amount_30_days(&self) -> Option<String> {
         self.over_30_days.as_ref().map(ThirtyDays::amount)
@@ -252,8 +267,9 @@ impl Answer {
             ("no-material-change", _) => {
                 let subject = self.subject(false);
                 format!(
-                    "No material change{so_far}: what {subject} added to the cost of {who} lies between {} a day, 90% sure.{}",
+                    "No material change{so_far}: what {subject} added to the cost of {who} lies between {} a day, 90% sure{}.{}",
                     self.between(),
+                    if self.is_only_if() { ONLY_IF } else { "" },
                     self.visible()
                 )
             }
@@ -336,7 +352,7 @@ pub fn flag_text(flag: &Value) -> (&'static str, String) {
 fn flag_words(kind: &str) -> (&'static str, &'static str) {
     match kind {
         "traffic" => ("Traffic", "more or less to do than before"),
-        "neighbour" => ("Another release", "of the same service, near this one"),
+        "neighbour" => ("Another release", "of the same service, near this one, told together with it"),
         "autoscaling" => ("Autoscaling", "replicas moved while the cost of each did not"),
         "credit-or-fee" => {
             ("Credits, refunds and fees", "not usage: left out of the estimate; their sum over the days asked, a day")
@@ -404,6 +420,19 @@ mod tests {
             let sentence = answer(finding, reason).sentence("checkout");
             assert!(sentence.ends_with(seen), "{finding}: {sentence}");
         }
+        // Where none is claimed, an interval without zero is that of an effect, if there is one.
+        let without_zero =
+            |finding: &str| Answer { interval: Some((amount("2"), amount("7"))), ..answer(finding, "too-uncertain") };
+        for (finding, told) in [
+            ("no-material-change", "+$2.00 to +$7.00, if there is an effect at all"),
+            ("cannot-tell", "+$2.00 to +$7.00, if there is an effect at all"),
+            ("increase", "+$2.00 to +$7.00"),
+        ] {
+            assert_eq!(without_zero(finding).interval_told().as_deref(), Some(told), "{finding}");
+        }
+        let sentence = without_zero("no-material-change").sentence("checkout");
+        assert!(sentence.contains(" a day, 90% sure, if there is an effect at all."), "{sentence}");
+        assert!(!answer("cannot-tell", "too-uncertain").is_only_if());
         assert!(!answer("increase", "clear-effect").sentence("checkout").contains("smallest change"));
         let early = Answer { phase: "measuring".into(), ..answer("no-material-change", "too-few-days-after") };
         assert!(!early.sentence("checkout").contains("smallest change"));

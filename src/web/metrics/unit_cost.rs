@@ -98,18 +98,18 @@ impl Read {
         Ok(Some(read))
     }
 
-    // Whether everything that bills the service is there.
-    fn is_billed(&self, service: &str, day: &NaiveDate) -> bool {
-        self.bills.has_bill(*day) && self.lacking.get(service).is_none_or(|lacking| !lacking.has(*day))
+    // Whether everything that bills the service in this currency is there.
+    fn is_billed(&self, service: &str, currency: &str, day: &NaiveDate) -> bool {
+        self.bills.has_bill(*day) && self.lacking.get(service).is_none_or(|lacking| !lacking.has(currency, *day))
     }
 
     // A service's day counts where its usage is known, with its cost; all others are left out, with theirs.
-    fn sums(&self, costs: &ByService) -> Sums {
+    fn sums(&self, currency: &str, costs: &ByService) -> Sums {
         let mut sums = Sums::default();
         for (service, by_day) in costs.iter().filter(|(service, _)| !self.apart.contains(*service)) {
             sums.charge_days += by_day.len();
             for (day, value) in
-                self.usage.get(service).into_iter().flatten().filter(|(day, _)| self.is_billed(service, day))
+                self.usage.get(service).into_iter().flatten().filter(|(day, _)| self.is_billed(service, currency, day))
             {
                 *sums.usage.entry(*day).or_default() += value;
                 *sums.costs.entry(*day).or_default() += by_day.get(day).cloned().unwrap_or_default();
@@ -157,7 +157,7 @@ pub(super) async fn section(
     };
     section.label = format!("{} to {}", written_day(read.days.start()), written_day(read.days.last_day()));
     let mut all: Vec<(&String, Sums)> =
-        read.costs.iter().map(|(currency, costs)| (currency, read.sums(costs))).collect();
+        read.costs.iter().map(|(currency, costs)| (currency, read.sums(currency, costs))).collect();
     // The currency of most days is the one of the chart.
     all.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.charge_days));
     for (currency, sums) in &all {
@@ -223,7 +223,8 @@ pub(super) async fn export(
                 let days: BTreeSet<&NaiveDate> = by_day.keys().chain(used.keys()).collect();
                 for day in days {
                     let unit = UnitCost::of(DateRange::days_to(*day, 1), by_day, used);
-                    let known = unit.per(metric.unit_cost_per).filter(|_| is_told && read.is_billed(service, day));
+                    let known =
+                        unit.per(metric.unit_cost_per).filter(|_| is_told && read.is_billed(service, currency, day));
                     let unit_cost = known.map(|cost| cost.with_prec(30).normalized());
                     let (cost, usage) = (by_day.get(day).cloned(), used.get(day).cloned());
                     table.row(&[

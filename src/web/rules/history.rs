@@ -38,6 +38,10 @@ pub(super) struct RuleHistoryPage {
     id: i64,
     /// False where the rule is deleted.
     is_there: bool,
+    /// What puts a deleted one back, while that can be done.
+    deleted_audit_log_id: Option<i64>,
+    /// The rule that a deleted one came back as.
+    put_back_as: Option<i64>,
     can_edit: bool,
     rows: Vec<VersionRow>,
 }
@@ -59,7 +63,14 @@ pub(super) async fn show(
         row(version, before, is_there && index == 0)
     });
     let can_edit = Policy::Bills.allows(&principal);
-    Ok(RuleHistoryPage { page, id, is_there, can_edit, rows: rows.collect() })
+    let put_back_as = if is_there { None } else { mapping_rules::put_back_as(&mut snapshot, id).await? };
+    let deleted = match put_back_as {
+        None if can_edit && !is_there => mapping_rules::recently_deleted(&mut snapshot).await?,
+        _ => Vec::new(),
+    };
+    let deleted = deleted.into_iter().find(|rule| rule.mapping_rule_id == id);
+    let deleted_audit_log_id = deleted.map(|rule| rule.audit_log_id);
+    Ok(RuleHistoryPage { page, id, is_there, deleted_audit_log_id, put_back_as, can_edit, rows: rows.collect() })
 }
 
 fn row(version: &RuleVersion, before: Option<&RuleValues>, is_now: bool) -> VersionRow {

@@ -206,7 +206,9 @@ pub(crate) async fn delete_rule(change: &mut MappingChange, id: i64, reason: &st
     let number = rules.iter().position(|rule| rule.mapping_rule_id == id).ok_or(Error::NotFound)? + 1;
     let rule = &rules[number - 1];
     let targets = targets_in_words(&rule.values, &TargetNames::of(rule));
-    let summary = format!("{} → {}", conditions_in_words(&rule.values).join(" and "), targets.join(", "));
+    let conditions = conditions_in_words(&rule.values);
+    let taken = if conditions.is_empty() { "everything that is left".to_owned() } else { conditions.join(" and ") };
+    let summary = format!("{taken} → {}", targets.join(", "));
     let deleted = rule.clone();
     let (login, now) = (change.actor().to_owned(), change.now());
     let author = Author { login: &login, now, reason };

@@ -6,9 +6,12 @@ use crate::store::freshness::Freshness;
 use crate::store::missing_bills::{self, Missing};
 use chrono::NaiveDate;
 
-/// The first bill of a material part of this service that lacks on some of these days.
-pub(super) fn missing(bills: &Freshness, service_id: i64, days: DateRange) -> Option<MissingBill> {
-    let first = [gap(bills, service_id, days), late(bills, service_id, days)].into_iter().flatten().min()?;
+/// The first bill of a material part of this service's own cost in a currency that lacks on some of these days.
+pub(super) fn missing(bills: &Freshness, service_id: i64, currency: &str, days: DateRange) -> Option<MissingBill> {
+    let first = [gap(bills, service_id, currency, days), late(bills, service_id, currency, days)]
+        .into_iter()
+        .flatten()
+        .min()?;
     let (since, name, until) = first;
     Some(MissingBill { name, since, until })
 }
@@ -16,15 +19,17 @@ pub(super) fn missing(bills: &Freshness, service_id: i64, days: DateRange) -> Op
 /// The first day without it, whose it is, and the last day where it ends.
 type Lack = (NaiveDate, String, Option<NaiveDate>);
 
-fn gap(bills: &Freshness, service_id: i64, days: DateRange) -> Option<Lack> {
-    let period = bills.known.first_gap(service_id, days)?;
-    let mut gaps = bills.known.gaps().iter().filter(|gap| gap.is_daily && gap.period == period);
-    let own = gaps.find(|gap| gap.material.contains(&service_id))?;
+fn gap(bills: &Freshness, service_id: i64, currency: &str, days: DateRange) -> Option<Lack> {
+    let known = &bills.known_own;
+    let period = known.first_gap(service_id, currency, days)?;
+    let mut gaps = known.gaps().iter().filter(|gap| gap.is_daily && gap.period == period);
+    let own = gaps.find(|gap| gap.material.iter().any(|(id, own)| *id == service_id && own == currency))?;
     Some((period.first_day(), own.name.clone(), Some(period.days().last_day())))
 }
 
-fn late(bills: &Freshness, service_id: i64, days: DateRange) -> Option<Lack> {
-    bills.known.missing_since(service_id).filter(|since| *since < days.end())?;
-    let missing = missing_bills::of(&bills.shares, bills.late(), Some(&[service_id]));
-    missing.into_iter().filter(Missing::is_material).map(|one| (one.since(), one.name, None)).min()
+fn late(bills: &Freshness, service_id: i64, currency: &str, days: DateRange) -> Option<Lack> {
+    bills.known_own.missing_since(service_id, currency).filter(|since| *since < days.end())?;
+    let missing = missing_bills::of(&bills.weighed.own, bills.late(), Some(&[service_id]));
+    let is_material = |one: &Missing| one.material_currencies().any(|own| own == currency);
+    missing.into_iter().filter(is_material).map(|one| (one.since(), one.name, None)).min()
 }

@@ -103,7 +103,7 @@ pub async fn savings(app: &AppState, all: &Freshness, conn: &mut Snapshot, scope
     let known = Known::new(&costs, &uses, &deployed, &plans);
     let mut read = Savings { complete_to: Some(complete_to), ..Savings::default() };
     for row in costs.iter() {
-        let missing_bill = missing_bills.get(&row.service_id).cloned();
+        let missing_bill = missing_bills.get(&(row.service_id, row.currency.as_str())).cloned();
         let facts = PlaceFacts { missing_bill, ..known.facts(row) };
         if let Some(saving) = of_place(&facts, complete_to) {
             read.found.push(of_row(saving, row, known.volume_unit(row), &dismissals));
@@ -123,11 +123,15 @@ pub async fn savings(app: &AppState, all: &Freshness, conn: &mut Snapshot, scope
     Ok(read)
 }
 
-// The bill that each of these services lacks on the days that money is of.
-fn of_services(costs: &[PlaceCostRow], all: &Freshness, days: SavingDays) -> BTreeMap<i64, MissingBill> {
+// The bill that each of these services lacks on the days that money is of, a currency each.
+fn of_services<'a>(
+    costs: &'a [PlaceCostRow],
+    all: &Freshness,
+    days: SavingDays,
+) -> BTreeMap<(i64, &'a str), MissingBill> {
     let Some(days) = DateRange::new(days.money_from, days.complete_to + Days::new(1)) else { return BTreeMap::new() };
-    let ids: BTreeSet<i64> = costs.iter().map(|row| row.service_id).collect();
-    ids.into_iter().filter_map(|id| Some((id, bills::missing(all, id, days)?))).collect()
+    let keys: BTreeSet<(i64, &str)> = costs.iter().map(|row| (row.service_id, row.currency.as_str())).collect();
+    keys.into_iter().filter_map(|key| Some((key, bills::missing(all, key.0, key.1, days)?))).collect()
 }
 
 fn of_row(saving: Saving, row: &PlaceCostRow, volume_unit: &str, dismissals: &HashMap<String, Dismissal>) -> Found {

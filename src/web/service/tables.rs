@@ -78,7 +78,7 @@ pub fn answer_cells(shown: &[ListedDeployment], effects: &[EffectBrief]) -> BTre
 }
 
 fn note(answer: &Answer) -> String {
-    let note = answer.interval().unwrap_or_else(|| answer.progress());
+    let note = answer.interval_told().unwrap_or_else(|| answer.progress());
     match answer.shared_note() {
         Some(shared) => format!("{note}, {shared}"),
         None => note,

@@ -147,8 +147,8 @@ fn row(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded, lacking
     let usage = usage_by_day(metric, known);
     let mut costs = Vec::new();
     if metric.has_unit_cost() {
-        let usage = billed(usage.clone(), |day| span.has_bill(day) && !lacking.has(day));
         for currency in &days.currencies {
+            let usage = billed(usage.clone(), |day| span.has_bill(day) && !lacking.has(currency, day));
             let by_day = costs_by_day(days, currency);
             costs.extend(compared(span, &by_day, &usage, metric.unit_cost_per, currency));
         }
@@ -176,7 +176,7 @@ fn usage_by_day(metric: &Metric, known: &[MetricDay]) -> BTreeMap<NaiveDate, Big
 // Of the first currency of the page: bars of two would not be of one height.
 fn chart(metric: &Metric, known: &[MetricDay], span: &Span, days: &Loaded, lacking: &Lacking) -> Option<UnitChart> {
     let currency = days.currencies.first().filter(|_| metric.has_unit_cost())?;
-    let usage = billed(usage_by_day(metric, known), |day| span.has_bill(day) && !lacking.has(day));
+    let usage = billed(usage_by_day(metric, known), |day| span.has_bill(day) && !lacking.has(currency, day));
     let costs = costs_by_day(days, currency);
     let units = metric.unit_cost_per;
     let of = Days { range: span.days, costs: &costs, usage: &usage, units, currency };

@@ -333,6 +333,13 @@ impl StatementPage {
         self.view.link(&format!("{}/adjustments.csv", self.path()), &others)
     }
 
+    /// The same month by cost center as the bills and the rules have it.
+    fn before_splits(&self) -> String {
+        let month = self.month.to_string();
+        let changes = [("period", month.as_str()), ("vs", ""), ("view", ""), ("by", "")];
+        self.view.link("/dimensions/cost_center", &changes)
+    }
+
     fn is_closed(&self) -> bool {
         matches!(self.state, MonthState::Closed(_))
     }

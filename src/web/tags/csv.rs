@@ -2,17 +2,21 @@
 
 use super::super::csv::{Cell, Table};
 use super::super::{AppState, Principal, Result};
-use super::{Asked, Read, of_months, read, sums_of, team_of};
+use super::{Read, of_months, read, sums_of, team_of};
 use crate::rollup::tag_coverage::{Coverage, CoverageKey};
 use crate::store::tag_rules::StoredTagRule;
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use bigdecimal::BigDecimal;
 use chrono::NaiveDate;
 
 /// `/tags.csv`: all cost that lacks a tag, of which the page shows the dearest.
-pub(super) async fn offenders(State(app): State<AppState>, principal: Principal) -> Result<Response> {
-    let Read { coverage, .. } = read(&app, &principal).await?;
+pub(super) async fn offenders(
+    State(app): State<AppState>,
+    principal: Principal,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let Read { coverage, .. } = read(&app, &principal, query.as_deref()).await?;
     let mut table = Table::new(&[
         "TagKey",
         "State",
@@ -42,8 +46,12 @@ pub(super) async fn offenders(State(app): State<AppState>, principal: Principal)
 
 /// `/tags/required.csv`: each tag that is asked for, and the cost of the recent days by how it meets that. A tag has a
 /// row a currency, and one without money where it is asked of no cost.
-pub(super) async fn required(State(app): State<AppState>, principal: Principal) -> Result<Response> {
-    let Read { coverage, recent, .. } = read(&app, &principal).await?;
+pub(super) async fn required(
+    State(app): State<AppState>,
+    principal: Principal,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let Read { coverage, recent, .. } = read(&app, &principal, query.as_deref()).await?;
     let mut table = Table::new(&[
         "TagKey",
         "EnvironmentKinds",
@@ -84,8 +92,12 @@ fn rule_cells(rule: &StoredTagRule, first: NaiveDate, last: NaiveDate) -> Vec<Ce
 }
 
 /// `/tags/teams.csv`: the cost of the recent days by tag, team and how it meets what is asked.
-pub(super) async fn teams(State(app): State<AppState>, principal: Principal) -> Result<Response> {
-    let Read { coverage, recent, .. } = read(&app, &principal).await?;
+pub(super) async fn teams(
+    State(app): State<AppState>,
+    principal: Principal,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let Read { coverage, recent, .. } = read(&app, &principal, query.as_deref()).await?;
     let mut table = Table::new(&["TagKey", "Team", "State", "BillingCurrency", "EffectiveCost", "FirstDay", "LastDay"]);
     for (key, cost) in &coverage.recent {
         let days = [recent.start(), recent.last_day()].map(|day| Cell::from(day.to_string()));
@@ -98,11 +110,11 @@ pub(super) async fn teams(State(app): State<AppState>, principal: Principal) -> 
 pub(super) async fn months(
     State(app): State<AppState>,
     principal: Principal,
-    Query(asked): Query<Asked>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response> {
-    let Read { coverage, .. } = read(&app, &principal).await?;
+    let Read { coverage, view, .. } = read(&app, &principal, query.as_deref()).await?;
     let mut table = Table::new(&["TagKey", "Team", "State", "BillingCurrency", "EffectiveCost", "ChargeMonth"]);
-    for (key, cost) in &of_months(&coverage, &asked)? {
+    for (key, cost) in &of_months(&coverage, &view)? {
         let month = Cell::from(key.month.format("%Y-%m").to_string());
         table.row(&[sum_cells(&coverage, key, cost), vec![month]].concat());
     }

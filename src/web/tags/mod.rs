@@ -3,34 +3,34 @@
 mod csv;
 mod form;
 
+use super::charge_filter::gap_text;
 use super::mapping_change::{self, MappingChange};
-use super::query::range_label;
+use super::parts::Filters;
+use super::query::{self, Accepts, Span, View, range_label};
 use super::rules::form::checked_reason;
-use super::{
-    AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, display, moves, rules,
-    unknown_keys,
-};
+use super::{AppState, ClientAddress, Error, NavItem, Page, Policy, Principal, Result, Routes, display, drill, moves};
 use crate::allocate::{EnvironmentKind, TagState};
 use crate::focus::{BillingPeriod, DateRange};
-use crate::rollup::tag_coverage::{self, Coverage, CoverageKey, Offender};
+use crate::rollup::tag_coverage::{self, Coverage, CoverageKey, Offender, TagGap};
 use crate::store::mapping_rule_versions::Author;
 use crate::store::tag_rules;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bigdecimal::{BigDecimal, Zero};
-use chrono::Months;
+use chrono::{Days, Months};
 use form::TagForm;
-use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Months that coverage is shown over.
 const MONTH_COUNT: u32 = 6;
 const OFFENDER_ROWS_MAX: usize = 50;
+/// What the page and its files take. The team is one by name, as rows have it.
+const ACCEPTS: Accepts = Accepts { texts: &["team"], by: &[], sort: &[] };
 
 /// The routes of this folder.
 pub fn routes(routes: Routes) -> Routes {
@@ -59,7 +59,14 @@ struct StandardRow {
 
 struct SumRow {
     coverage: String,
-    amounts: Vec<String>,
+    amounts: Vec<Amount>,
+}
+
+/// What of the cost meets a rule in one way.
+struct Amount {
+    text: String,
+    /// Its lines; empty where there is none.
+    href: String,
 }
 
 /// Coverage of one team or month in one currency, a text a rule.
@@ -95,6 +102,8 @@ struct TagsPage {
     offender_count: usize,
     can_edit: bool,
     days: String,
+    filters: Filters,
+    view: View,
 }
 
 /// The months that end with the recent days, and those days.
@@ -105,32 +114,27 @@ pub(crate) fn ranges(page_days: DateRange) -> (DateRange, DateRange) {
     (DateRange::new(first, page_days.end()).unwrap_or(page_days), page_days)
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Asked {
-    team: String,
-}
-
 /// What stands for services without a team.
 const NO_TEAM: &str = "No team";
 
-async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Query<Asked>) -> Result<TagsPage> {
-    let Read { page, recent, coverage } = read(&app, &principal).await?;
-    let page = page.noting(unknown_keys::of::<Asked>());
+async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<TagsPage> {
+    let Read { page, view, span, recent, coverage } = read(&app, &principal, query.as_deref()).await?;
     let keys = coverage.rules.iter().map(|rule| rule.values.tag_key.clone()).collect();
     let by_month = |key: &CoverageKey| key.month.format("%Y-%m").to_string();
     let teams = table(&coverage, &coverage.recent, team_of);
-    let of_months = of_months(&coverage, &asked)?;
+    let of_months = of_months(&coverage, &view)?;
     Ok(TagsPage {
-        rows: standard(&coverage),
+        rows: standard(&coverage, recent),
         keys,
         teams,
         months: table(&coverage, &of_months, by_month),
-        team: asked.team,
-        offenders: coverage.offenders.iter().take(OFFENDER_ROWS_MAX).map(offender).collect(),
+        team: view.field("team").to_owned(),
+        offenders: coverage.offenders.iter().take(OFFENDER_ROWS_MAX).map(|one| offender(one, recent)).collect(),
         offender_count: coverage.offenders.len(),
         can_edit: Policy::Bills.allows(&principal),
         days: range_label(recent),
+        filters: Filters::of_period("/tags", &view, Some(&span)),
+        view,
         page,
     })
 }
@@ -138,16 +142,26 @@ async fn show(State(app): State<AppState>, principal: Principal, Query(asked): Q
 /// How much of the cost meets what is asked, within the reader's scope.
 struct Read {
     page: Page,
+    view: View,
+    span: Span,
     recent: DateRange,
     coverage: Coverage,
 }
 
-async fn read(app: &AppState, principal: &Principal) -> Result<Read> {
+async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<Read> {
+    let view = View::parse(query, ACCEPTS)?.of_period_only();
     let mut snapshot = app.pools.snapshot().await?;
-    let page = Page::new(app, principal, &mut snapshot, "Tags", NavItem::Rules).await?;
-    let (months, recent) = ranges(rules::ranges(&page).0);
+    let page = Page::new(app, principal, &mut snapshot, "Tags", NavItem::Rules).await?.noting(view.note());
+    // Before the first bill they end with the last day that is over.
+    let span = match page.bills.complete_to() {
+        Some(_) => view.span(&page.bills),
+        None => view.span_to(page.now.date_naive() - Days::new(1)),
+    };
+    let nothing_yet = || Error::Invalid("No complete day of bills lies in this period yet.".into());
+    let span = span.ok_or_else(nothing_yet)?;
+    let (months, recent) = ranges(span.days);
     let coverage = tag_coverage::read(&mut snapshot, &principal.scope(), months, recent).await?;
-    Ok(Read { page, recent, coverage })
+    Ok(Read { page, view, span, recent, coverage })
 }
 
 fn team_of(key: &CoverageKey) -> String {
@@ -155,11 +169,12 @@ fn team_of(key: &CoverageKey) -> String {
 }
 
 // The months of the team that is asked for, or of all together.
-fn of_months(coverage: &Coverage, asked: &Asked) -> Result<BTreeMap<CoverageKey, BigDecimal>> {
-    let of_team = |key: &CoverageKey| asked.team.is_empty() || team_of(key) == asked.team;
-    let is_known = asked.team.is_empty() || coverage.by_month.keys().chain(coverage.recent.keys()).any(of_team);
+fn of_months(coverage: &Coverage, view: &View) -> Result<BTreeMap<CoverageKey, BigDecimal>> {
+    let team = view.field("team");
+    let of_team = |key: &CoverageKey| team.is_empty() || team_of(key) == team;
+    let is_known = team.is_empty() || coverage.by_month.keys().chain(coverage.recent.keys()).any(of_team);
     if !is_known {
-        return Err(Error::Invalid(format!("team={} has no cost that a tag is asked of.", asked.team)));
+        return Err(Error::Invalid(format!("team={team} has no cost that a tag is asked of.")));
     }
     let own = coverage.by_month.iter().filter(|(key, _)| of_team(key));
     Ok(own.map(|(key, cost)| (key.clone(), cost.clone())).collect())
@@ -167,25 +182,33 @@ fn of_months(coverage: &Coverage, asked: &Asked) -> Result<BTreeMap<CoverageKey,
 
 impl TagsPage {
     fn months_csv(&self) -> String {
-        let query = serde_urlencoded::to_string([("team", &self.team)]).unwrap_or_default();
-        if self.team.is_empty() { "/tags/months.csv".into() } else { format!("/tags/months.csv?{query}") }
+        self.view.canonical("/tags/months.csv")
     }
 
+    /// A table of all teams as a file of this form, on the page's days.
+    fn file(&self, path: &str) -> String {
+        self.view.link(path, &[("team", "")])
+    }
+
+    /// The months of a team; of all for no name.
     fn team_href(&self, name: &str) -> String {
-        let query = serde_urlencoded::to_string([("team", name)]).unwrap_or_default();
-        format!("/tags?{query}#h-months")
+        format!("{}#h-months", self.view.link("/tags", &[("team", name)]))
     }
 }
 
-fn standard(coverage: &Coverage) -> Vec<StandardRow> {
+fn standard(coverage: &Coverage, recent: DateRange) -> Vec<StandardRow> {
     let row = |rule: &tag_rules::StoredTagRule| {
         let sums = sums_of(coverage, rule).into_iter().map(|(currency, sums)| {
             let total: BigDecimal = sums.iter().sum();
             let covered = &sums[0] + &sums[1];
             let shown = display::shown(&sums, &total, display::minor_units(currency));
+            let amounts = TagState::ALL.into_iter().zip(&sums).zip(&shown).map(|((state, cost), shown)| Amount {
+                text: moves::text(shown, currency),
+                href: if cost.is_zero() { String::new() } else { cell_href(rule, state, currency, recent) },
+            });
             SumRow {
                 coverage: display::percent(&covered, &total).unwrap_or_else(|| "no cost".into()),
-                amounts: shown.iter().map(|amount| moves::text(amount, currency)).collect(),
+                amounts: amounts.collect(),
             }
         });
         let kinds = &rule.values.environment_kinds;
@@ -240,14 +263,33 @@ fn table(
     found.into_iter().map(row).collect()
 }
 
-fn offender((one, cost): &(Offender, BigDecimal)) -> OffenderRow {
+// The lines of what meets a rule in one way, in one currency.
+fn cell_href(rule: &tag_rules::StoredTagRule, state: TagState, currency: &str, recent: DateRange) -> String {
+    let gap = gap_text(&TagGap { state, tag_key: rule.values.tag_key.clone(), value: None });
+    drill::on(&drill::lines_of(&[("gap", &gap), ("cur", currency)]), recent)
+}
+
+fn lines_of(one: &Offender, recent: DateRange) -> String {
+    let gap = TagGap { state: one.state, tag_key: one.tag_key.clone(), value: one.value.clone() };
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| query::NONE.into());
+    let lines = drill::lines_of(&[
+        ("service", &or_none(&one.service_slug)),
+        ("account", &or_none(&one.sub_account_id)),
+        ("bought", &or_none(&one.provider_service)),
+        ("gap", &gap_text(&gap)),
+        ("cur", &one.currency),
+    ]);
+    drill::on(&lines, recent)
+}
+
+fn offender((one, cost): &(Offender, BigDecimal), recent: DateRange) -> OffenderRow {
     OffenderRow {
         key: one.tag_key.clone(),
         state: one.state.label(),
         value: one.value.clone().unwrap_or_default(),
         team: one.team.clone().unwrap_or_else(|| "No team".into()),
         service: one.service.clone().unwrap_or_else(|| "Not allocated".into()),
-        href: one.service_slug.as_ref().map_or_else(|| "/unmapped".into(), |slug| format!("/charges?service={slug}")),
+        href: lines_of(one, recent),
         account: one.sub_account_id.clone().unwrap_or_default(),
         provider_service: one.provider_service.clone().unwrap_or_default(),
         cost: moves::text(cost, &one.currency),

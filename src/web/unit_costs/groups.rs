@@ -171,17 +171,12 @@ async fn costs_of(conn: &mut Snapshot, asked: &Asked<'_>, metric: &str) -> Resul
 async fn units_of(conn: &mut Snapshot, asked: &Asked<'_>, metric: &str, costs: &GroupCosts) -> Result<Vec<GroupUnit>> {
     let Asked { scope, filter, group, span, both, lacking } = asked;
     let usage = whole_days(unit_costs::usage(conn, scope, filter, metric, *group, *both).await?);
-    let known = |(key, used): (String, BTreeMap<NaiveDate, BigDecimal>)| {
-        let lacks = |day| lacking.get(&key).is_some_and(|own| own.has(day));
-        let used = billed(used, |day| span.has_bill(day) && !lacks(day));
-        (key, used)
-    };
-    let usage: BTreeMap<String, _> = usage.into_iter().map(known).collect();
     let mut units: Vec<GroupUnit> = costs
         .iter()
         .filter_map(|((key, currency), (label, costs))| {
-            let used = usage.get(key)?;
-            let side = |days| Side::of(days, costs, used);
+            let lacks = |day| lacking.get(key).is_some_and(|own| own.has(currency, day));
+            let used = billed(usage.get(key)?.clone(), |day| span.has_bill(day) && !lacks(day));
+            let side = |days| Side::of(days, costs, &used);
             let comparison = compare(side(span.before), side(span.days));
             let is_known = comparison.before.unit.day_count + comparison.after.unit.day_count > 0;
             let (key, label, currency) = (key.clone(), label.clone(), currency.clone());

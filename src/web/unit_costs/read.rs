@@ -138,8 +138,8 @@ pub async fn workloads(
         for metric in own.iter().filter(|metric| metric.has_unit_cost()) {
             let goal = goals.iter().find(|goal| goal.service_id == service.service_id && goal.metric == metric.metric);
             let duration = duration(metric, &own, goal, &usage, sides);
-            let is_billed = |day| bills.has_bill(day) && !lacking.has(day);
-            let used = billed(usage[metric.metric.as_str()].clone(), is_billed);
+            let told_of = &usage[metric.metric.as_str()];
+            let used = billed(told_of.clone(), |day| bills.has_bill(day) && !lacking.has_any(day));
             // Also where it is known on too few days to be compared.
             has_unit |= metric.is_unit(&job_minutes) && used.values().any(|value| !value.is_zero());
             let resources = match is_of_runs(metric) {
@@ -149,6 +149,7 @@ pub async fn workloads(
             for currency in &currencies {
                 let key = (service.service_id, (*currency).clone());
                 let costs = &costs[&key];
+                let used = billed(told_of.clone(), |day| bills.has_bill(day) && !lacking.has(currency, day));
                 let side = |days| Side::of(days, costs, &used);
                 let comparison = compare(side(sides.before), side(sides.after));
                 if !comparison.before.is_told() && !comparison.after.is_told() {

@@ -319,7 +319,7 @@ fn service_facts(currency: &str, facts: &Facts<'_>) -> BTreeMap<Place, ServiceFa
 /// period that are billed.
 fn contribution(release: &ClaimedRelease, facts: &Facts<'_>) -> BigDecimal {
     let (days, compared) = facts.periods();
-    let known = |range: DateRange| facts.known.known_of(release.service_id, range);
+    let known = |range: DateRange| facts.known.known_of(release.service_id, &release.billing_currency, range);
     let added = |range: DateRange| added(release, facts.known, range);
     variance::release_part((&added(days), &added(compared)), (known(days), known(compared)))
 }
@@ -331,8 +331,9 @@ fn added(release: &ClaimedRelease, known: &Known, range: DateRange) -> BigDecima
         lasting: release.lasting_per_day.as_ref().unwrap_or(&release.per_day),
     };
     let day = |place: usize| release.effect_date + Days::new(place as u64);
-    let later_count = known.known_after(day(course.after.len()), release.service_id, range);
-    course.added(|place| known.is_known_on(day(place + 1), release.service_id, range), later_count)
+    let (service_id, currency) = (release.service_id, release.billing_currency.as_str());
+    let later_count = known.known_after(day(course.after.len()), service_id, currency, range);
+    course.added(|place| known.is_known_on(day(place + 1), service_id, currency, range), later_count)
 }
 
 /// A walk from the earlier period to the later one in one currency, with its table. Written into a template as it is.

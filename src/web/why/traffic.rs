@@ -125,7 +125,7 @@ fn follows(shares: &[(&str, Share)], is_of_dimension: bool) -> String {
 // Which part of the cost of one place counts as following its traffic: what the days do not tell is an assumption.
 #[expect(clippy::float_arithmetic, reason = "a share, no amount")]
 fn followed(share: Share) -> String {
-    let VariableShare { value, low, high } = match share {
+    let VariableShare { value, low, high, day_count } = match share {
         Ok(share) => share,
         Err(reason) => {
             let why = why_not(reason);
@@ -135,13 +135,16 @@ fn followed(share: Share) -> String {
     // By what is written: "100%, the rest counts as fixed" would tell of a rest that there is none of.
     let [value, low, high] = [value, low, high].map(|share| (100.0 * share).round());
     if value >= 100.0 && low >= 100.0 {
-        "all of its cost followed it before".into()
+        format!("all of its cost followed it on {day_count} days before")
     } else if value >= 100.0 {
-        format!("all of its cost counts as following it; {low:.0}% at least did before")
+        format!("all of its cost counts as following it; {low:.0}% at least did on {day_count} days before")
     } else if high <= 0.0 {
-        "none of its cost followed it before".into()
+        format!("none of its cost followed it on {day_count} days before")
     } else {
-        format!("about {value:.0}% of its cost followed it before ({low:.0}% to {high:.0}%), the rest counts as fixed")
+        format!(
+            "about {value:.0}% of its cost followed it on {day_count} days before ({low:.0}% to {high:.0}%), the rest \
+             counts as fixed"
+        )
     }
 }
 
@@ -208,24 +211,27 @@ mod tests {
     use super::*;
 
     fn share(value: f64, low: f64, high: f64) -> Share {
-        Ok(VariableShare { value, low, high })
+        Ok(VariableShare { value, low, high, day_count: 56 })
     }
 
     #[test]
     fn what_follows_traffic_is_told_as_surely_as_it_is_known() {
-        assert_eq!(followed(share(1.0, 1.0, 1.0)), "all of its cost followed it before");
-        assert_eq!(followed(share(1.0, 0.82, 1.0)), "all of its cost counts as following it; 82% at least did before");
+        assert_eq!(followed(share(1.0, 1.0, 1.0)), "all of its cost followed it on 56 days before");
+        assert_eq!(
+            followed(share(1.0, 0.82, 1.0)),
+            "all of its cost counts as following it; 82% at least did on 56 days before"
+        );
         assert_eq!(
             followed(share(0.62, 0.5, 0.744)),
-            "about 62% of its cost followed it before (50% to 74%), the rest counts as fixed"
+            "about 62% of its cost followed it on 56 days before (50% to 74%), the rest counts as fixed"
         );
-        assert_eq!(followed(share(0.0, 0.0, 0.0)), "none of its cost followed it before");
-        assert!(followed(share(0.0, 0.0, 0.3)).contains("about 0% of its cost followed it before (0% to 30%)"));
+        assert_eq!(followed(share(0.0, 0.0, 0.0)), "none of its cost followed it on 56 days before");
+        assert!(followed(share(0.0, 0.0, 0.3)).contains("followed it on 56 days before (0% to 30%)"));
         for reason in [CannotTell::TooFewDays, CannotTell::NoLine, CannotTell::DoesNotFollow, CannotTell::SteadyVolume]
         {
             let text = followed(Err(reason));
             assert!(text.contains("is not known") && text.ends_with("all is counted as following"), "{text}");
-            assert!(!text.contains("followed it before"), "no fact is made of it: {text}");
+            assert!(!text.contains("followed it on"), "no fact is made of it: {text}");
         }
     }
 

@@ -55,7 +55,8 @@ impl VariableShares {
         let mut shares = Self::default();
         for ((place, currency), costs) in costs {
             let of_day = |day: NaiveDate| {
-                let used = known.is_known_on(day, place.service_id, days).then(|| usage.get(&(place, day)))??;
+                let is_known = known.is_known_on(day, place.service_id, &currency, days);
+                let used = is_known.then(|| usage.get(&(place, day)))??;
                 Some(KnownDay { cost: costs.get(&day).copied().unwrap_or_default(), usage: *used })
             };
             // Before its first cost a service was not there.

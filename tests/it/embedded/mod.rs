@@ -195,6 +195,22 @@ fn a_second_serve_refuses_and_other_commands_join() {
 }
 
 #[test]
+fn a_terminal_that_is_closed_stops_it_as_well() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    if u64::from_str_radix(ignored, 16).unwrap() & 1 == 1 {
+        return crate::support::skipped(
+            "a closed terminal: these tests run under nohup, and what they start with them",
+        );
+    }
+    let place = Place::new();
+    let mut server = place.serve();
+    signal("-HUP", server.0.id());
+    assert!(server.0.wait().unwrap().success(), "it ends by itself");
+    assert!(place.pid().is_none(), "and its cluster with it");
+}
+
+#[test]
 fn a_killed_serve_leaves_a_cluster_that_the_next_command_adopts() {
     let place = Place::new();
     let mut server = place.serve();
@@ -277,6 +293,17 @@ fn what_is_missing_or_wrong_is_said_with_what_to_do() {
     assert!(!insecure.status.success());
     assert!(said.contains("COSTWAKE_PUBLIC_URL is ftp://x: it must start with"), "{said}");
     assert!(!place.data_dir().exists(), "nothing was started for it");
+    for (name, value, told) in [
+        ("COSTWAKE_OUTGOING_NETWORKS", "foo", "foo is no address and no network"),
+        ("COSTWAKE_SOURCE_FOLDERS", "/,rel", "rel is not a whole path"),
+        ("RUST_LOG", "costwake=loud", "RUST_LOG is costwake=loud, which is no filter"),
+        ("DATABASE_URL", "mysql://x", "DATABASE_URL is not a PostgreSQL address"),
+    ] {
+        let wrong = place.costwake(&["serve"]).env(name, value).output().unwrap();
+        let said = String::from_utf8_lossy(&wrong.stderr);
+        assert!(!wrong.status.success() && said.contains(told), "{name}: {said}");
+        assert!(!place.data_dir().join("postgres").exists(), "nothing was started for it");
+    }
 
     let nowhere = place.costwake(&["migrate", "--postgres-bin", "/nowhere"]).output().unwrap();
     let said = String::from_utf8_lossy(&nowhere.stderr);
@@ -292,6 +319,25 @@ fn what_is_missing_or_wrong_is_said_with_what_to_do() {
     fs::write(place.data_dir().join("postgres/letter.txt"), "not a cluster").unwrap();
     let error = Cluster::open(&place.data_dir(), None).unwrap_err();
     assert!(matches!(error, EmbeddedError::NotACluster { .. }), "{error}");
+}
+
+/// As files of an environment have them.
+#[test]
+fn settings_that_are_empty_are_not_set() {
+    let place = Place::new();
+    let mut command = place.costwake(&["migrate"]);
+    for name in ["DATABASE_URL", "COSTWAKE_LISTEN", "COSTWAKE_METRICS_LISTEN", "COSTWAKE_KEY_FILE", "RUST_LOG"] {
+        command.env(name, "");
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(place.data_dir().join("postgres").exists());
+    // Somebody may have meant the data of another directory.
+    assert!(said.contains("Making a database cluster of PostgreSQL"), "{said}");
+    let nobody = place.costwake(&["user", "list"]).output().unwrap();
+    assert!(nobody.status.success() && nobody.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("Nobody is there yet"));
 }
 
 #[test]

@@ -10,9 +10,19 @@ use sqlx::PgPool;
 
 // A line a day from 1 October to this day of November, in two bills.
 async fn deliver(world: &World, source: &str, service: &'static str, cost: &'static str, last: u32) {
+    deliver_in(world, source, service, (cost, "USD"), last).await;
+}
+
+async fn deliver_in(
+    world: &World,
+    source: &str,
+    service: &'static str,
+    (cost, currency): (&'static str, &'static str),
+    last: u32,
+) {
     for (month, days) in [("2026-10", 31), ("2026-11", last)] {
         let days: Vec<String> = (1..=days).map(|day| format!("{month}-{day:02}")).collect();
-        let line = |day| Line { cost, billed: month, day, service, ..Line::default() };
+        let line = |day| Line { cost, currency, billed: month, day, service, ..Line::default() };
         let lines: Vec<Line> = days.iter().map(|day| line(String::leak(day.clone()))).collect();
         world.import_as(source, &bill(&lines), &format!("2026-11-{:02}T06:00:00Z", last + 1)).await;
     }
@@ -308,6 +318,45 @@ async fn a_saving_waits_for_the_bill_of_a_late_source(db: PgPool) {
     let edge = found("edge").await;
     assert_eq!((&edge["state"], &edge["held_by"]), (&"open".into(), &Value::Null), "{edge}");
     assert!(!finance.get("/savings").await.body.contains("waits for a bill"));
+}
+
+/// What a late source makes of a service in EUR, by its own lines or by shares of a split, says nothing of its USD: they
+/// are forecast, have unit costs and savings as before.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_late_source_in_one_currency_leaves_another_known(db: PgPool) {
+    let world = world(&db).await;
+    deliver_in(&world, "edge-one", "edge", ("13", "EUR"), 15).await;
+    deliver(&world, "cloud-one", "checkout", "1141", 19).await;
+    let token = world.app.token(TokenScope::Admin, Role::Finance).await;
+    let split = serde_json::json!({"name": "Edge", "source": "edge", "method": "fixed", "reason": "It serves both.",
+        "targets": [{"service": "checkout", "percent": "100"}], "first_day": "2026-11-10", "last_day": "2026-11-12"});
+    let made = world.app.api("POST", "/api/v1/splits", &token, split).await;
+    assert_eq!(made.status, axum::http::StatusCode::CREATED, "{}", made.body);
+    let days = chrono::NaiveDate::from_ymd_opt(2026, 10, 1).unwrap().iter_days().take(50).enumerate();
+    let line = |(place, day)| format!("requests,checkout,{day},{}", if place < 29 { 1000 } else { 0 });
+    import_requests(&world, &days.map(line).collect::<Vec<_>>()).await;
+
+    let api = async |path: &str| world.app.api("GET", path, &token, Value::Null).await.json();
+    let saving = api("/api/v1/savings?service=checkout").await["savings"][0].clone();
+    assert_eq!((&saving["state"], &saving["held_by"]), (&"open".into(), &Value::Null), "{saving}");
+    costwake::jobs::forecasts::forecast(&world.app.state.pools, super::time("2026-11-20T12:00:00Z")).await.unwrap();
+    let why: Vec<(String, String)> = sqlx::query_as(
+        "SELECT f.billing_currency, f.no_forecast FROM forecast f JOIN service s ON s.service_id = f.scope_id
+         WHERE f.scope = 'service' AND s.slug = 'checkout' AND f.horizon = 'month' AND f.first_day = '2026-11-01'
+           AND NOT f.is_hindcast ORDER BY 1",
+    )
+    .fetch_all(&db)
+    .await
+    .unwrap();
+    let late = "The bill of edge-one is missing since 16 Nov 2026, and makes 100.0% of it".to_owned();
+    assert_eq!(why, [("EUR".to_owned(), late), ("USD".to_owned(), String::new())]);
+
+    let finance = world.finance().await;
+    let page = finance.get("/services/checkout").await.body;
+    assert!(page.contains("It makes 100.0% of this cost in EUR: totals of days without it"), "{page}");
+    assert!(page.contains("and part of what changed in EUR is that it is not there"), "{page}");
+    let rows = texts(&finance.get("/services").await.body, "tbody th");
+    assert!(rows.contains(&"checkout partial in EUR since 16 Nov".to_owned()), "{rows:?}");
 }
 
 /// A late source is no matter of a list that is narrowed to what it does not bill, nor of readers who see nothing of it;

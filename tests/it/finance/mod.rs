@@ -5,6 +5,7 @@ mod api;
 mod bill_gaps;
 mod booked_late;
 mod commitments;
+mod cost_centers;
 mod cross_view;
 mod currency;
 mod drill;

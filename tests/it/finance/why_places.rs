@@ -100,7 +100,7 @@ async fn the_environments_add_up_to_the_service(db: PgPool) {
     assert!(amount(&rows, "efficiency").abs() < decimal("100"), "{all}");
     let told = row(&all, "volume");
     assert!(told.contains("production: 1,") && told.contains("the rest counts as fixed"), "{all}");
-    assert!(told.contains("staging: 1,") && told.contains("none of its cost followed it before"), "{all}");
+    assert!(told.contains("staging: 1,") && told.contains("none of its cost followed it on "), "{all}");
 }
 
 /// Cost that moves by more than in proportion has no share: what is counted is an assumption, and is told as one.

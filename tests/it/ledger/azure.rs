@@ -365,6 +365,17 @@ async fn announced_totals_are_those_of_the_export_itself(pool: PgPool) {
             withdraw_source(&pool, source).await;
         }
     }
+    // The same bytes again: announced as they are nothing changes, otherwise it is no success.
+    for side in [0, 1] {
+        let (file, rows, own) = sides[side];
+        let same = announced("azure two", file, rows, own).await;
+        assert_eq!(same.state, "unchanged", "{:?}", same.reason);
+        let otherwise = announced("azure two", file, rows, sides[1 - side].2).await;
+        let reason = otherwise.reason.unwrap_or_default();
+        assert_eq!(otherwise.state, "refused", "{reason}");
+        assert!(reason.contains("are counted already") && reason.contains("was announced, and the files"), "{reason}");
+    }
+    assert_eq!(counted(&pool, "azure two").await, both());
     let restated = export(folder.path(), "three.csv", &[COVERED, MACHINE, UNUSED]);
     let wrong = announced("azure two", restated.as_path(), 3, &billed).await;
     assert_eq!(wrong.state, "quarantined");

@@ -73,7 +73,10 @@ async fn a_line_without_a_mandatory_cost_is_rejected(pool: PgPool) {
     let mut line = Line::of("2026-10", 3, "shop", "1.5");
     line.costs[1] = String::new();
     let receipt = import_as_of(&pool, "acme", &bill(&[line]), 1).await;
-    assert_eq!((receipt.state.as_str(), receipt.rejected_rows), ("quarantined", 1), "{:?}", receipt.reason);
+    // With no other line there is nothing that somebody could accept.
+    assert_eq!((receipt.state.as_str(), receipt.rejected_rows), ("refused", 1), "{:?}", receipt.reason);
+    let reason = "1 of 1 rows could not be read. Nothing of it can be counted.";
+    assert_eq!(receipt.reason.as_deref(), Some(reason));
     assert_eq!(receipt.rejections[0].column_name, "EffectiveCost");
     assert!(receipt.totals.is_empty(), "{:?}", receipt.totals);
     assert_clean(&pool).await;

@@ -51,6 +51,31 @@ async fn a_command_holds_a_file_that_would_replace_another_of_it(pool: PgPool) {
     assert_clean(&pool).await;
 }
 
+/// Whoever reads one object a line finds one of each file, whatever became of it.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_file_that_cannot_be_opened_has_an_object_too(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("bills");
+    std::fs::create_dir(&place).unwrap();
+    let bill = place.join("bill.csv");
+    std::fs::write(&bill, october("1", 3)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
+    command.env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string());
+    command.env("COSTWAKE_DATA_DIR", folder.path()).args(["import", "--json", "--source", "acme"]);
+    let output = command.args([&place.join("none.csv"), &place, &bill]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", support::said(&output));
+    let objects: Vec<serde_json::Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |index: usize, name: &str| objects[index][name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(objects.len(), 3, "{objects:?}");
+    assert_eq!((told(0, "file"), told(0, "state")), ("none.csv".into(), "failed".into()));
+    assert!(told(0, "reason").contains("No such file") && objects[0]["delivery_id"].is_null(), "{objects:?}");
+    assert_eq!((told(1, "file"), told(1, "state")), ("bills".into(), "failed".into()));
+    assert!(told(1, "reason").contains("It is a folder"), "{objects:?}");
+    assert_eq!((told(2, "file"), told(2, "state")), ("bill.csv".into(), "published".into()));
+    assert_eq!(support::count(&pool, "SELECT count(*) FROM delivery").await, 1, "nothing is kept of what was no file");
+}
+
 async fn upload(browser: &TestApp, parts: &str) -> Page {
     let (one, two) = (october("1", 3), october("2", 3));
     upload_files(browser, &[("a.csv", one.as_str()), ("b.csv", two.as_str())], parts).await

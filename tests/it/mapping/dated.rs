@@ -187,3 +187,57 @@ async fn teams_and_dimensions(pool: PgPool) {
     assert_eq!(read("/api/v1/dimensions/color").await.status, StatusCode::NOT_FOUND);
     assert_eq!(read("/api/v1/dimensions/product?period=moon").await.status, StatusCode::BAD_REQUEST);
 }
+
+/// Only the team that a rule gives something gets an entry for what has no service, as the preview said, and it goes
+/// with the rule. One that holds something else stays.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_rule_for_one_team_adds_nothing_to_others(pool: PgPool) {
+    load(&pool, "a", &bill()).await;
+    let app = finance(&pool).await;
+    let token = app.token(TokenScope::Admin, Role::Finance).await;
+    for team in ["Data", "Search", "Web"] {
+        app.post_form("/catalogue/add-team", &[("name", team)]).await;
+    }
+    let entries = async || {
+        let slugs = "SELECT coalesce(string_agg(slug, ' ' ORDER BY slug), '') FROM service
+                     WHERE share_of_team_id IS NOT NULL";
+        sqlx::query_scalar::<_, String>(slugs).fetch_one(&pool).await.unwrap()
+    };
+    let rule = json!({"applies_to": "charges", "team": "data", "note": "The team pays for its account.",
+        "conditions": [{"attribute": "sub_account_id", "operator": "equals", "value": "222"}]});
+    let path = async |rule: &Value| format!("/api/v1/rules/{}", add(&app, &token, rule.clone()).await);
+    let first = path(&rule).await;
+    assert_eq!(costs(&pool).await, ["shop/- 30.03 USD", "team-data/- 8 USD"]);
+    assert_eq!(entries().await, "team-data");
+    holds(&pool).await;
+    // A bill that names the next team adds its entry as it is loaded.
+    let by_tag = json!({"applies_to": "charges", "team_from_attribute": "tag:team", "note": "The tag names the team."});
+    let second = path(&by_tag).await;
+    assert_eq!(entries().await, "team-data");
+    load(&pool, "b", &[line("333", json!({"team": "search"}), 10, "4")]).await;
+    assert_eq!(entries().await, "team-data team-search");
+    assert_eq!(costs(&pool).await, ["shop/- 30.03 USD", "team-data/- 8 USD", "team-search/- 4 USD"]);
+
+    let delete = async |path: &str| {
+        let deleted = app.api("POST", &format!("{path}/delete"), &token, Value::Null).await;
+        assert!(deleted.status.is_success(), "{}", deleted.body);
+    };
+    delete(&second).await;
+    assert_eq!(entries().await, "team-data");
+    // Nothing that people wrote goes with a rule.
+    sqlx::query(
+        "INSERT INTO service_alias (alias, service_id) SELECT 'data leftovers', service_id FROM service
+         WHERE slug = 'team-data'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    delete(&first).await;
+    assert_eq!(costs(&pool).await, ["-/- 12 USD", "shop/- 30.03 USD"]);
+    assert_eq!(entries().await, "team-data");
+    sqlx::query("DELETE FROM service_alias").execute(&pool).await.unwrap();
+    let report = remap::remap(&pools(&pool), "test", super::now()).await.unwrap();
+    assert_eq!((report.entries_removed, report.publication_id.is_some()), (1, true));
+    assert_eq!(entries().await, "");
+    holds(&pool).await;
+}

@@ -322,12 +322,30 @@ async fn rules_move_go_and_come_back(pool: PgPool) {
     assert_eq!(costs(&pool).await, ["a/- 1 USD"]);
     let page = app.get("/rules").await;
     assert!(page.body.contains("Recently deleted") && page.body.contains("tag “app” is there"));
+    // Its history leads back too, promises nothing that it lacks, and is reached from the list.
+    let history = format!("/rules/{rule}/history");
+    assert!(page.body.contains(&format!("<a href=\"{history}\">its history")), "{}", page.body);
+    let deleted = app.get(&history).await.body;
+    assert!(!deleted.contains("Restoring one") && deleted.contains("/rules#deleted"), "{deleted}");
+    assert_eq!(hidden_fields(&deleted, "/rules/restore"), hidden_fields(&page.body, "/rules/restore"));
+    let viewed = app.browser(Role::Viewer, false, &[]).await.get(&history).await.body;
+    assert!(viewed.contains("The rule is deleted") && !viewed.contains("Put back"), "{viewed}");
     let fields = hidden_fields(&page.body, "/rules/restore");
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(app.post_form("/rules/restore", &fields).await.status, StatusCode::SEE_OTHER);
     assert_eq!(costs(&pool).await, ["b/- 1 USD"]);
     assert_eq!(app.post_form("/rules/restore", &fields).await.status, StatusCode::CONFLICT);
     assert!(!app.get("/rules").await.body.contains("Recently deleted"));
+    let back = app.get(&history).await.body;
+    assert!(back.contains(">a new rule</a>") && hidden_fields(&back, "/rules/restore").is_empty(), "{back}");
+    // A rule without a condition is told as such.
+    app.post_form("/catalogue/add-team", &[("name", "Data")]).await;
+    let rest = [("applies_to", "charges"), ("team", "data"), ("reason", "The rest.")];
+    assert_eq!(app.post_form("/rules", &rest).await.status, StatusCode::SEE_OTHER);
+    let newest = "SELECT max(mapping_rule_id) FROM mapping_rule";
+    let newest: i64 = sqlx::query_scalar(newest).fetch_one(&pool).await.unwrap();
+    app.post_form(&format!("/rules/{newest}/delete"), &[("reason", "Not so.")]).await;
+    assert!(app.get("/rules").await.body.contains("everything that is left → team Data"));
     assert_eq!(app.post_form("/rules/999999/delete", &[("reason", "x")]).await.status, StatusCode::NOT_FOUND);
 }
 

@@ -10,6 +10,12 @@ use costwake::store::tokens::TokenScope;
 use serde_json::json;
 use sqlx::PgPool;
 
+fn hrefs(html: &str, selector: &str) -> Vec<String> {
+    let page = scraper::Html::parse_document(html);
+    let links = scraper::Selector::parse(selector).unwrap();
+    page.select(&links).filter_map(|link| link.attr("href").map(str::to_owned)).collect()
+}
+
 /// Coverage by money adds up to the cost that is asked, by key, team and month; the worst come first.
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn tags_are_asked_for_and_what_lacks_them_is_listed(pool: PgPool) {
@@ -45,6 +51,33 @@ async fn tags_are_asked_for_and_what_lacks_them_is_listed(pool: PgPool) {
         assert!(page.contains(text), "{text}: {page}");
     }
     assert!(!page.contains("$500"), "development is not asked");
+    // Each figure leads to the lines that make it, and to no others.
+    for amount in ["$40.00", "$10.00", "$20.00", "$30.00"] {
+        let href = super::link(&page, amount).unwrap_or_else(|| panic!("{amount} leads nowhere: {page}"));
+        let lines = app.get(&href).await.body;
+        assert!(lines.contains(&format!("One line makes {amount}.")), "{href}: {lines}");
+    }
+    let worst = hrefs(&page, "section[aria-labelledby=h-worst] td a");
+    for (href, (amount, words)) in worst
+        .iter()
+        .zip([("$30.00", "required tag owner missing"), ("$20.00", "required tag owner not allowed: nobody")])
+    {
+        let lines = app.get(href).await.body;
+        assert!(lines.contains(&format!("One line makes {amount}.")) && lines.contains(words), "{href}: {lines}");
+        assert!(href.contains("account=222") && href.contains("bought=Compute"), "{href}");
+    }
+    assert_eq!(worst.len(), 2, "{worst:?}");
+    for wrong in ["missing:moon", "moon:owner", "owner"] {
+        assert_eq!(app.get(&format!("/charges?gap={wrong}")).await.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    // Other days, also in files.
+    let before = app.get("/tags?period=2026-10-01..2026-10-29&vs=py").await.body;
+    assert!(before.contains("Nothing lacks a required tag") && !before.contains("$40.00"), "{before}");
+    assert!(before.contains("Ignored: vs. This page knows period, team."), "{before}");
+    assert!(before.contains("/tags/required.csv?period=2026-10-01..2026-10-29"), "{before}");
+    let file = app.get("/tags.csv?period=2026-10-01..2026-10-29").await.body;
+    assert_eq!(file.lines().count(), 1, "{file}");
+    assert_eq!(app.get("/tags?period=2027-03").await.status, StatusCode::BAD_REQUEST);
     // The months of one team.
     sqlx::query("INSERT INTO team (slug, name) VALUES ('shop-team', 'Shop team')").execute(&pool).await.unwrap();
     sqlx::query("UPDATE service SET team_id = (SELECT team_id FROM team WHERE slug = 'shop-team') WHERE slug = 'shop'")

@@ -121,20 +121,23 @@ async fn n19_a_bill_that_is_not_what_was_announced_waits(pool: PgPool) {
     assert_eq!(second["state"], "quarantined", "{second}");
     let reason = second["reason"].as_str().unwrap();
     assert!(reason.contains("2 rows were announced, and the files hold 1."), "{reason}");
-    assert!(reason.contains("A BilledCost of 2.01 USD was announced, and the files hold 2: -0.01 more."), "{reason}");
+    assert!(reason.contains("A BilledCost of 2.01 USD was announced, and the files hold 2: 0.01 less."), "{reason}");
     // The same fault again is asked about once.
     let again = deliver("again", &october("3"), announced(2, "3")).await;
     assert_eq!(again["state"], "quarantined", "{again}");
     assert_eq!(delivery(&pool, second["delivery_id"].as_i64().unwrap()).await.0, "refused");
     assert_counts(&pool, "pipeline one", 1, "1.5").await;
-    // What counts, announced otherwise: it counts already, and the sender is told.
+    // What counts, announced otherwise: it counts on, and the sender does not take it for what was announced.
     let same = deliver("same", &october("1.5"), announced(7, "1.50")).await;
-    assert_eq!(same["state"], "unchanged", "{same}");
+    assert_eq!(same["state"], "refused", "{same}");
+    assert_counts(&pool, "pipeline one", 1, "1.5").await;
     let reason = same["reason"].as_str().unwrap();
     assert!(
         reason.ends_with("are counted already: delivery 1. 7 rows were announced, and the files hold 1."),
         "{reason}"
     );
+    let right = deliver("right", &october("1.5"), announced(1, "1.5")).await;
+    assert_eq!(right["state"], "unchanged", "{right}");
     sender.part("third", 1, "x").await;
     let parts = json!([{ "number": 1, "sha256": sha256(b"x") }]);
     let wrong = json!({ "parts": parts, "expected": { "billed_cost": { "USD": "1,5" } } }).to_string().into_bytes();

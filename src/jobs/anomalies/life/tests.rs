@@ -66,6 +66,19 @@ fn a_step_back_is_the_end_and_no_drop() {
     assert_eq!(episodes[0].anomaly.end, day(14));
 }
 
+/// Some days that were seen to be a level only once cost was back: they are told, and the way back is not.
+#[test]
+fn a_level_that_is_found_with_its_way_back_is_told_as_over() {
+    let mut episodes = Vec::new();
+    for number in 30..=32 {
+        let found = vec![shift(6, 10), anomaly(AnomalyKind::Drop, 11, number)];
+        follow(&mut episodes, day(number), found, |_, _| Some(0.0));
+        assert_eq!(states(&episodes), [State::Ended]);
+        let own = &episodes[0].anomaly;
+        assert_eq!((own.kind, own.start, own.end), (AnomalyKind::WithoutRelease, day(6), day(10)));
+    }
+}
+
 #[test]
 fn a_fall_that_is_not_told_ends_a_rise_all_the_same() {
     let fall = |start, end| anomaly(AnomalyKind::Drop, start, end);

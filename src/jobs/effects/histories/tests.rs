@@ -131,8 +131,15 @@ fn a_commitment_is_sized_by_the_others_at_the_same_step() {
     assert_eq!(size(&inputs), None);
     // What a late source lacks is no discount.
     inputs.commitments = (1..=4).map(step).collect();
-    inputs.known = Arc::new(KnownDays::new(BTreeMap::from([(4, day(46))]), Vec::new()));
+    let late_in = |currency: &str| {
+        let since = BTreeMap::from([(currency.to_owned(), day(46))]);
+        Arc::new(KnownDays::new(BTreeMap::from([(4, since)]), Vec::new()))
+    };
+    inputs.known = late_in("USD");
     assert_eq!(size(&inputs), None);
+    // What it bills in another currency is no matter of this one.
+    inputs.known = late_in("EUR");
+    assert!(size(&inputs).is_some());
 }
 
 /// February has no bill that makes much of the first service: its days are no zeros, and whoever asks about them waits.
@@ -148,7 +155,8 @@ fn days_of_a_gap_are_not_known_and_answers_about_them_wait() {
         beside: [january, february.next()],
         is_daily: true,
         services: vec![(1, None), (2, None)],
-        material: vec![1],
+        material: vec![(1, "USD".into())],
+        material_own: vec![(1, "USD".into())],
     };
     let own = inputs.days.iter_mut().find(|series| series.service_id == 1).unwrap();
     own.days.retain(|figure| figure.charge_date < day(31) || figure.charge_date > day(58));
@@ -412,4 +420,9 @@ fn the_part_that_is_another_is_named() {
     earlier.complete_to = day(50);
     let young = Parts::of(&asked(&earlier), &calibration);
     assert!(young.changed_to(&asked(&earlier), &calibration).is_empty());
+    // A bill that is late took the last days away: traffic and cost of those that are left are what they were.
+    let late = "its last days are not known any more: a bill of them is late or was taken back";
+    assert_eq!(changed(&earlier), [late]);
+    assert_eq!(before.changed_to(&asked(&earlier), "other"), [late, "intervals were calibrated anew"]);
+    assert!(young.changed_to(&asked(&inputs()), &calibration).is_empty(), "they are there again");
 }

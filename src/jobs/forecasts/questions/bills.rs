@@ -12,7 +12,7 @@ impl Series {
         for key in self.keys(subject) {
             let cost: f64 = self.usage.get(&key).into_iter().flatten().flatten().sum();
             all += cost;
-            if let Some(gap) = self.known_days.first_gap(key.0, days) {
+            if let Some(gap) = self.known_days.first_gap(key.0, &key.1, days) {
                 lacking += cost;
                 first = Some(first.map_or(gap, |first: BillingPeriod| first.min(gap)));
             }
@@ -28,7 +28,7 @@ impl Series {
         for key in self.keys(subject) {
             let cost: f64 = self.usage.get(&key).into_iter().flatten().flatten().sum();
             all += cost;
-            if self.known_days.missing_since(key.0).is_some_and(|since| since < days.end()) {
+            if self.known_days.missing_since(key.0, &key.1).is_some_and(|since| since < days.end()) {
                 lacking += cost;
                 is_late = true;
             }

@@ -23,7 +23,7 @@ impl Series {
             // Months before it cost anything say nothing, nor do those whose bill is missing.
             let first_place = self.usage[&key].iter().position(Option::is_some).unwrap_or_default();
             let begins = self.range.start() + Days::new(first_place as u64);
-            let tells = |first: &NaiveDate| *first >= begins && self.known_days.is_known(key.0, *first);
+            let tells = |first: &NaiveDate| *first >= begins && self.known_days.is_known(key.0, &key.1, *first);
             let earlier: Vec<NaiveDate> =
                 (1..=FEE_MONTHS).map(|back| month - Months::new(back)).filter(tells).collect();
             recurring(days, &earlier, next) + f64::from(whole_months) * recurring(days, &earlier, month)

@@ -14,7 +14,7 @@ const WEIGHED_DAYS: u32 = 28;
 impl Series {
     /// The first day that is not known of a service, where it comes before the question.
     pub(super) fn late_from(&self, key: &Key, asked: &Asked) -> Option<NaiveDate> {
-        self.known_days.missing_since(key.0).filter(|from| *from <= asked.complete_to)
+        self.known_days.missing_since(key.0, &key.1).filter(|from| *from <= asked.complete_to)
     }
 
     /// Usage that other bills show of a service on the complete days asked whose bill is late.
@@ -67,7 +67,8 @@ impl Series {
     /// Whether a bill that makes a material part of a service in the scope is late on some of these days: what came then
     /// is not known.
     pub(in crate::jobs::forecasts) fn is_late(&self, subject: &Subject, days: DateRange) -> bool {
-        self.keys(subject).any(|key| self.known_days.missing_since(key.0).is_some_and(|from| from < days.end()))
+        let from = |key: Key| self.known_days.missing_since(key.0, &key.1);
+        self.keys(subject).filter_map(from).any(|from| from < days.end())
     }
 
     /// By how much intervals of a kind are widened because earlier ones held less than they were meant to: as the record

@@ -55,7 +55,7 @@ impl Series {
             return measured;
         }
         for key in self.keys(subject) {
-            let last = self.settled_to(key.0, asked);
+            let last = self.settled_to(&key, asked);
             for one in self.changes_of(&key).filter(|one| !one.is_accepted && one.effect_date > last) {
                 measured.count += 1;
                 *(if one.per_day > BigDecimal::default() { &mut measured.up } else { &mut measured.down }) +=
@@ -67,8 +67,8 @@ impl Series {
 
     // The last day whose releases have all days that are asked after them. An answer about one of them that is provisional
     // still is asked no more: its deployment failed after all, or was nothing new.
-    fn settled_to(&self, service_id: i64, asked: &Asked) -> NaiveDate {
-        let late = self.known_days.missing_since(service_id).map(|since| since - Days::new(1));
+    fn settled_to(&self, (service_id, currency): &Key, asked: &Asked) -> NaiveDate {
+        let late = self.known_days.missing_since(*service_id, currency).map(|since| since - Days::new(1));
         let known_to = late.map_or(asked.complete_to, |late| late.min(asked.complete_to));
         known_to - Days::new(u64::from(SETTLED_DAYS))
     }
