@@ -17,6 +17,11 @@ pub enum Error {
     /// The token is missing, unknown, expired or revoked.
     #[error("Send a valid API token as \"Authorization: Bearer …\".")]
     NoToken,
+    /// A token where only people who are signed in are let in.
+    #[error(
+        "This is a page for people who are signed in. A token opens /api/v1/…, and files of pages: the same address with .csv, .xlsx or .json at its end."
+    )]
+    NoPage,
     /// The token is valid but not for this.
     #[error("This token has scope {has}; {wants} is needed.")]
     Scope {
@@ -41,7 +46,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Web(error) => error.status(),
-            Self::NoToken => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::NoPage => StatusCode::UNAUTHORIZED,
             Self::Scope { .. } => StatusCode::FORBIDDEN,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         }

@@ -8,7 +8,7 @@ use crate::rollup::Person;
 use crate::rollup::close_month::{self, CloseError};
 use crate::store::late_bills;
 use crate::store::month_closing::{self, Closing};
-use crate::store::statement_ties::{self, MonthReach};
+use crate::store::statement_ties::{self, BilledIn, MonthReach};
 use crate::store::statements;
 use crate::web::close_warnings::{Standing, close_warnings};
 use crate::web::statement::MonthState;
@@ -41,6 +41,9 @@ pub struct MonthBody {
     pub sentence: String,
     /// How far the bills of each source with one of this month reach in it, by name.
     pub reach: Vec<SourceReachBody>,
+    /// How far bills have come in each currency: those that the month is billed in, and while bills are to come those of
+    /// the month before too.
+    pub currencies: Vec<MonthCurrencyBody>,
     /// The closing that holds now; `null` where the month is not closed.
     pub closing: Option<ClosingBody>,
 }
@@ -53,6 +56,18 @@ pub struct SourceReachBody {
     /// The last day of the month that they hold in full. Figures of the days go on without a source that is behind, and
     /// `complete_to` of `/api/v1/costs` says how far.
     pub complete_to: NaiveDate,
+}
+
+/// How far the bills of a month have come in one currency.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct MonthCurrencyBody {
+    /// FOCUS BillingCurrency.
+    #[schema(example = "USD")]
+    pub billing_currency: String,
+    /// As of the month, of the sources that bill in this currency.
+    pub state: String,
+    /// The last day that all bills in it hold in full; `null` where there is none yet.
+    pub complete_to: Option<NaiveDate>,
 }
 
 /// A billing month with its history.
@@ -121,13 +136,14 @@ pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<MonthBody>>> {
     let mut snapshot = app.pools.snapshot().await?;
     let Some((first, last)) = statements::month_range(&mut snapshot).await? else { return Ok(Json(Vec::new())) };
     let reach = statement_ties::reach(&mut snapshot).await?;
+    let billed_in = statement_ties::billed_in(&mut snapshot, first, last).await?;
     let closed = month_closing::closed(&mut snapshot).await?;
     let today = app.now().date_naive();
     let mut months = Vec::new();
     let mut month = last;
     while month >= first {
         let closing = closed.iter().find(|closing| closing.month == month.first_day());
-        months.push(body(month, &reach, closing, today));
+        months.push(body(month, (&reach, &billed_in), closing, today));
         month = month.previous();
     }
     Ok(Json(months))
@@ -219,11 +235,12 @@ async fn warnings(app: &AppState, month: BillingPeriod) -> web::Result<Vec<Close
 async fn history(app: &AppState, month: BillingPeriod, shows_bills: bool) -> web::Result<MonthHistoryBody> {
     let mut snapshot = app.pools.snapshot().await?;
     let reach = statement_ties::reach(&mut snapshot).await?;
+    let billed_in = statement_ties::billed_in(&mut snapshot, month.previous(), month).await?;
     let closings = month_closing::history(&mut snapshot, month).await?;
     let current = closings.iter().find(|closing| closing.reopened_at.is_none());
     let waiting =
         if shows_bills { late_bills::waiting_for(&mut snapshot, month.first_day()).await? } else { Vec::new() };
-    let month = body(month, &reach, current, app.now().date_naive());
+    let month = body(month, (&reach, &billed_in), current, app.now().date_naive());
     Ok(MonthHistoryBody {
         month,
         closings: closings.iter().map(ClosingBody::from).collect(),
@@ -231,7 +248,12 @@ async fn history(app: &AppState, month: BillingPeriod, shows_bills: bool) -> web
     })
 }
 
-fn body(month: BillingPeriod, reach: &[MonthReach], closing: Option<&Closing>, today: NaiveDate) -> MonthBody {
+fn body(
+    month: BillingPeriod,
+    (reach, billed_in): (&[MonthReach], &[BilledIn]),
+    closing: Option<&Closing>,
+    today: NaiveDate,
+) -> MonthBody {
     let state = MonthState::of(month, reach, closing, today);
     let mut of_month: Vec<SourceReachBody> = reach
         .iter()
@@ -239,11 +261,20 @@ fn body(month: BillingPeriod, reach: &[MonthReach], closing: Option<&Closing>, t
         .map(|row| SourceReachBody { source: row.source_name.clone(), complete_to: row.complete_to })
         .collect();
     of_month.sort_by(|left, right| left.source.cmp(&right.source));
+    let currencies = state.by_currency(month, (reach, billed_in), today);
     MonthBody {
         reach: of_month,
         billing_month: month.to_string(),
         state: state.key().into(),
-        sentence: state.sentence(),
+        sentence: state.sentence_of(&currencies),
+        currencies: currencies
+            .into_iter()
+            .map(|one| MonthCurrencyBody {
+                billing_currency: one.billing_currency,
+                state: one.state.key().into(),
+                complete_to: one.complete_to,
+            })
+            .collect(),
         closing: closing.map(ClosingBody::from),
     }
 }

@@ -15,7 +15,7 @@ pub fn routes(routes: Routes) -> Routes {
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Costwake", version = "v1", description = "Deployments in, costs out. Names of columns are those of FOCUS; money is a string, so that no digit is lost."),
+    info(title = "Costwake", version = "v1", description = "Deployments in, costs out. Names of columns are those of FOCUS; money is a string, so that no digit is lost. A token of scope read opens the files of pages too, as its owner would: /services.csv?period=2026-10, with .xlsx or .json in place of .csv, or /charges.focus.csv.gz; pages themselves answer 401."),
     // One handler a line, in the order of the alphabet; a test compares the list with the routes.
     paths(
         super::anomalies::change,

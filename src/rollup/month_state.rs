@@ -30,6 +30,32 @@ pub enum MonthState {
     Closed(NaiveDate),
 }
 
+/// How far the bills of a month have come in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CurrencyReach {
+    /// FOCUS BillingCurrency.
+    pub billing_currency: String,
+    /// The state in it.
+    pub state: MonthState,
+    /// The last day that all bills in it hold in full; `None` where there is none yet.
+    pub complete_to: Option<NaiveDate>,
+}
+
+impl CurrencyReach {
+    /// Whether some have come further than others.
+    pub fn differ(all: &[Self]) -> bool {
+        all.windows(2).any(|two| matches!(two, [one, other] if one.complete_to != other.complete_to))
+    }
+}
+
+// Whether a source bills in a currency. A bill without a line is in every currency that its source has in these months.
+fn is_in(row: &MonthReach, billed_in: &[BilledIn], currency: &str) -> bool {
+    let name = row.source_name.as_str();
+    let of_source = || billed_in.iter().filter(move |one| one.source_name == name);
+    let has_lines = of_source().any(|one| one.month == row.month);
+    of_source().any(|one| one.billing_currency == currency && (one.month == row.month || !has_lines))
+}
+
 impl MonthState {
     /// The state of a month. A source is waited for where it billed the month or the one before.
     pub fn of(month: BillingPeriod, reach: &[MonthReach], closing: Option<&Closing>, today: NaiveDate) -> Self {
@@ -63,8 +89,7 @@ impl MonthState {
         Self::BillsIn { other_count: all.len().saturating_sub(billed.len()), billed }
     }
 
-    /// The state of a month in one currency: how far the sources have come that bill in it. A bill without a line is in
-    /// every currency that its source has in these months.
+    /// The state of a month in one currency: how far the sources have come that bill in it.
     pub fn in_currency(
         month: BillingPeriod,
         (reach, billed_in): (&[MonthReach], &[BilledIn]),
@@ -72,14 +97,37 @@ impl MonthState {
         closing: Option<&Closing>,
         today: NaiveDate,
     ) -> Self {
-        let is_in_it = |row: &&MonthReach| {
-            let name = row.source_name.as_str();
-            let of_source = || billed_in.iter().filter(move |one| one.source_name == name);
-            let has_lines = of_source().any(|one| one.month == row.month);
-            of_source().any(|one| one.billing_currency == currency && (one.month == row.month || !has_lines))
-        };
-        let reach: Vec<MonthReach> = reach.iter().filter(is_in_it).cloned().collect();
+        let reach: Vec<MonthReach> = reach.iter().filter(|row| is_in(row, billed_in, currency)).cloned().collect();
         Self::of(month, &reach, closing, today)
+    }
+
+    /// The same of a month of this state in each currency, by name: in those that it is billed in, and while bills are to
+    /// come in those of the month before too.
+    pub fn by_currency(
+        &self,
+        month: BillingPeriod,
+        (reach, billed_in): (&[MonthReach], &[BilledIn]),
+        today: NaiveDate,
+    ) -> Vec<CurrencyReach> {
+        let (first, before) = (month.first_day(), month.previous().first_day());
+        let recent: Vec<BilledIn> =
+            billed_in.iter().filter(|one| one.month == first || one.month == before).cloned().collect();
+        let is_told = |one: &&BilledIn| one.month == first || self.is_coming();
+        let currencies: BTreeSet<&str> =
+            recent.iter().filter(is_told).map(|one| one.billing_currency.as_str()).collect();
+        let of = |currency: &str| CurrencyReach {
+            billing_currency: currency.to_owned(),
+            state: match self.is_coming() {
+                true => Self::in_currency(month, (reach, &recent), currency, None, today),
+                false => self.clone(),
+            },
+            complete_to: reach
+                .iter()
+                .filter(|row| row.month == first && is_in(row, &recent, currency))
+                .map(|row| row.complete_to)
+                .min(),
+        };
+        currencies.into_iter().map(of).collect()
     }
 
     /// The word of the API.
@@ -140,6 +188,23 @@ impl MonthState {
         }
     }
 
+    /// The whole sentence, with a day for each currency where some have come further than others.
+    pub fn sentence_of(&self, currencies: &[CurrencyReach]) -> String {
+        if !matches!(self, Self::Running(reached) if !reached.is_empty()) || !CurrencyReach::differ(currencies) {
+            return self.sentence();
+        }
+        let told = currencies.iter().map(|one| match one.complete_to {
+            Some(day) => format!("{} in {}", day.format("%-d %b %Y"), one.billing_currency),
+            None => format!("no day in {}", one.billing_currency),
+        });
+        format!("The month is open: bills reach {}.", told.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Whether bills are still waited for.
+    pub fn is_coming(&self) -> bool {
+        matches!(self, Self::Running(_) | Self::Arriving(_))
+    }
+
     /// Whether figures can still rise because days are missing.
     pub fn is_open(&self) -> bool {
         !matches!(self, Self::BillsIn { .. } | Self::Closed(_))
@@ -156,7 +221,7 @@ impl MonthState {
 
     /// " yet" where the bills are sure to come.
     pub fn yet(&self) -> &'static str {
-        if matches!(self, Self::Running(_) | Self::Arriving(_)) { " yet" } else { "" }
+        if self.is_coming() { " yet" } else { "" }
     }
 }
 
@@ -264,12 +329,27 @@ mod tests {
         assert_eq!(state("GBP"), to("tools", "2026-11-26"));
         assert_eq!(state("JPY"), MonthState::Running(Vec::new()));
         // Of all of them, two are behind, and the others are not.
-        let all = MonthState::of("2026-11".parse().unwrap(), &rows, None, "2026-11-28".parse().unwrap());
+        let by_source = MonthState::of("2026-11".parse().unwrap(), &rows, None, "2026-11-28".parse().unwrap());
         let said =
             "The month is open: bills reach 27 Nov 2026, but for those of tools (26 Nov 2026), edge (24 Nov 2026).";
-        assert_eq!((all.sentence().as_str(), all.has_no_bill()), (said, false));
+        assert_eq!((by_source.sentence().as_str(), by_source.has_no_bill()), (said, false));
         assert_eq!(state("USD").sentence(), "The month is open: bills reach 27 Nov 2026.");
         assert!(state("JPY").has_no_bill());
+        let (month, today) = ("2026-11".parse().unwrap(), "2026-11-28".parse().unwrap());
+        let whole = MonthState::of(month, &rows, None, today);
+        let all = whole.by_currency(month, (&rows, &billed_in), today);
+        let told: Vec<(&str, &MonthState)> =
+            all.iter().map(|one| (one.billing_currency.as_str(), &one.state)).collect();
+        assert_eq!(told, [("EUR", &state("EUR")), ("GBP", &state("GBP")), ("USD", &state("USD"))]);
+        assert_eq!(
+            whole.sentence_of(&all),
+            "The month is open: bills reach 24 Nov 2026 in EUR, 26 Nov 2026 in GBP, 27 Nov 2026 in USD."
+        );
+        assert_eq!(whole.sentence_of(&all[..1]), whole.sentence(), "one currency is told by its sources");
+        // A closed month is closed in those that it is billed in.
+        let closed = MonthState::Closed(today).by_currency(month, (&rows, &billed_in), today);
+        let names: Vec<&str> = closed.iter().map(|one| one.billing_currency.as_str()).collect();
+        assert_eq!((names, &closed[0].state), (vec!["EUR", "USD"], &MonthState::Closed(today)));
     }
 
     #[test]

@@ -23,12 +23,17 @@ struct AuditQuery {
     before: Option<String>,
 }
 
-impl AuditQuery {
-    /// The line that only older ones are asked for of.
-    fn before(self) -> Result<Option<i64>> {
-        let before = self.before.filter(|text| !text.is_empty()).map(|text| text.parse::<i64>()).transpose();
-        before.map_err(|_| Error::Invalid("before: the number of a line of the log.".into()))
-    }
+/// Of the file, which has all lines between two.
+#[derive(Deserialize)]
+struct FileQuery {
+    before: Option<String>,
+    after: Option<String>,
+}
+
+/// The line that only older ones, or only newer ones, are asked for of.
+fn line(key: &str, text: Option<String>) -> Result<Option<i64>> {
+    let line = text.filter(|text| !text.is_empty()).map(|text| text.parse::<i64>()).transpose();
+    line.map_err(|_| Error::Invalid(format!("{key}: the number of a line of the log.")))
 }
 
 #[derive(Template, WebTemplate)]
@@ -41,7 +46,7 @@ struct AuditPage {
 }
 
 async fn list(State(app): State<AppState>, principal: Principal, Query(query): Query<AuditQuery>) -> Result<AuditPage> {
-    let before = query.before()?;
+    let before = line("before", query.before)?;
     let mut snapshot = app.pools.snapshot().await?;
     let mut rows = audit::list(&mut snapshot, before, ROWS_ON_A_PAGE + 1).await?;
     if !principal.scope().is_everything() {
@@ -57,17 +62,13 @@ async fn list(State(app): State<AppState>, principal: Principal, Query(query): Q
     Ok(AuditPage { page, rows, is_first: before.is_none(), older })
 }
 
-/// All lines, and with `before` those that are older, as on the page: a log that is longer than a file may be has
-/// several.
-async fn export(
-    State(app): State<AppState>,
-    principal: Principal,
-    Query(query): Query<AuditQuery>,
-) -> Result<Response> {
-    let before = query.before()?;
+/// All lines; with `before` those that are older, as on the page, and with `after` those that are newer: a log that is
+/// longer than a file may be has several.
+async fn export(State(app): State<AppState>, principal: Principal, Query(query): Query<FileQuery>) -> Result<Response> {
+    let (before, after) = (line("before", query.before)?, line("after", query.after)?);
     let turn = Turn::take(&app, &principal).await?;
     let snapshot = app.pools.snapshot().await?;
-    let log = Log { snapshot, before, shows_money: principal.scope().is_everything() };
+    let log = Log { snapshot, before, after, shows_money: principal.scope().is_everything() };
     let columns = ["Line", "HappenedAt", "Actor", "ClientAddress", "Action", "Subject", "Details"];
     turn.answer(&app, Table::new(&columns), log, "audit.csv").await
 }
@@ -77,12 +78,15 @@ struct Log {
     snapshot: Snapshot,
     /// The last line that was read.
     before: Option<i64>,
+    /// Lines up to this one are left out.
+    after: Option<i64>,
     shows_money: bool,
 }
 
 impl Pages for Log {
     async fn next(&mut self, table: &mut Table) -> anyhow::Result<usize> {
         let mut rows = audit::list(&mut self.snapshot, self.before, PAGE_ROW_COUNT as i64).await?;
+        rows.retain(|row| self.after.is_none_or(|after| row.audit_log_id > after));
         for row in &mut rows {
             if !self.shows_money {
                 hide_money(&mut row.details);
@@ -101,9 +105,8 @@ impl Pages for Log {
         Ok(rows.len())
     }
 
-    fn how_to_go_on(&self) -> String {
-        let before = self.before.map(|id| id.to_string()).unwrap_or_default();
-        format!("older lines are in /settings/audit.csv?before={before}")
+    fn how_to_narrow(&self) -> &'static str {
+        "ask for fewer lines with before and after: numbers of lines"
     }
 }
 

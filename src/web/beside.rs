@@ -82,6 +82,11 @@ pub fn is_json() -> bool {
     FORM.try_with(|form| *form == Form::Json).unwrap_or_default()
 }
 
+/// Makes an answer for a program, whatever form it asked for: what goes wrong is told in JSON.
+pub async fn for_program<T>(answering: impl Future<Output = T>) -> T {
+    FORM.scope(Form::Json, answering).await
+}
+
 /// Puts the layer around the finished routes.
 pub fn around(router: Router, app: &AppState) -> Router {
     Router::new().fallback_service(from_fn_with_state(app.clone(), answer).layer(router))
@@ -121,7 +126,9 @@ async fn table(app: AppState, mut request: Request, form: Form, address: Uri, ne
     }
     let (mut parts, body) = response.into_parts();
     let folder = app.config.data_dir().join("spool");
-    let notes = notes(&app, &asked, before, version(&app).await);
+    let mut notes = notes(&app, &asked, before, version(&app).await);
+    let cut = parts.headers.get(csv::CUT).and_then(|note| note.to_str().ok());
+    notes.before.extend(cut.map(|note| ("Cut".to_owned(), note.to_owned())));
     match written(form, body, notes, folder).await {
         Ok(file) => {
             dress(form, &mut parts.headers, &file);

@@ -13,6 +13,7 @@ use crate::focus::CostBasis;
 use crate::store::charges::{self, ChargeFilter, ChargeRow, ChargeTotal, Cursor};
 use crate::store::moved_lines::{self, MovedRow};
 use crate::store::{Scope, Snapshot, focus_export};
+use anyhow::ensure;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::body::Body;
@@ -26,8 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Lines a page.
 const PAGE_LINE_COUNT: i64 = 100;
-/// Lines of a CSV file: more are for the provider's own file.
-const CSV_LINE_COUNT_MAX: usize = 200_000;
+/// Lines of a CSV file, which is whole: it holds a connection while it is read, and lies on the disk while it is taken.
+const CSV_LINE_COUNT_MAX: i64 = 200_000;
 /// Lines that are handed on at once.
 const CHUNK_LINE_COUNT: usize = 5_000;
 const FILE_NAME: &str = "charges.csv";
@@ -111,11 +112,43 @@ async fn download(State(app): State<AppState>, principal: Principal, RawQuery(qu
     let (scope, basis) = (principal.scope(), view.basis);
     let bills = view.bills(&app, &mut snapshot, &scope).await?;
     let (filter, _) = filter(&mut snapshot, &view, &bills).await?;
-    let lines = Lines { snapshot, scope, filter, basis, table: header(basis) };
+    focus_export::take_time(&mut snapshot).await?;
+    let totals = charges::totals(&mut snapshot, &scope, &filter, basis).await.map_err(too_much)?;
+    let moved = moved(&mut snapshot, &scope, &filter, basis).await.map_err(too_much)?;
+    fits(&totals, &moved)?;
+    let lines = Lines { snapshot, scope, filter, basis, totals, moved, table: header(basis) };
     let (sender, chunks) = mpsc::channel(1);
     let own = sender.clone();
-    read_aside(reader, sender, async move { Ok(lines.read(&own).await?) });
+    read_aside(reader, sender, async move { lines.read(&own).await });
     Ok(super::csv::response(body(&app, place, chunks).await?, FILE_NAME))
+}
+
+async fn moved(
+    conn: &mut Snapshot,
+    scope: &Scope,
+    filter: &ChargeFilter,
+    basis: CostBasis,
+) -> sqlx::Result<Vec<MovedRow>> {
+    if filter.is_of_lines_only() {
+        return Ok(Vec::new());
+    }
+    moved_lines::rows(conn, scope, filter, basis, None).await
+}
+
+// A file that ended early would be added up as if it were whole.
+fn fits(totals: &[ChargeTotal], moved: &[MovedRow]) -> Result<()> {
+    let count: i64 = totals.iter().map(|total| total.charge_count).sum();
+    let moved_count = i64::try_from(moved.len()).unwrap_or(i64::MAX);
+    let grouped = |count: i64| filters::grouped(&count.into(), 0);
+    let what = if count > CSV_LINE_COUNT_MAX {
+        format!("These are {} lines, and a file of them has at most {}", grouped(count), grouped(CSV_LINE_COUNT_MAX))
+    } else if moved_count >= moved_lines::ROW_COUNT_MAX {
+        let most = grouped(moved_lines::ROW_COUNT_MAX);
+        format!("What splits moved to or from these lines is more than the {most} rows that a file has of it")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Conflict(format!("{what}, so that it is whole. {NARROW}")))
 }
 
 /// Reads a file in a task of its own, and gives the turn back before its client has all of it. What the reading fails
@@ -174,61 +207,44 @@ struct Lines {
     scope: Scope,
     filter: ChargeFilter,
     basis: CostBasis,
+    /// What the lines add up to.
+    totals: Vec<ChargeTotal>,
+    /// What splits moved to or from them.
+    moved: Vec<MovedRow>,
     table: Table,
 }
 
 impl Lines {
     // Ends where nobody takes the chunks any more.
-    async fn read(mut self, chunks: &mpsc::Sender<Chunk>) -> sqlx::Result<()> {
-        let Self { snapshot, scope, filter, basis, table } = &mut self;
-        let (mut sent, mut bytes, mut is_whole) = (0, 0, true);
-        let limit = CSV_LINE_COUNT_MAX as i64 + 1;
-        let mut rows = charges::stream(snapshot, scope, filter, *basis, limit).await?;
+    async fn read(mut self, chunks: &mpsc::Sender<Chunk>) -> anyhow::Result<()> {
+        let Self { snapshot, scope, filter, basis, table, .. } = &mut self;
+        let (mut sent, mut byte_count) = (0, 0);
+        let mut rows = charges::stream(snapshot, scope, filter, *basis, CSV_LINE_COUNT_MAX).await?;
         while let Some(row) = rows.try_next().await? {
-            if sent == CSV_LINE_COUNT_MAX || bytes >= export::BYTES_MAX {
-                is_whole = false;
-                break;
-            }
             write(table, &row);
             sent += 1;
             if sent % CHUNK_LINE_COUNT == 0 {
                 let chunk = table.take();
-                bytes += chunk.len();
+                byte_count += chunk.len();
+                ensure!(byte_count <= export::BYTES_MAX, "it is longer than any export may be");
                 if chunks.send(Ok(chunk)).await.is_err() {
                     return Ok(());
                 }
             }
         }
         drop(rows);
-        self.end(sent, is_whole).await?;
+        self.end();
         let _ = chunks.send(Ok(self.table.take())).await;
         Ok(())
     }
 
-    // What was bought for commitments and what splits moved make the file add up to the figure that led to it, unless lines
-    // are missing already.
-    async fn end(&mut self, sent: usize, is_whole: bool) -> sqlx::Result<()> {
-        if !is_whole {
-            let text = format!("Cut after {sent} lines, what splits moved is left out: narrow the filter");
-            self.table.row(&[text.into()]);
-            return Ok(());
-        }
+    // What was bought for commitments and what splits moved make the file add up to the figure that led to it.
+    fn end(&mut self) {
         if self.basis.is_before_commitments() {
-            let totals = charges::totals(&mut self.snapshot, &self.scope, &self.filter, self.basis).await?;
-            totals
-                .iter()
-                .filter(|total| !total.bought.is_zero())
-                .for_each(|total| write_bought(&mut self.table, total));
+            let bought = self.totals.iter().filter(|total| !total.bought.is_zero());
+            bought.for_each(|total| write_bought(&mut self.table, total));
         }
-        if self.filter.is_of_lines_only() {
-            return Ok(());
-        }
-        let rows = moved_lines::rows(&mut self.snapshot, &self.scope, &self.filter, self.basis, None).await?;
-        rows.iter().for_each(|row| write_moved(&mut self.table, row));
-        if rows.len() >= moved_lines::ROW_COUNT_MAX as usize {
-            self.table.row(&["Cut within what splits moved: narrow the filter".into()]);
-        }
-        Ok(())
+        self.moved.iter().for_each(|row| write_moved(&mut self.table, row));
     }
 }
 
@@ -436,5 +452,17 @@ mod tests {
         for wrong in ["", "1", "1~2", "a~1~2", "1~2~3~4", "1e999999~1~1", "1e-999999~1~1"] {
             assert!(cursor(wrong).is_err(), "{wrong}");
         }
+    }
+    fn total(charge_count: i64) -> ChargeTotal {
+        ChargeTotal { billing_currency: "USD".into(), charge_count, cost: 0.into(), bought: 0.into() }
+    }
+
+    #[test]
+    fn a_file_that_would_not_be_whole_is_refused_before_it_begins() {
+        assert!(fits(&[total(CSV_LINE_COUNT_MAX - 1), total(1)], &[]).is_ok());
+        let refused = fits(&[total(CSV_LINE_COUNT_MAX), total(1)], &[]).unwrap_err();
+        assert_eq!(refused.status().as_u16(), 409);
+        let text = refused.to_string();
+        assert!(text.starts_with("These are 200,001 lines") && text.contains("Narrow them"), "{text}");
     }
 }

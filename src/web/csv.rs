@@ -14,6 +14,9 @@ pub const TEXT: u8 = b'T';
 /// An amount or a count.
 pub const AMOUNT: u8 = b'N';
 const EMPTY: u8 = b'E';
+/// The header of a file that has only the first of the rows that there are: how many, and how to have the others. No
+/// row says it, or a program would take it for data.
+pub const CUT: &str = "x-costwake-cut";
 
 tokio::task_local! {
     static TYPED: ();
@@ -94,6 +97,7 @@ impl From<i64> for Cell<'_> {
 pub struct Table {
     bytes: Vec<u8>,
     is_typed: bool,
+    cut: Option<(usize, String)>,
 }
 
 impl Table {
@@ -125,9 +129,20 @@ impl Table {
         std::mem::take(&mut self.bytes)
     }
 
+    /// Says that these are only the first rows: in a header, and in the name of the file.
+    pub fn cut(&mut self, row_count: usize, note: String) {
+        self.cut = Some((row_count, note));
+    }
+
     /// The finished file, offered for download under this name.
     pub fn into_response(self, file_name: &str) -> Response {
-        response(axum::body::Body::from(self.bytes), file_name)
+        let body = axum::body::Body::from(self.bytes);
+        let Some((row_count, note)) = self.cut else { return response(body, file_name) };
+        let (stem, _) = split_suffix(file_name);
+        let mut response = response(body, &format!("{stem}-first-{row_count}.csv"));
+        let note = HeaderValue::from_str(&note).unwrap_or(HeaderValue::from_static("yes"));
+        response.headers_mut().insert(HeaderName::from_static(CUT), note);
+        response
     }
 }
 

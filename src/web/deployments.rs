@@ -162,13 +162,8 @@ impl Pages for DeploymentPages {
         Ok(rows.len())
     }
 
-    fn how_to_go_on(&self) -> String {
-        let page = self.filter.older_than.map(|(at, id)| cursor_text(at, id)).unwrap_or_default();
-        format!("older ones are in the file of the same address with page={page}")
-    }
-
-    fn counted(&self) -> &'static str {
-        "deployments"
+    fn how_to_narrow(&self) -> &'static str {
+        "ask for fewer days with period, or for one service"
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/dimensions`: cost by product, cost center, and dimensions of the organisation's own (virtual tags).
 
-use super::csv::{self, Table};
+use super::cost_columns::CostColumns;
+use super::csv::{self, Cell, Table};
 use super::display::{Columns, Compared, Line, figures};
 use super::drill;
 use super::parts::Filters;
@@ -121,7 +122,7 @@ async fn show(
     let (name, is_csv) = csv::split_suffix(&last);
     let read = read(&app, &principal, name, query.as_deref()).await?;
     if is_csv {
-        return export(&read, name);
+        return Ok(export(&read, name));
     }
     // The page is about all cost that the person may see, as the overview is.
     let (publication_id, basis) = (read.page.publication_id, read.view.basis);
@@ -188,25 +189,29 @@ fn lines_href(read: &Read, name: &str, value: &Option<String>) -> String {
     read.span.map(|span| drill::on(&lines, span.days)).unwrap_or_default()
 }
 
-fn export(read: &Read, name: &str) -> Result<Response> {
-    let mut table = Table::new(&["Dimension", "Value", "BillingCurrency", "Cost", "CostBefore", "Change"]);
+fn export(read: &Read, name: &str) -> Response {
+    let costs = CostColumns::new(read.view.basis, read.span);
+    let own = ["Dimension", "Value", "BillingCurrency", costs.cost, &costs.before, "Change"];
+    let mut table = Table::new(&costs.all(&own, false));
     for (value, compared) in &read.rows {
         let value = shown_value(value);
         for currency in &read.currencies {
             let now = compared.cost(currency);
             let before = read.span.and_then(|span| span.known(compared.cost_before(currency)));
             let change = before.as_ref().map(|before| &now - before);
-            table.row(&[
+            let mut cells: Vec<Cell<'_>> = vec![
                 name.into(),
                 value.as_str().into(),
                 currency.into(),
                 (&now).into(),
                 (&before).into(),
                 (&change).into(),
-            ]);
+            ];
+            cells.extend(costs.days());
+            table.row(&cells);
         }
     }
-    Ok(table.into_response(&format!("{name}.csv")))
+    table.into_response(&costs.file_name(name))
 }
 
 /// Reads the values of a dimension with the days that an address asks for.

@@ -2,6 +2,7 @@
 
 use super::charts::{Marker, ranked_class};
 use super::context_events::{self, ContextEvents, ContextSection};
+use super::cost_columns::CostColumns;
 use super::csv::{self, Cell, Table};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::deployed::{Asked, Deployed};
@@ -102,7 +103,8 @@ async fn show(
         }
     }
     if is_csv {
-        return Ok(export(&services, span.as_ref(), rated.as_ref()).into_response(&format!("{slug}.csv")));
+        let costs = CostColumns::new(view.basis, span);
+        return Ok(export(&services, span.as_ref(), rated.as_ref(), &costs).into_response(&costs.file_name(slug)));
     }
     let life = environment_costs::lives(&mut snapshot, &scope, Some(id)).await?.into_iter().next();
     let end = environment_ends::list(&mut snapshot, Some(id)).await?.pop();
@@ -349,10 +351,9 @@ fn answer(
     format!("{} {}.{ended}", change_sentences(span, &total, currencies), span.sides())
 }
 
-fn export(services: &[ServiceCost], span: Option<&Span>, rated: Option<&RatedParts>) -> Table {
-    let mut columns = vec!["Service", "Team", "BillingCurrency", "Cost", "CostBefore", "Days"];
-    columns.extend(RatedParts::columns(rated));
-    let mut table = Table::new(&columns);
+fn export(services: &[ServiceCost], span: Option<&Span>, rated: Option<&RatedParts>, costs: &CostColumns) -> Table {
+    let own = ["Service", "Team", "BillingCurrency", costs.cost, &costs.before];
+    let mut table = Table::new(&costs.all(&own, rated.is_some()));
     for cost in services {
         let converted = rated.map(|rated| rated.of_service(cost));
         let before = span.and_then(|span| span.known(&cost.cost_before));
@@ -362,9 +363,9 @@ fn export(services: &[ServiceCost], span: Option<&Span>, rated: Option<&RatedPar
             cost.currency.as_str().into(),
             (&cost.cost).into(),
             before.map_or(Cell::Empty, Cell::from),
-            span.map(Span::fixed).unwrap_or_default().into(),
         ];
         cells.extend(RatedParts::cells(rated, converted.as_ref()));
+        cells.extend(costs.days());
         table.row(&cells);
     }
     table

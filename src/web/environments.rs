@@ -1,7 +1,8 @@
 //! `/environments`: what each environment costs, how old it is, and whether it is still there.
 
 use super::charts::environment_class;
-use super::csv::Table;
+use super::cost_columns::CostColumns;
+use super::csv::{Cell, Table};
 use super::display::{Compared, Line};
 use super::drill;
 use super::environment_end::{self, End};
@@ -16,7 +17,7 @@ use crate::store::service_costs;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, HashMap};
 
@@ -99,16 +100,18 @@ async fn show(
 
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let list = read(&app, &principal, query.as_deref()).await?;
-    let mut table = Table::new(&[
+    let costs = CostColumns::new(list.view.basis, list.span);
+    let own = [
         "Environment",
         "Kind",
         "BillingCurrency",
-        "Cost",
-        "CostBefore",
+        costs.cost,
+        &costs.before,
         "Change",
         "FirstChargeDate",
         "LastChargeDate",
-    ]);
+    ];
+    let mut table = Table::new(&costs.all(&own, false));
     for row in &list.rows {
         let day = |pick: fn(&EnvironmentLife) -> NaiveDate| {
             row.life.as_ref().map(|life| pick(life).to_string()).unwrap_or_default()
@@ -117,7 +120,7 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
             let now = row.compared.cost(currency);
             let before = list.span.and_then(|span| span.known(row.compared.cost_before(currency)));
             let change = before.as_ref().map(|before| &now - before);
-            table.row(&[
+            let mut cells: Vec<Cell<'_>> = vec![
                 row.name().into(),
                 row.environment.as_ref().map(|one| one.kind.as_str()).unwrap_or_default().into(),
                 currency.as_str().into(),
@@ -126,10 +129,12 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
                 (&change).into(),
                 day(|life| life.first_charge_date).into(),
                 day(|life| life.last_charge_date).into(),
-            ]);
+            ];
+            cells.extend(costs.days());
+            table.row(&cells);
         }
     }
-    Ok(table.into_response("environments.csv").into_response())
+    Ok(table.into_response(&costs.file_name("environments")))
 }
 
 async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<List> {

@@ -19,7 +19,7 @@ const READERS_MAX: usize = 4;
 const PER_PERSON_MAX: usize = 3;
 /// Exports at once; each is a file of at most [`BYTES_MAX`].
 const TOTAL_MAX: usize = 24;
-/// No export is longer; the caller says in its last line that it was cut.
+/// No export is longer: it breaks off, so that nobody takes a part for the whole.
 pub const BYTES_MAX: usize = 128 << 20;
 const WAIT: Duration = Duration::from_secs(5);
 const CHUNK_BYTES: u64 = 64 << 10;

@@ -128,8 +128,8 @@ impl Pages for EventPages {
         Ok(rows.len())
     }
 
-    fn how_to_go_on(&self) -> String {
-        "ask for fewer days with period, or for one service".into()
+    fn how_to_narrow(&self) -> &'static str {
+        "ask for fewer days with period, or for one service"
     }
 }
 

@@ -5,6 +5,7 @@ use super::charges::{self, Chunk};
 use super::csv::{self, Table};
 use super::export::{self, Place};
 use super::{AppState, Principal, Result};
+use anyhow::ensure;
 use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -16,26 +17,22 @@ pub(super) trait Pages: Send + 'static {
     /// Adds the next [`PAGE_ROW_COUNT`] rows to the table, or those that are left, and gives how many it added.
     fn next(&mut self, table: &mut Table) -> impl Future<Output = anyhow::Result<usize>> + Send;
 
-    /// How to have the rest of a list that is longer than a file may be: `ask for fewer days`.
-    fn how_to_go_on(&self) -> String;
-
-    /// What [`Self::next`] counts, where one may take several rows of the table.
-    fn counted(&self) -> &'static str {
-        "rows"
-    }
+    /// How to ask for less where a list is longer than a file may be, for the log: `ask for fewer days`.
+    fn how_to_narrow(&self) -> &'static str;
 }
 
-/// Says in a last row that a table has only the first of the rows that there are, and how to have the rest.
+/// Says beside the rows of a table that it has only the first of those that there are, and how to have the rest.
 pub(super) fn note_cut(table: &mut Table, row_count: usize, in_all: i64, how_to_go_on: &str) {
     if usize::try_from(in_all).is_ok_and(|in_all| in_all > row_count) {
-        table.row(&[format!("Cut after {row_count} of {in_all} rows: {how_to_go_on}").into()]);
+        table.cut(row_count, format!("Cut after {row_count} of {in_all} rows: {how_to_go_on}"));
     }
 }
 
 /// The same of a list that may end at its limit, where nobody counted what is beyond.
 pub(super) fn note_limit(table: &mut Table, row_count: usize, limit: i64, how_to_go_on: &str) {
     if usize::try_from(limit).is_ok_and(|limit| row_count >= limit) {
-        table.row(&[format!("A file has at most {limit} rows of this list; if there are more, {how_to_go_on}").into()]);
+        let note = format!("A file has at most {limit} rows of this list; if there are more, {how_to_go_on}");
+        table.cut(row_count, note);
     }
 }
 
@@ -68,7 +65,8 @@ impl Turn {
     }
 }
 
-// Ends where nobody takes the chunks any more.
+// Ends where nobody takes the chunks any more. Longer than a file may be, it breaks off: what ended early would be taken
+// for the whole.
 async fn read(
     mut table: Table,
     mut pages: impl Pages,
@@ -80,16 +78,16 @@ async fn read(
         let added = pages.next(&mut table).await?;
         let is_last = added < PAGE_ROW_COUNT;
         row_count += added;
-        let mut chunk = table.take();
+        let chunk = table.take();
         byte_count += chunk.len();
-        let is_cut = !is_last && byte_count >= bytes_max;
-        if is_cut {
-            table.row(&[format!("Cut after {row_count} {}: {}", pages.counted(), pages.how_to_go_on()).into()]);
-            chunk.extend(table.take());
-        }
+        ensure!(
+            byte_count <= bytes_max,
+            "it is longer than any export may be, after {row_count} of its rows: {}",
+            pages.how_to_narrow()
+        );
         // An empty chunk more would take a short file through the disk.
         let is_gone = !chunk.is_empty() && chunks.send(Ok(chunk)).await.is_err();
-        if is_last || is_cut || is_gone {
+        if is_last || is_gone {
             return Ok(());
         }
     }
@@ -110,8 +108,8 @@ mod tests {
             Ok(added)
         }
 
-        fn how_to_go_on(&self) -> String {
-            "ask for less".into()
+        fn how_to_narrow(&self) -> &'static str {
+            "ask for less"
         }
     }
 
@@ -135,26 +133,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_cut_says_so() {
-        let lines = lines(3 * PAGE_ROW_COUNT, 100).await;
-        assert_eq!(lines.len(), PAGE_ROW_COUNT + 2);
-        assert_eq!(lines.last().unwrap(), "Cut after 2000 rows: ask for less");
+    async fn a_file_that_would_be_too_long_breaks_off_and_has_no_row_that_is_none() {
+        let (sender, mut chunks) = mpsc::channel(10);
+        let table = Table::new(&["Name"]);
+        let broken = read(table, Numbers(3 * PAGE_ROW_COUNT), 3 * PAGE_ROW_COUNT + 100, &sender).await.unwrap_err();
+        assert_eq!(broken.to_string(), "it is longer than any export may be, after 4000 of its rows: ask for less");
+        drop(sender);
+        let first = String::from_utf8(chunks.recv().await.unwrap().unwrap()).unwrap();
+        assert!(first.lines().skip(1).all(|line| line == "x"));
+        assert!(chunks.recv().await.is_none());
     }
 
-    fn noted(note: impl Fn(&mut Table)) -> String {
+    fn noted(note: impl Fn(&mut Table)) -> (String, Option<String>) {
         let mut table = Table::new(&["Name"]);
         note(&mut table);
-        String::from_utf8(table.take()).unwrap()
+        assert_eq!(table.take(), b"Name\r\n", "no row says it");
+        let response = table.into_response("people.csv");
+        let text = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        (text("content-disposition").unwrap(), text(csv::CUT))
     }
 
     #[test]
-    fn a_table_that_is_cut_says_so_and_one_that_is_whole_does_not() {
-        let cut = noted(|table| note_cut(table, 2, 3, "ask for less"));
-        assert_eq!(cut, "Name\r\nCut after 2 of 3 rows: ask for less\r\n");
-        assert_eq!(noted(|table| note_cut(table, 3, 3, "ask for less")), "Name\r\n");
-        assert_eq!(noted(|table| note_cut(table, 0, 0, "ask for less")), "Name\r\n");
-        assert!(noted(|table| note_limit(table, 5, 5, "ask for less")).contains("at most 5 rows"));
-        assert_eq!(noted(|table| note_limit(table, 4, 5, "ask for less")), "Name\r\n");
+    fn a_table_that_is_cut_says_so_beside_its_rows_and_one_that_is_whole_does_not() {
+        let (name, note) = noted(|table| note_cut(table, 2, 3, "ask for less"));
+        assert_eq!(name, "attachment; filename=\"people-first-2.csv\"");
+        assert_eq!(note.as_deref(), Some("Cut after 2 of 3 rows: ask for less"));
+        let whole = ("attachment; filename=\"people.csv\"".to_owned(), None);
+        assert_eq!(noted(|table| note_cut(table, 3, 3, "ask for less")), whole);
+        assert_eq!(noted(|table| note_cut(table, 0, 0, "ask for less")), whole);
+        assert_eq!(noted(|table| note_limit(table, 4, 5, "ask for less")), whole);
+        let (name, note) = noted(|table| note_limit(table, 5, 5, "ask for less"));
+        assert!(name.contains("people-first-5.csv") && note.unwrap().contains("at most 5 rows"));
     }
 
     #[tokio::test]

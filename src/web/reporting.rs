@@ -100,17 +100,12 @@ impl RatedParts {
 
 /// What a table with a row a service and currency says of them in the reporting currency.
 impl RatedParts {
-    /// The columns; none where no reporting currency is set.
-    pub fn columns(rated: Option<&Self>) -> &'static [&'static str] {
-        if rated.is_some() { &["ReportingCurrency", "ReportingCost"] } else { &[] }
-    }
-
     /// The sum of a service in its currency, where the parts are by service.
     pub fn of_service(&self, service: &ServiceCost) -> Converted {
         self.sum(Some(&service.service_id.to_string()), Some(&service.currency))
     }
 
-    /// The cells under [`Self::columns`]. Empty where a rate is missing: never a guess.
+    /// The cells of the currency and the cost in it. Empty where a rate is missing: never a guess.
     pub fn cells<'a>(rated: Option<&'a Self>, converted: Option<&'a Converted>) -> Vec<Cell<'a>> {
         rated.zip(converted).map_or_else(Vec::new, |(rated, converted)| {
             vec![rated.rates.reporting_currency().into(), converted.known().map_or(Cell::Empty, Cell::from)]

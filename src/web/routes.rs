@@ -2,7 +2,7 @@
 
 use super::error::{self, Error};
 use super::principal::Principal;
-use super::{AppState, Role, beside, cross_site, headers, unknown_keys};
+use super::{AppState, Role, beside, cross_site, file_tokens, headers, unknown_keys};
 use crate::api;
 use crate::store::tokens::TokenScope;
 use axum::Router;
@@ -145,7 +145,7 @@ impl Routes {
         Self { app, router: Router::new(), webhooks: Router::new(), entries: Vec::new() }
     }
 
-    /// Adds a page that changes nothing.
+    /// Adds a page that changes nothing. Its files take a token of read scope too, whose owner the policy allows.
     pub fn get<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, policy: Policy, handler: H) -> Self {
         self.page("GET", path, policy, limited(get(handler), BODY_BYTES_MAX))
     }
@@ -319,7 +319,12 @@ async fn authorize(
         }
         return Ok(next.run(request).await);
     }
-    let Some(principal) = principal? else { return Ok(to_sign_in(&request)) };
+    let Some(principal) = principal? else {
+        return Ok(match file_tokens::is_of_program(&request) {
+            true => file_tokens::answer(&app, policy, request, next).await,
+            false => to_sign_in(&request),
+        });
+    };
     if !policy.allows(&principal) {
         return Err(Error::Forbidden);
     }

@@ -1,5 +1,6 @@
 //! `/services`: which services cost most and which grew most.
 
+use super::cost_columns::CostColumns;
 use super::csv::{Cell, Table};
 use super::display::{Compared, Line, change_shown, decimals, money};
 use super::drill;
@@ -15,7 +16,7 @@ use crate::store::service_costs::{self, CatalogueService, ServiceCost};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -112,9 +113,9 @@ fn partial(bills: &Freshness, has_several: bool) -> BTreeMap<i64, String> {
 
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let list = read(&app, &principal, query.as_deref()).await?;
-    let mut columns = vec!["Service", "Team", "BillingCurrency", "Cost", "CostBefore", "Change", "LastDeployed"];
-    columns.extend(RatedParts::columns(list.rated.as_ref()));
-    let mut table = Table::new(&columns);
+    let costs = CostColumns::new(list.view.basis, list.span);
+    let own = ["Service", "Team", "BillingCurrency", costs.cost, &costs.before, "Change", "LastDeployed"];
+    let mut table = Table::new(&costs.all(&own, list.rated.is_some()));
     let sums = list.rated.as_ref().map(RatedParts::sums);
     for row in &list.rows {
         let deployed = row.deployed.as_ref().map(|(_, at, _)| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
@@ -134,10 +135,11 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
                 deployed.clone().unwrap_or_default().into(),
             ];
             cells.extend(RatedParts::cells(list.rated.as_ref(), converted.as_ref()));
+            cells.extend(costs.days());
             table.row(&cells);
         }
     }
-    Ok(table.into_response("services.csv").into_response())
+    Ok(table.into_response(&costs.file_name("services")))
 }
 
 async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<List> {

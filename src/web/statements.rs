@@ -8,10 +8,11 @@ use super::csv::{Cell, Table};
 use super::display::Delta;
 use super::query::{Accepts, View};
 use super::reporting::{RatedParts, missing_text};
-use super::statement::{MonthState, NOT_BILLED, Span, Year, booked_part, month_view, year};
+use super::statement::{CurrencyReach, MonthState, NOT_BILLED, Span, Year, booked_part, month_view, year};
 use super::{AppState, NavItem, Page, Policy, Principal, Result, Routes, display, filters};
 use crate::focus::{BillingPeriod, CostBasis};
 use crate::store::booked_costs::{self, BookedCost};
+use crate::store::statement_ties::{BilledIn, MonthReach};
 use crate::store::statements::{MonthTotal, MonthView};
 use crate::store::{Snapshot, commitment_purchases, converted_costs, month_closing, rates, statement_ties, statements};
 use askama::Template;
@@ -65,6 +66,12 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
     let closing = |month: BillingPeriod| closed.iter().find(|closing| closing.month == month.first_day());
     let state = |month: BillingPeriod| MonthState::of(month, &reach, closing(month), today);
     let mut months = months(&read.entries(), state);
+    let coming: Vec<BillingPeriod> =
+        months.iter().filter(|month| month.state.is_coming()).map(|month| month.month).collect();
+    if let (Some(first), Some(last)) = (coming.iter().min(), coming.iter().max()) {
+        let billed_in = statement_ties::billed_in(&mut snapshot, first.previous(), *last).await?;
+        months.iter_mut().for_each(|month| month.reach(&asked, (&reach, &billed_in), today));
+    }
     let rated = rated(&mut snapshot, &principal, &asked, &read).await?;
     let reporting_currency = rated.as_ref().map(|rated| rated.rates.reporting_currency().to_owned());
     if let Some(rated) = &rated {
@@ -234,6 +241,8 @@ async fn rated(conn: &mut Snapshot, principal: &Principal, asked: &Asked, read: 
 struct Month {
     month: BillingPeriod,
     state: MonthState,
+    /// The state in a sentence, of all currencies that are listed.
+    sentence: String,
     totals: Vec<Line>,
     /// In the reporting currency; empty where none is set.
     reporting: String,
@@ -244,6 +253,8 @@ struct Month {
 
 struct Line {
     currency: String,
+    /// How far its bills have come; empty where those of other currencies have come as far.
+    reached: String,
     is_billed: bool,
     cost: String,
     /// What is booked for closed months, and the total with it.
@@ -255,6 +266,28 @@ struct Line {
 }
 
 impl Month {
+    // Says of a month that bills are still to come for how far they have come in each currency.
+    fn reach(&mut self, asked: &Asked, bills: (&[MonthReach], &[BilledIn]), today: NaiveDate) {
+        if !self.state.is_coming() {
+            return;
+        }
+        let mut currencies = self.state.by_currency(self.month, bills, today);
+        currencies.retain(|one| asked.has(&one.billing_currency));
+        self.sentence = match currencies.as_slice() {
+            [one] if asked.currency.is_some() => one.state.sentence(),
+            all => self.state.sentence_of(all),
+        };
+        if !CurrencyReach::differ(&currencies) {
+            return;
+        }
+        for line in &mut self.totals {
+            let own = currencies.iter().find(|one| one.billing_currency == line.currency);
+            if let Some(day) = own.and_then(|one| one.complete_to) {
+                line.reached = format!("bills to {}", day.format("%-d %b %Y"));
+            }
+        }
+    }
+
     fn convert(&mut self, rated: &RatedParts) {
         let currency = rated.rates.reporting_currency();
         let key = self.month.first_day().to_string();
@@ -281,9 +314,11 @@ fn months(entries: &[Entry], state: impl Fn(BillingPeriod) -> MonthState) -> Vec
     for entry in entries {
         let month = BillingPeriod::containing(entry.month);
         if out.last().is_none_or(|last| last.month != month) {
+            let state = state(month);
             out.push(Month {
                 month,
-                state: state(month),
+                sentence: state.sentence(),
+                state,
                 totals: Vec::new(),
                 reporting: String::new(),
                 reporting_note: String::new(),
@@ -309,6 +344,7 @@ fn line(entry: &Entry) -> Line {
     let booked = display::change_shown(&both, &cost, decimals);
     Line {
         currency: currency.clone(),
+        reached: String::new(),
         is_billed: entry.total.is_some(),
         cost: text(|total| &total.cost),
         booked: entry
@@ -350,7 +386,7 @@ fn lede(months: &[Month]) -> String {
         ("", booked) => format!("Nothing is billed for {label}; {booked} is booked in it for closed months."),
         (amounts, booked) => format!("{label} cost {amounts}{so_far}, and {booked} with adjustments booked."),
     };
-    format!("{cost} {}", newest.state.sentence())
+    format!("{cost} {}", newest.sentence)
 }
 
 #[derive(Template, WebTemplate)]

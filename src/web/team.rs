@@ -3,6 +3,7 @@
 use super::anomalies::InboxRow;
 use super::charts::{Marker, SparkBars, position, ranked_class};
 use super::context_events::{ContextEvents, ContextSection};
+use super::cost_columns::CostColumns;
 use super::csv::{Cell, Table, split_suffix};
 use super::daily::{self, Daily, Point, Series, Setting};
 use super::delivery_figures::{Deliveries, DeliverySection};
@@ -72,7 +73,9 @@ async fn show(
     };
     if is_csv {
         let read = read.as_ref().ok_or(if shows_cost { Error::NotFound } else { Error::Forbidden })?;
-        return Ok(csv(read, span.as_ref()).into_response(&format!("team-{}.csv", team.slug)));
+        let costs = CostColumns::new(view.basis, span);
+        let name = costs.file_name(&format!("team-{}", team.slug));
+        return Ok(csv(read, span.as_ref(), &costs).into_response(&name));
     }
     // Deployments are there before the first bill is, and open to everyone.
     let (asked, listed) = asked(&team, span.as_ref(), &page);
@@ -271,10 +274,9 @@ fn currencies(services: &[ServiceCost]) -> Vec<String> {
     ranked.into_iter().map(|(currency, _)| currency.to_owned()).collect()
 }
 
-fn csv(read: &Read, span: Option<&Span>) -> Table {
-    let mut columns = vec!["Service", "BillingCurrency", "Cost", "CostBefore", "Change", "Lines"];
-    columns.extend(RatedParts::columns(read.rated.as_ref()));
-    let mut table = Table::new(&columns);
+fn csv(read: &Read, span: Option<&Span>, costs: &CostColumns) -> Table {
+    let own = ["Service", "BillingCurrency", costs.cost, &costs.before, "Change", "Lines"];
+    let mut table = Table::new(&costs.all(&own, read.rated.is_some()));
     for service in &read.services {
         let before = span.and_then(|span| span.known(&service.cost_before));
         let change = before.map(|before| &service.cost - before);
@@ -288,6 +290,7 @@ fn csv(read: &Read, span: Option<&Span>) -> Table {
             service.charge_count.into(),
         ];
         cells.extend(RatedParts::cells(read.rated.as_ref(), converted.as_ref()));
+        cells.extend(costs.days());
         table.row(&cells);
     }
     table

@@ -1,6 +1,7 @@
 //! `/teams`: which teams cost most and which grew most.
 
-use super::csv::Table;
+use super::cost_columns::CostColumns;
+use super::csv::{Cell, Table};
 use super::display::{Compared, Line};
 use super::drill;
 use super::list_pages::{ComparedPage, ListPages};
@@ -72,24 +73,28 @@ async fn show(State(app): State<AppState>, principal: Principal, RawQuery(query)
 
 async fn export(State(app): State<AppState>, principal: Principal, RawQuery(query): RawQuery) -> Result<Response> {
     let list = read(&app, &principal, query.as_deref()).await?;
-    let mut table = Table::new(&["Team", "CostCenter", "BillingCurrency", "Cost", "CostBefore", "Change"]);
+    let costs = CostColumns::new(list.view.basis, list.span);
+    let own = ["Team", "CostCenter", "BillingCurrency", costs.cost, &costs.before, "Change"];
+    let mut table = Table::new(&costs.all(&own, false));
     for row in &list.rows {
         let cost_center = row.head.as_ref().and_then(|head| head.cost_center.clone());
         for currency in &list.currencies {
             let now = row.compared.cost(currency);
             let before = list.span.and_then(|span| span.known(row.compared.cost_before(currency)));
             let change = before.as_ref().map(|before| &now - before);
-            table.row(&[
+            let mut cells: Vec<Cell<'_>> = vec![
                 (&row.name).into(),
                 (&cost_center).into(),
                 currency.into(),
                 (&now).into(),
                 (&before).into(),
                 (&change).into(),
-            ]);
+            ];
+            cells.extend(costs.days());
+            table.row(&cells);
         }
     }
-    Ok(table.into_response("teams.csv"))
+    Ok(table.into_response(&costs.file_name("teams")))
 }
 
 async fn read(app: &AppState, principal: &Principal, query: Option<&str>) -> Result<List> {

@@ -152,7 +152,7 @@ async fn a_release_is_settled_shown_and_revised(db: PgPool) {
     let gap: f64 = ends.iter().zip([per_day, low, high]).map(|(told, stored)| (told - stored).abs()).sum();
     assert!(gap < 1e-6, "{ends:?}: {file}");
     assert_eq!((column(&file, "Phase")[0].as_str(), column(&file, "Finding")[0].as_str()), ("settled", "increase"));
-    let lines = ["ExpectedLow", "ExpectedCost", "ExpectedHigh", "Cost"].map(|name| column(&file, name));
+    let lines = ["ExpectedLow", "ExpectedCost", "ExpectedHigh", "EffectiveCost"].map(|name| column(&file, name));
     let after: Vec<usize> = (0..lines[0].len())
         .filter(|row| column(&file, "Side")[*row] == "after" && !lines[1][*row].is_empty())
         .collect();

@@ -223,6 +223,10 @@ async fn the_file_of_the_audit_log_has_all_of_its_lines(pool: PgPool) {
     assert!(log.contains("\"'=ann\"") && log.contains("777.77"));
     let older = browser.get(&format!("/settings/audit.csv?before={}", expected[100])).await.body;
     assert_eq!(numbers(&older), expected.split_off(101), "as the second page of the log goes on");
+    let between = format!("/settings/audit.csv?before={}&after={}", expected[90], expected[93]);
+    let between = browser.get(&between).await.body;
+    assert_eq!(between.lines().count(), 3, "two lines between those, below the header: {between}");
+    assert_eq!(browser.get("/settings/audit.csv?after=x").await.status, StatusCode::BAD_REQUEST);
     let hidden = admin.get("/settings/audit.csv").await.body;
     assert!(!hidden.contains("777.77") && hidden.contains("open to finance"));
     assert!(browser.get("/settings/audit").await.body.contains("href=\"/settings/audit.csv\""));

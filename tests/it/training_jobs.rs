@@ -260,7 +260,8 @@ async fn the_page_of_a_metric_shows_what_a_unit_cost(db: PgPool) {
     );
     let csv = finance.get("/metrics/training_jobs/unit-costs.csv").await;
     assert_eq!(csv.status, StatusCode::OK, "{}", csv.body);
-    let (days, units, costs) = (column(&csv.body, "Day"), column(&csv.body, "UnitCost"), column(&csv.body, "Cost"));
+    let (days, units, costs) =
+        (column(&csv.body, "Day"), column(&csv.body, "UnitCost"), column(&csv.body, "EffectiveCost"));
     let place = days.iter().position(|one| one == "2026-11-01").unwrap();
     // Of production and staging together.
     let cost = BigDecimal::new((checkout_cents(day("2026-11-01")) + 1_000).into(), 2);

@@ -189,16 +189,21 @@ fn outcome(page: &Page, is_api: bool) -> &'static str {
     }
 }
 
+fn is_file(row: &Row) -> bool {
+    row.method == "GET" && [".csv", ".csv.gz"].iter().any(|suffix| row.path.ends_with(suffix))
+}
+
 fn expected(row: &Row, who: Asker) -> &'static str {
     let in_if = |allowed| if allowed { "in" } else { "403" };
     let is_nobody = |who| matches!(who, "anonymous" | "disabled user" | "expired session");
     match (row.scope, who) {
         (None, _) if row.asked == "public" => "in",
         (Some(scope), Asker::Token(has, owner)) => in_if(token_may(has, scope) && may(owner, row.asked)),
-        // A cookie counts for reading only; a token never opens a page.
+        // A cookie counts for reading only; a token opens the files of pages and never a page.
         (Some("read"), Asker::Browser(who)) if !is_nobody(who) && row.method == "GET" => in_if(may(who, row.asked)),
         (Some(_), _) => "401",
-        (None, Asker::Token(..)) => "sign in",
+        (None, Asker::Token(has, owner)) if is_file(row) => in_if(token_may(has, "read") && may(owner, row.asked)),
+        (None, Asker::Token(..)) => "401",
         (None, Asker::Browser(who)) if is_nobody(who) => "sign in",
         (None, Asker::Browser(who)) => in_if(may(who, row.asked)),
     }

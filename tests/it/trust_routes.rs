@@ -1,4 +1,5 @@
-//! Who may use each route: method, path, what a person must be, and for the API the scope of a token.
+//! Who may use each route: method, path, what a person must be, and for the API the scope of a token. Files of pages
+//! (`.csv`, `.csv.gz`) take a token of read scope of whom the page takes; pages take none.
 
 /// Reviewed by people. `money`: viewer, member, finance. `organisation`: viewer, finance. `bills`: finance, admin. `review`: member, finance.
 pub const TABLE: &str = "

@@ -107,6 +107,49 @@ async fn a_token_is_shown_once_kept_as_a_hash_and_read_from_the_header_only(pool
     }
 }
 
+/// A program reads what its owner may read in files, and no page.
+#[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
+async fn a_token_of_read_scope_opens_files_of_pages_and_no_page(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = support::config(&["--data-dir", folder.path().to_str().unwrap()]);
+    let app = support::app_with(pool, config).await;
+    let read = app.token(TokenScope::Read, Role::Viewer).await;
+    let ingest = app.token(TokenScope::Ingest, Role::Finance).await;
+    let admin = app.token(TokenScope::Read, Role::Admin).await;
+    for path in ["/services.csv", "/services.json", "/services.xlsx", "/catalogue.csv", "/deployments.csv"] {
+        let file = app.api("GET", path, &read, Value::Null).await;
+        assert_eq!(file.status, StatusCode::OK, "{path}: {}", file.body);
+        assert!(file.headers["content-disposition"].to_str().unwrap().starts_with("attachment"), "{path}");
+        let refused = app.api("GET", path, &ingest, Value::Null).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
+        assert_eq!(refused.json()["error"], "This token has scope ingest; read is needed.");
+        let unknown = app.api("GET", path, "costwake_read_0000", Value::Null).await;
+        assert_eq!(unknown.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    let audit = app.api("GET", "/settings/audit.csv", &admin, Value::Null).await;
+    assert_eq!(audit.status, StatusCode::OK, "{}", audit.body);
+    for (path, token) in [("/settings/audit.csv", &read), ("/services.csv", &admin)] {
+        let refused = app.api("GET", path, token, Value::Null).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
+        assert_eq!(refused.json()["error"], "The role of this token's owner does not include this.");
+    }
+    let wrong = app.api("GET", "/services.csv?basis=free", &read, Value::Null).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.json()["error"].as_str().unwrap().contains("basis=free"), "{}", wrong.body);
+    for path in ["/", "/services", "/settings/tokens", "/services?next=.csv", "/docs/api"] {
+        let page = app.api("GET", path, &read, Value::Null).await;
+        assert_eq!(
+            (page.status, &page.headers["www-authenticate"]),
+            (StatusCode::UNAUTHORIZED, &"Bearer".parse().unwrap())
+        );
+        assert!(page.json()["error"].as_str().unwrap().contains("signed in"), "{path}: {}", page.body);
+        // A proxy may send a token of its own with what a browser asks for.
+        let browser = app.request(Method::GET, path).header("authorization", "Bearer x").header("accept", "text/html");
+        let browser = app.send(browser.body(Body::empty()).unwrap()).await;
+        assert!(browser.location().starts_with("/sign-in"), "{path}: {}", browser.status);
+    }
+}
+
 #[sqlx::test(migrator = "costwake::store::MIGRATIONS")]
 async fn a_role_limits_the_tokens_that_it_can_have(pool: PgPool) {
     let app = support::app(pool).await;

@@ -237,7 +237,7 @@ async fn unit_costs_are_told_by_service_environment_and_product(db: PgPool) {
         let rows: Vec<(String, String, String)> = column(&csv.body, "Group")
             .into_iter()
             .zip(column(&csv.body, "Side"))
-            .zip(column(&csv.body, "Cost"))
+            .zip(column(&csv.body, "EffectiveCost"))
             .map(|((group, side), cost)| (group, side, cost))
             .collect();
         let october = day("2026-10-01").iter_days().take(31);

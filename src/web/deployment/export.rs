@@ -37,12 +37,13 @@ pub(super) fn export(
     open: &[ServedService],
     around: &Around,
     (answers, lines): (&[EffectRow], &[ServiceLine]),
+    basis: CostBasis,
 ) -> Table {
     let mut table = Table::new(&[
         "ChargeDate",
         "Service",
         "BillingCurrency",
-        "Cost",
+        basis.focus_column(),
         "Side",
         "ExpectedCost",
         "ExpectedLow",

@@ -177,7 +177,8 @@ async fn show(
         if ids.is_empty() {
             return Err(Error::Forbidden);
         }
-        return Ok(export(&days, &open, &around, (&answers, &lines)).into_response(&format!("deployment-{id}.csv")));
+        let table = export(&days, &open, &around, (&answers, &lines), view.basis);
+        return Ok(table.into_response(&format!("deployment-{id}-{}.csv", view.basis.focus_column())));
     }
     let matching = deployment_pins::matching(&mut snapshot, id).await?.unwrap_or_default();
     let is_pinned = matching.pinned_by.is_some();

@@ -203,8 +203,16 @@ pub(super) async fn export(
     let mut snapshot = app.pools.snapshot().await?;
     let metric = metrics::get(&mut snapshot, &name).await?.ok_or(Error::NotFound)?;
     let bills = app.bills(&mut snapshot).await?;
-    let mut table =
-        Table::new(&["Metric", "Service", "Day", "BillingCurrency", "Cost", "Usage", "UnitCostPer", "UnitCost"]);
+    let mut table = Table::new(&[
+        "Metric",
+        "Service",
+        "Day",
+        "BillingCurrency",
+        "EffectiveCost",
+        "Usage",
+        "UnitCostPer",
+        "UnitCost",
+    ]);
     let read =
         if metric.has_unit_cost() { Read::of(&mut snapshot, &principal.scope(), &metric, &bills).await? } else { None };
     for read in read.iter() {

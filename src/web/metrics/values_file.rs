@@ -1,6 +1,5 @@
 //! `/metrics/{name}.csv`: all values of a metric as they were given, as another service reads them.
 
-use super::href;
 use crate::allocate::{END_DAY, FIRST_DAY};
 use crate::store::metric_lists::{self, StoredPoint};
 use crate::store::{Snapshot, focus_export, metrics};
@@ -24,7 +23,7 @@ pub(super) async fn download(app: &AppState, principal: &Principal, name: &str) 
     let (sender, read) = mpsc::channel(1);
     tokio::spawn(read_all(snapshot, name.to_owned(), sender));
     let table = Table::new(&["metric", "service", "environment", "hour", "value"]);
-    let values = Values { metric: name.to_owned(), read, last: None };
+    let values = Values { metric: name.to_owned(), read };
     turn.answer(app, table, values, &format!("metric-{name}.csv")).await
 }
 
@@ -53,13 +52,12 @@ async fn send_all(snapshot: &mut Snapshot, metric: &str, pages: &mpsc::Sender<Re
 struct Values {
     metric: String,
     read: mpsc::Receiver<ReadPage>,
-    last: Option<StoredPoint>,
 }
 
 impl Pages for Values {
     async fn next(&mut self, table: &mut Table) -> anyhow::Result<usize> {
         // Whoever reads says with a short page that there are no more: to end without one is to break off.
-        let mut points = self.read.recv().await.context("the values of a metric broke off")??;
+        let points = self.read.recv().await.context("the values of a metric broke off")??;
         for point in &points {
             table.row(&[
                 self.metric.as_str().into(),
@@ -69,13 +67,10 @@ impl Pages for Values {
                 (&point.value).into(),
             ]);
         }
-        let count = points.len();
-        self.last = points.pop().or(self.last.take());
-        Ok(count)
+        Ok(points.len())
     }
 
-    fn how_to_go_on(&self) -> String {
-        let day = self.last.as_ref().map(|last| last.charge_date.to_string()).unwrap_or_default();
-        format!("values from {day} on are at /api/v1{}/points with from and to", href(&self.metric))
+    fn how_to_narrow(&self) -> &'static str {
+        "GET /api/v1/metrics/{name}/points has them by days, with from and to"
     }
 }

@@ -1,5 +1,6 @@
 use super::super::Result;
 use super::super::comparison::WEEK;
+use super::super::cost_columns::CostColumns;
 use super::super::csv::{Cell, Table};
 use super::super::display::Compared;
 use super::super::parts::Select;
@@ -128,11 +129,11 @@ impl Loaded {
     }
 
     /// A row a day, environment, provider, kind of charge and currency; converted where there are rates.
-    pub fn csv(&self, span: &Span, rates: Option<&Rates>) -> Table {
-        let mut columns =
-            vec!["ChargeDate", "Environment", "ProviderName", "ChargeCategory", "BillingCurrency", "Cost", "Status"];
+    pub fn csv(&self, span: &Span, rates: Option<&Rates>, costs: &CostColumns) -> Table {
+        let mut columns = vec!["ChargeDate", "Environment", "ProviderName", "ChargeCategory", "BillingCurrency"];
+        columns.extend([costs.cost, "Status"]);
         if rates.is_some() {
-            columns.extend(["ReportingCurrency", "ReportingCost"]);
+            columns.extend(costs.reporting());
         }
         let mut table = Table::new(&columns);
         let inside =

@@ -16,6 +16,7 @@ pub(super) mod usage;
 
 use super::anomalies;
 use super::context_events::ContextRow;
+use super::cost_columns::CostColumns;
 use super::csv;
 use super::daily::{self, Daily, Point, Setting};
 use super::delivery_figures::DeliverySection;
@@ -137,7 +138,8 @@ async fn export(app: &AppState, principal: &Principal, slug: &str, query: Option
     let (kept, publication_id) = (&app.kept_costs, bills.publication_id);
     let days = load(kept, publication_id, &mut snapshot, &principal.scope(), &service, &view, &span).await?;
     let rates = days.rates(&mut snapshot).await?;
-    Ok(days.csv(&span, rates.as_ref()).into_response(&format!("{}.csv", service.slug)))
+    let costs = CostColumns::new(view.basis, Some(span));
+    Ok(days.csv(&span, rates.as_ref(), &costs).into_response(&costs.file_name(&service.slug)))
 }
 
 impl Material {

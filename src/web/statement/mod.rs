@@ -14,7 +14,7 @@ mod views;
 mod why;
 mod year;
 
-pub use crate::rollup::month_state::MonthState;
+pub use crate::rollup::month_state::{CurrencyReach, MonthState};
 pub use breakdown::{Breakdown, By, Node, breakdown, nodes};
 pub use bridge::{Bridge, LinesLink, Move, UnusualLink, walk};
 pub use why::{MonthWhy, month_why};

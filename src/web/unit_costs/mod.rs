@@ -17,6 +17,7 @@ pub use resources::{Resource, ResourceRow};
 pub use table::{GoalForm, UnitSection, csv, decimal, figure, per_unit};
 pub use words::{no_cost, verdict as verdict_words};
 
+use super::cost_columns::CostColumns;
 use super::csv::{Cell, Table};
 use super::parts::{Filters, Select, Switch};
 use super::query::{NONE, View, range_label};
@@ -185,13 +186,14 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let mut snapshot = app.pools.snapshot().await?;
     let bills = app.bills(&mut snapshot).await?;
     let read = groups(&mut snapshot, &principal.scope(), &view, &bills).await?;
-    let mut table = Table::new(&[
+    let costs = CostColumns::new(view.basis, read.span);
+    let own = [
         "Group",
         "Name",
         "Metric",
         "BillingCurrency",
         "Side",
-        "Cost",
+        costs.cost,
         "Usage",
         "KnownDays",
         "UnknownDays",
@@ -201,7 +203,8 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
         "RSquared",
         "CannotTell",
         "NoInterval",
-    ]);
+    ];
+    let mut table = Table::new(&own);
     let metric = read.metric.as_ref().map(|metric| metric.metric.clone()).unwrap_or_default();
     let told = read.units.iter().map(|one| (one, false));
     for (one, is_left_out) in told.chain(read.left_out.iter().map(|one| (one, true))) {
@@ -209,7 +212,7 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
             unit_row(&mut table, one, &metric, (name, side), is_left_out);
         }
     }
-    Ok(table.into_response("unit-costs.csv"))
+    Ok(table.into_response(&costs.file_name("unit-costs")))
 }
 
 // What is left out has its cost and usage, and no cost of a unit.

@@ -73,7 +73,7 @@ pub fn csv(workloads: &[Workload]) -> Table {
         "Metric",
         "BillingCurrency",
         "Side",
-        "Cost",
+        "EffectiveCost",
         "Usage",
         "KnownDays",
         "UnknownDays",

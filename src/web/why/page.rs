@@ -6,6 +6,7 @@ use crate::focus::BillingPeriod;
 use crate::store::freshness::Freshness;
 use crate::store::variance_costs::Question;
 use crate::store::{Snapshot, dimension_costs, service_costs};
+use crate::web::cost_columns::CostColumns;
 use crate::web::display::{Delta, decimals};
 use crate::web::parts::{Field, Filters, Select};
 use crate::web::query::{Accepts, NONE, Span, VALUE_BYTES_MAX, View, range_label};
@@ -13,7 +14,7 @@ use crate::web::{AppState, Error, NavItem, Page, Policy, Principal, Result, Rout
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 /// What the page and the API take.
 pub const ACCEPTS: Accepts =
@@ -97,10 +98,13 @@ async fn export(State(app): State<AppState>, principal: Principal, RawQuery(quer
     let mut snapshot = app.pools.snapshot().await?;
     let bills = view.bills(&app, &mut snapshot, &principal.scope()).await?;
     let mut why = Why::default();
-    if let Some(span) = span(&view, &bills)?.filter(Span::is_compared) {
+    let span = span(&view, &bills)?;
+    // Its amounts are changes of one cost: which, and of which days, is in its name.
+    let name = CostColumns::new(view.basis, span).file_name("why");
+    if let Some(span) = span.filter(Span::is_compared) {
         why = asked(&app, &principal, &bills, &mut snapshot, &view, &span).await?;
     }
-    Ok(table(&why).into_response("why.csv").into_response())
+    Ok(table(&why).into_response(&name))
 }
 
 // The change that an address asks about.

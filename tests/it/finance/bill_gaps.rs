@@ -123,7 +123,7 @@ async fn a_billing_period_between_others_is_no_zero(db: PgPool) {
     assert!(sources[0].contains("no bill for October 2026"), "{sources:?}");
     assert_eq!(notes(&world, "").await[0], "acme has no bill for 2026-10: totals with its days are partial.");
     let csv = finance.get("/services.csv?period=2026-10").await.body;
-    assert!(column(&csv, "CostBefore").iter().all(String::is_empty), "{csv}");
+    assert!(column(&csv, "EffectiveCostBefore").iter().all(String::is_empty), "{csv}");
 
     deliver(&world, ("A", "checkout"), "100", ("2026-10", 1..=31)).await;
     let overview = finance.get("/").await.body;

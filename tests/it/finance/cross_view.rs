@@ -55,8 +55,8 @@ async fn one_number(world: &World, service: &str, expected: &BigDecimal) {
     let figure = texts(&page.body, ".figures dd.value").pop().unwrap_or_default();
     assert_eq!(figure, display::money_exact(expected, "USD"), "{service}");
     let sums = [
-        ("by day", sum(&by_day.body, "Cost")),
-        ("list", sum_where(&list.body, service, "Cost")),
+        ("by day", sum(&by_day.body, "EffectiveCost")),
+        ("list", sum_where(&list.body, service, "EffectiveCost")),
         ("lines", sum(&lines.body, "EffectiveCost")),
         ("statement", statement),
     ];
@@ -76,7 +76,7 @@ async fn one_number(world: &World, service: &str, expected: &BigDecimal) {
     publications.dedup();
     assert_eq!(publications.len(), 1, "all views are of one publication: {publications:?}");
     // The chart is drawn from the days of the file: each bar names its day and amount.
-    for (day, cost) in column(&by_day.body, "ChargeDate").iter().zip(column(&by_day.body, "Cost")) {
+    for (day, cost) in column(&by_day.body, "ChargeDate").iter().zip(column(&by_day.body, "EffectiveCost")) {
         let cost = decimal(&cost);
         let is_shown = cost == BigDecimal::default() || tile.body.contains(&display::money(&cost, "USD", 2));
         assert!(is_shown, "{day} of {service}: {cost}");

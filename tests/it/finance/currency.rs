@@ -67,7 +67,7 @@ async fn a_converted_total_is_the_same_everywhere(db: PgPool) {
     let days = world.app.api("GET", path, &token, Value::Null).await;
     assert_eq!(sum(&days.body, "ReportingEffectiveCost"), expected(), "{}", days.body);
     let services = finance.get("/services.csv?period=2026-09-01..2026-10-31").await;
-    assert_eq!(sum(&services.body, "ReportingCost"), expected());
+    assert_eq!(sum(&services.body, "ReportingEffectiveCost"), expected());
 
     let page = finance.get("/finance/statements/2026-10").await;
     let total = texts(&page.body, "section[aria-labelledby=h-rep] tr.total td");
@@ -86,7 +86,7 @@ async fn a_converted_total_is_the_same_everywhere(db: PgPool) {
     let mut converted = BigDecimal::default();
     for service in ["checkout", "ledger"] {
         let csv = finance.get(&format!("/services/{service}.csv?{days}")).await;
-        converted += sum(&csv.body, "ReportingCost");
+        converted += sum(&csv.body, "ReportingEffectiveCost");
         assert!(column(&csv.body, "ReportingCurrency").iter().all(|cell| cell == "EUR"), "{}", csv.body);
     }
     assert_eq!(converted, expected());
@@ -108,7 +108,7 @@ async fn a_converted_total_is_the_same_everywhere(db: PgPool) {
         let page = finance.get(&format!("{path}?{days}")).await;
         assert!(page.body.contains("In EUR this is €158.46"), "{path}: {}", page.body);
         let csv = finance.get(&format!("{path}.csv?{days}")).await;
-        assert_eq!(sum(&csv.body, "ReportingCost"), expected(), "{path}: {}", csv.body);
+        assert_eq!(sum(&csv.body, "ReportingEffectiveCost"), expected(), "{path}: {}", csv.body);
     }
 }
 

@@ -72,10 +72,10 @@ async fn the_first_bill_is_no_rise_on_any_page(db: PgPool) {
     assert_eq!(averages, ["A day, on average $1,000"]);
     for path in ["/services.csv", "/environments.csv", "/teams.csv"] {
         let csv = finance.get(path).await.body;
-        for name in ["CostBefore", "Change"] {
+        for name in ["EffectiveCostBefore", "BeforeFirstDay", "Change"] {
             assert!(column(&csv, name).iter().all(String::is_empty), "{path}: {csv}");
         }
-        assert!(column(&csv, "Cost").iter().any(|cost| cost == "30000"), "{path}: {csv}");
+        assert!(column(&csv, "EffectiveCost").iter().any(|cost| cost == "30000"), "{path}: {csv}");
     }
     let token = world.app.token(TokenScope::Read, Role::Finance).await;
     let api = world.app.api("GET", "/api/v1/why", &token, Value::Null).await.json();

@@ -165,7 +165,12 @@ async fn totals_by_charge_day(
     let mut all = Vec::new();
     for list in ["services", "teams", "environments", "dimensions/product", "dimensions/cost_center"] {
         let csv = reader.get(&format!("/{list}.csv?{query}")).await.body;
-        all.push((list.to_owned(), sum(&csv, "Cost")));
+        let (first, last) = (column(&csv, "FirstDay"), column(&csv, "LastDay"));
+        assert!(
+            first.iter().all(|day| day == "2026-10-01") && last.iter().all(|day| day.starts_with("2026-10-")),
+            "{csv}"
+        );
+        all.push((list.to_owned(), sum(&csv, focus)));
     }
     let statement = reader.get(&format!("/finance/statements/2026-10.csv?view=charge&basis={basis}")).await.body;
     all.push(("statement".into(), sum(&statement, &format!("{focus} 2026-10"))));

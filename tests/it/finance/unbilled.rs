@@ -261,14 +261,24 @@ async fn a_currency_reaches_as_far_as_its_own_sources(db: PgPool) {
     assert_eq!(reached("EUR"), "Open The month is open: bills reach 16 Nov 2026.");
     let page = finance.get("/finance/statements/2026-11?cur=EUR").await.body;
     assert!(texts(&page, ".steps")[0].contains("bills reach 16 Nov 2026"), "{page}");
-    let said = "The month is open: bills reach 19 Nov 2026, but for those of edge-one (16 Nov 2026).";
+    let said = "The month is open: bills reach 16 Nov 2026 in EUR, 19 Nov 2026 in USD.";
     assert_eq!(sentence(&world, "2026-11").await, said);
     let reach = api(&world, "/api/v1/months/2026-11").await["reach"].clone();
     let each = serde_json::json!([{"source": "cloud-one", "complete_to": "2026-11-19"},
         {"source": "edge-one", "complete_to": "2026-11-16"}]);
     assert_eq!(reach, each);
-    let months = finance.get("/finance/statements").await.body;
-    assert!(months.contains(said), "one that is behind is not all of them: {months}");
+    let months = api(&world, "/api/v1/months").await;
+    let currencies = json!([
+        {"billing_currency": "EUR", "state": "open", "complete_to": "2026-11-16"},
+        {"billing_currency": "USD", "state": "open", "complete_to": "2026-11-19"},
+    ]);
+    assert_eq!((&months[0]["sentence"], &months[0]["currencies"]), (&json!(said), &currencies));
+    let list = finance.get("/finance/statements").await.body;
+    assert!(texts(&list, ".lede")[0].ends_with(said), "{list}");
+    let rows = texts(&list, "[aria-label='Months table'] tbody td");
+    assert!(rows.iter().any(|cell| cell.starts_with("EUR") && cell.contains("bills to 16 Nov 2026")), "{rows:?}");
+    let list = finance.get("/finance/statements?cur=USD").await.body;
+    assert!(texts(&list, ".lede")[0].ends_with("The month is open: bills reach 19 Nov 2026."), "{list}");
     let page = finance.get("/sources").await.body;
     let said = "1 of 2 sources is complete to Thu 19 Nov 2026, edge-one to Mon 16 Nov 2026; 1 has no bill yet. edge-one is \
                 late.";

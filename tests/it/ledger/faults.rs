@@ -172,7 +172,7 @@ impl Reader {
         if with_files {
             self.file("/charges.csv?billing=2026-10", "EffectiveCost").await;
             self.file("/finance/statements/2026-10.csv", "EffectiveCost 2026-10").await;
-            self.file("/services.csv?period=2026-10", "Cost").await;
+            self.file("/services.csv?period=2026-10", "EffectiveCost").await;
         }
     }
 
