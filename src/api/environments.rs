@@ -1,7 +1,7 @@
 //! `/api/v1/environments`: where services run, what for, and until when.
 
 use super::body::parse;
-use super::catalogue::{BeingWorkedIn, answer, delete_entry, present, slug_for};
+use super::catalogue::{BeingWorkedIn, DeletedName, answer, delete_entry, present, slug_for};
 use super::error::{ErrorBody, Result};
 use crate::allocate::EnvironmentKind;
 use crate::store::catalogue::environment::{self, EnvironmentValues};
