@@ -354,8 +354,11 @@ pub async fn read_services(conn: &mut PgConnection, gaps: &mut [Gap]) -> sqlx::R
     Ok(Weights::new(gaps, &beside))
 }
 
+/// Services with their teams, and services with a currency each.
+type Billed = (Vec<(i64, Option<i64>)>, Vec<(i64, String)>);
+
 // Which services it bills in the periods beside, and of which of them it makes a material part in which currency.
-fn billed(gap: &Gap, beside: &Beside) -> (Vec<(i64, Option<i64>)>, Vec<(i64, String)>) {
+fn billed(gap: &Gap, beside: &Beside) -> Billed {
     let months = gap.beside.map(BillingPeriod::first_day);
     let mut services = BTreeSet::new();
     let mut own: BTreeMap<(i64, &str), BigDecimal> = BTreeMap::new();

@@ -177,7 +177,7 @@ async fn what_is_open_is_withdrawn_with_all_bills_that_it_was_found_in(db: PgPoo
     assert_eq!(detect(&world).await.closed_count, 1);
     let states = async || rows(&db).await.into_iter().map(|(_, _, state, why, _)| (state, why)).collect::<Vec<_>>();
     let withdrawn = ("closed".to_owned(), Some("withdrawn".to_owned()));
-    assert_eq!(states().await, [withdrawn.clone()]);
+    assert_eq!(states().await, std::slice::from_ref(&withdrawn));
     let after: String = sqlx::query_scalar("SELECT actual_total::text FROM anomaly").fetch_one(&db).await.unwrap();
     assert_eq!(after, told, "its amounts stay as they were told");
     let finance = world.finance().await;

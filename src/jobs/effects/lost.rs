@@ -141,7 +141,8 @@ mod tests {
         };
         // Of 9 it is not known any more that it went live here.
         let told = [standing(1, "USD"), standing(2, "USD"), standing(2, "EUR"), standing(3, "USD"), standing(9, "USD")];
-        let lost = |inputs: &Inputs, known: Vec<i64>| -> Vec<(String, Option<NaiveDate>, Vec<(NaiveDate, Vec<i64>)>)> {
+        type Lost = (String, Option<NaiveDate>, Vec<(NaiveDate, Vec<i64>)>);
+        let lost = |inputs: &Inputs, known: Vec<i64>| -> Vec<Lost> {
             let all = series(inputs, &[asked(known)], told.iter());
             let days = |one: &Series| {
                 one.history.releases.iter().map(|release| (release.day, release.deployment_ids.clone())).collect()
