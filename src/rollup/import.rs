@@ -5,6 +5,7 @@
 
 use super::azure_beside::OneSide;
 use super::control_totals::ControlTotals;
+use super::file_hash::Sha256Hex;
 use super::load::{self, Load};
 use super::publish::{self, Publishing};
 use super::request::{source_name_fault, version_fault};
@@ -12,9 +13,7 @@ use super::retention::{self, Begun};
 use super::timings::{Phase, Timings};
 use super::unread::{Stamps, remedy, told};
 use super::{LedgerError, decision};
-use crate::background;
 use crate::normalize::{BillError, Format};
-use crate::sources::Fingerprint;
 use crate::store::deliveries::{self, NewDelivery};
 use crate::store::jobs::Fence;
 use crate::store::receipts::{self, Receipt};
@@ -26,7 +25,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Imports at a time in one process: each holds two connections and its share of memory.
@@ -332,8 +330,7 @@ struct Import<'a> {
 
 impl Import<'_> {
     async fn run(&self) -> Result<(), ImportError> {
-        let paths = self.paths.clone();
-        let mut sha256 = Sha256Hex::Running(background::spawn(move || fingerprint(&paths)));
+        let mut sha256 = Sha256Hex::of(&self.paths);
         // Only a file of a size that was met before can be the same again: all others are hashed beside the load.
         if deliveries::any_of_size(&self.pools.jobs, self.file_bytes).await?
             && self.is_unchanged(&sha256.get().await?).await?
@@ -469,36 +466,5 @@ pub(super) struct Clock {
 impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         self.received_at + chrono::Duration::from_std(self.started.elapsed()).unwrap_or_default()
-    }
-}
-
-/// The hash of the bytes, which is made beside the load.
-pub(super) enum Sha256Hex {
-    Running(JoinHandle<Result<String, ImportError>>),
-    Done(String),
-}
-
-impl Sha256Hex {
-    pub async fn get(&mut self) -> Result<String, ImportError> {
-        if let Self::Running(handle) = self {
-            *self = Self::Done(handle.await.context("hashing the file")??);
-        }
-        let Self::Done(sha256) = self else { unreachable!("it was just done") };
-        Ok(sha256.clone())
-    }
-}
-
-fn fingerprint(paths: &[PathBuf]) -> Result<String, ImportError> {
-    let mut sha256 = Vec::new();
-    for path in paths {
-        sha256.push(Fingerprint::of(path).map_err(BillError::Io)?.sha256);
-    }
-    // Parts are one delivery, so their hashes are hashed; a single file keeps its own.
-    match sha256.as_slice() {
-        [one] => Ok(one.clone()),
-        several => {
-            use sha2::{Digest, Sha256};
-            Ok(hex::encode(Sha256::digest(several.join("\n"))))
-        }
     }
 }

@@ -44,6 +44,7 @@ mod azure_join;
 mod azure_waiting;
 mod bill_source;
 mod decision;
+mod file_hash;
 mod fingerprint;
 mod gone;
 mod group_rows;

@@ -40,7 +40,9 @@ mod tests;
 mod thirty_days;
 mod window;
 
-pub use answer::{Effect, ExpectedDay, Finding, Flag, FlagKind, Impact, Phase, Reason, UnitEffect, without_bill, without_cost};
+pub use answer::{
+    Effect, ExpectedDay, Finding, Flag, FlagKind, Impact, Phase, Reason, UnitEffect, without_bill, without_cost,
+};
 pub use calibration::Calibration;
 pub use course::EffectCourse;
 pub use finding::{claim_probability, smallest_claimed};
