@@ -3,9 +3,10 @@
 use super::body::parse;
 use super::catalogue::unprocessable;
 use super::error::{ErrorBody, Result};
-use crate::focus::BillingPeriod;
+use crate::focus::{BillingPeriod, CostBasis};
 use crate::rollup::Person;
 use crate::rollup::close_month::{self, CloseError};
+use crate::store::booked_costs;
 use crate::store::late_bills;
 use crate::store::month_closing::{self, Closing};
 use crate::store::statement_ties::{self, BilledIn, MonthReach};
@@ -132,9 +133,12 @@ pub struct MonthDecision {
 
 /// List months with their state, the newest first.
 #[utoipa::path(get, path = "/api/v1/months", tag = "months", responses((status = 200, body = Vec<MonthBody>)))]
-pub async fn list(State(app): State<AppState>) -> Result<Json<Vec<MonthBody>>> {
+pub async fn list(State(app): State<AppState>, principal: Principal) -> Result<Json<Vec<MonthBody>>> {
     let mut snapshot = app.pools.snapshot().await?;
     let Some((first, last)) = statements::month_range(&mut snapshot).await? else { return Ok(Json(Vec::new())) };
+    // A month that has just begun may have nothing but what arrived late for a closed one.
+    let booked = booked_costs::all(&mut snapshot, &principal.scope(), CostBasis::default()).await?;
+    let last = booked.iter().map(|one| BillingPeriod::containing(one.booked_month)).fold(last, BillingPeriod::max);
     let reach = statement_ties::reach(&mut snapshot).await?;
     let billed_in = statement_ties::billed_in(&mut snapshot, first, last).await?;
     let closed = month_closing::closed(&mut snapshot).await?;

@@ -140,6 +140,12 @@ async fn the_list_adds_up_to_the_bills(db: PgPool) {
     let tiles = texts(&page, ".figures > div");
     assert!(tiles[0].starts_with("Net cost not billed"), "{tiles:?}");
     assert_eq!(tiles[1], "With adjustments $1.00 +$1.00 booked for closed months");
+    let token = world.app.token(TokenScope::Read, Role::Finance).await;
+    let months = world.app.api("GET", "/api/v1/months", &token, Value::Null).await.json();
+    let listed: Vec<&str> =
+        months.as_array().unwrap().iter().map(|one| one["billing_month"].as_str().unwrap()).collect();
+    assert_eq!(listed, ["2026-11", "2026-10", "2026-09"]);
+    assert_eq!(months[0]["sentence"], "The month is open and has no bill yet.");
 
     // By charge day there is nothing booked, and those who see some teams only see no bill.
     let charged = finance.get("/finance/statements.csv?view=charge").await.body;
