@@ -216,7 +216,7 @@ mod tests {
             ),
             (
                 "{\"name\": \"a\",\n \"aliases\": [\"b\", \"c\\\",[\", 3]}",
-                r#"The body does not fit: aliases[2] is a number, and takes text, for example "text"."#,
+                r#"The body does not fit: aliases[2] is 3, and takes text, for example "text"."#,
             ),
             (r#"{"name": "a", "name": "b"}"#, "The body does not fit: name is there twice."),
         ] {
@@ -241,7 +241,7 @@ mod tests {
         );
         assert_eq!(
             rule(r#"[{"attribute": "repo", "operator": "equals", "value": 3}]"#, ""),
-            r#"The body does not fit: conditions[0].value is a number, and takes text, for example "text"."#
+            r#"The body does not fit: conditions[0].value is 3, and takes text, for example "text"."#
         );
         let unknown = rule(r#"[{"attribut": "repo"}]"#, "");
         assert!(

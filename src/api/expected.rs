@@ -59,7 +59,9 @@ pub fn schema_at(body: &str, path: &[Step]) -> Option<&'static Value> {
     for step in path {
         let object = resolved(schema);
         schema = match step {
-            Step::Field(name) => object["properties"].get(name).or_else(|| object.get("additionalProperties"))?,
+            Step::Field(name) => object["properties"]
+                .get(name)
+                .or_else(|| object.get("additionalProperties").filter(|more| more.is_object()))?,
             Step::Place(_) => object.get("items")?,
         };
     }

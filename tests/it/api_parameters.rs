@@ -97,7 +97,7 @@ async fn a_body_is_one_object_and_its_faults_are_told_by_the_field(pool: PgPool)
             json!({"billing_month": "2026-10"}),
             "billing_currency is missing: text, for example \"USD\"",
         ),
-        ("POST", "/api/v1/anomalies/1/state", json!({"state": 3}), "state is a number, and takes text"),
+        ("POST", "/api/v1/anomalies/1/state", json!({"state": 3}), "state is 3, and takes text"),
     ] {
         let page = app.api(method, path, &admin, body).await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", page.body);

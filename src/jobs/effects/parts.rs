@@ -155,6 +155,10 @@ impl Parts {
 // The same history as it would have been asked about when only these days were known.
 fn within(history: &History, first: NaiveDate, last: NaiveDate) -> History {
     let first = first.max(history.first_day);
+    // A release long after the last bill lies behind all days that are known.
+    if first == history.first_day && last == history.complete_to {
+        return history.clone();
+    }
     let day = |number: i64| usize::try_from(number).unwrap_or_default();
     let known = day((first - history.first_day).num_days())..day((last - history.first_day).num_days() + 1);
     History {

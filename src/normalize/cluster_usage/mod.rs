@@ -166,10 +166,8 @@ pub fn read_cluster_report(path: &Path) -> Result<ClusterReport, BillError> {
         return Err(BillError::Empty);
     }
     if head.starts_with(b"{") || head.starts_with(b"[") {
-        let has = |name: &[u8]| head.windows(name.len()).any(|part| part == name);
-        let is_manifest = has(b"\"cluster_id\"") && has(b"\"files\"");
         let read = opencost::read_json(source.content, &mut report);
-        if is_manifest && report.entries.is_empty() {
+        if report.entries.is_empty() && openshift::is_manifest(path)? {
             let looks_like = "the manifest of an upload of OpenShift, which only names the tables beside it".to_owned();
             return Err(BillError::NotAClusterReport { looks_like });
         }

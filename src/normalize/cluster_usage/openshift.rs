@@ -8,6 +8,7 @@ use crate::sources::SourceFile;
 use bigdecimal::BigDecimal;
 use chrono::{DurationRound, TimeDelta};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -109,6 +110,12 @@ struct Manifest {
     cluster_id: String,
     files: Vec<String>,
     uuid: Option<String>,
+}
+
+/// Whether the file is a manifest without its tables.
+pub(super) fn is_manifest(path: &Path) -> Result<bool, BillError> {
+    let file = File::open(path)?;
+    Ok(serde_json::from_reader::<_, Manifest>(file.take(MANIFEST_BYTES_MAX)).is_ok())
 }
 
 /// Reads the tables that the manifest of an archive names. The manifest may stand behind them: the archive is gone
