@@ -8,7 +8,6 @@ use crate::sources::SourceFile;
 use bigdecimal::BigDecimal;
 use chrono::{DurationRound, TimeDelta};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -114,8 +113,8 @@ struct Manifest {
 
 /// Whether the file is a manifest without its tables.
 pub(super) fn is_manifest(path: &Path) -> Result<bool, BillError> {
-    let file = File::open(path)?;
-    Ok(serde_json::from_reader::<_, Manifest>(file.take(MANIFEST_BYTES_MAX)).is_ok())
+    let content = SourceFile::open(path)?.content;
+    Ok(serde_json::from_reader::<_, Manifest>(content.take(MANIFEST_BYTES_MAX)).is_ok())
 }
 
 /// Reads the tables that the manifest of an archive names. The manifest may stand behind them: the archive is gone
