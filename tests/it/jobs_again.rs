@@ -19,11 +19,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// In the order in which one makes what the next one reads.
-const HERE: [&str; 11] = [
+const HERE: [&str; 12] = [
     "import_upload",
     "read_source",
     "normalize_events",
     "remap",
+    "work_out_splits",
     "count_namespaces",
     "count_pipelines",
     "make_usage_days",

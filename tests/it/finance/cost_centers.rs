@@ -55,7 +55,7 @@ async fn cost_centers_before_and_after_splits_have_one_total(db: PgPool) {
     let before = finance.get("/dimensions/cost_center.csv?period=2026-10").await.body;
     let row = |value: &str, cost: &str| (value.to_owned(), cost.to_owned());
     let expected = [row("4120", "41.3333333"), row("9000", "8.0000008"), row("No value", "8.88")];
-    assert_eq!(costs(&before, "Value", "Cost"), expected, "{before}");
+    assert_eq!(costs(&before, "Value", "EffectiveCost"), expected, "{before}");
 
     let page = finance.get("/dimensions/cost_center?period=2026-10").await.body;
     let statement = link(&page, "/finance/statements/2026-10");
@@ -64,7 +64,7 @@ async fn cost_centers_before_and_after_splits_have_one_total(db: PgPool) {
     let name = "EffectiveCost 2026-10";
     let expected = [row("4120", "46.3333338"), row("9000", "0"), row("No cost center", "11.8800003")];
     assert_eq!(costs(&after, "CostCenter", name), expected, "{after}");
-    assert_eq!(sum(&after, name), sum(&before, "Cost"));
+    assert_eq!(sum(&after, name), sum(&before, "EffectiveCost"));
 
     let page = finance.get(&statement).await.body;
     assert_eq!(link(&page, "/dimensions/"), "/dimensions/cost_center?period=2026-10");

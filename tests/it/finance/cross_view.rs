@@ -151,8 +151,12 @@ async fn nothing_is_left_at_the_origin(world: &World) {
     let shares = finance.get(&hrefs(&checkout.body, "/splits/")[0]).await;
     assert_eq!(shares.status, StatusCode::OK, "{}", shares.body);
     let rows = texts(&shares.body, "section[aria-labelledby=h-shares] tbody tr");
-    let expected =
-        ["checkout USD +$5.0000005", "ledger USD +$3.0000003", "net USD \u{2212}$8.0000008", "Together $0.00"];
+    let expected = [
+        "checkout USD +$5.0000005 62.5%",
+        "ledger USD +$3.0000003 37.5%",
+        "net USD \u{2212}$8.0000008",
+        "Together $0.00",
+    ];
     assert_eq!(rows, expected);
     // A resource has no share: the lines alone are shown, and the page says so.
     let resource = finance.get("/charges?billing=2026-10&service=checkout&resource=vm-checkout").await;

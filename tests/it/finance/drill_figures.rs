@@ -82,7 +82,7 @@ async fn what_a_service_bought_leads_to_what_makes_it(db: PgPool) {
                 continue;
             }
             let split = get(&finance, &href).await;
-            let given = links(&split, "[aria-labelledby=h-shares] tbody tr", "th a", 1);
+            let given = links(&split, "[aria-labelledby=h-shares] tbody tr", "th a", 2);
             let own = format!("/services/{}?", service.to_lowercase());
             let (_, moved) =
                 given.iter().find(|(href, _)| href.starts_with(&own)).expect("the split names the service");
