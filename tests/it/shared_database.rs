@@ -12,9 +12,21 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+// As people write it: what sqlx adds for itself, `pg_dump` does not take.
+fn address(pool: &PgPool) -> String {
+    let mut address = pool.connect_options().to_url_lossy();
+    let pairs = address.query_pairs().into_owned();
+    let kept: Vec<(String, String)> = pairs.filter(|(name, _)| name != "statement-cache-capacity").collect();
+    address.set_query(None);
+    if !kept.is_empty() {
+        address.query_pairs_mut().extend_pairs(kept);
+    }
+    address.to_string()
+}
+
 fn command(pool: &PgPool, data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_costwake"));
-    command.args(arguments).env("DATABASE_URL", pool.connect_options().to_url_lossy().to_string());
+    command.args(arguments).env("DATABASE_URL", address(pool));
     command.env("COSTWAKE_DATA_DIR", data_dir).env_remove("COSTWAKE_KEY_FILE").env_remove("COSTWAKE_PUBLIC_URL");
     command.env("COSTWAKE_METRICS_LISTEN", "off").env("COSTWAKE_LISTEN", "127.0.0.1:0").kill_on_drop(true);
     command
