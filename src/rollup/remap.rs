@@ -139,11 +139,15 @@ pub async fn work_out_splits(conn: &mut PgConnection, by: &str, now: DateTime<Ut
     Ok(())
 }
 
-/// Works all shared costs out anew in a transaction of its own. Run twice, the second changes no figure.
+/// Works all shared costs out anew in a transaction of its own. Run twice, the second changes nothing.
 pub async fn work_out_splits_again(pools: &Pools, by: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
     let mut transaction = pools.jobs.begin().await?;
     begin(&mut transaction).await?;
-    work_out_splits(&mut transaction, by, now).await?;
+    let before = splits::moved_mark(&mut transaction).await?;
+    splits::work_out(&mut transaction, None).await?;
+    if splits::moved_mark(&mut transaction).await? != before {
+        publish_splits(&mut transaction, by, now).await?;
+    }
     Ok(transaction.commit().await?)
 }
 

@@ -78,6 +78,18 @@ async fn lenient(
     Ok(Plan::lenient(splits, &names.keys().copied().collect(), name))
 }
 
+/// A mark of everything that splits moved: another one where any of it changed.
+pub async fn moved_mark(conn: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar!(
+        r#"SELECT concat_ws('/', count(*), sum(hash_record_extended(ROW(service_id, charge_date, environment_id,
+                      generation_id, provider_name, charge_category, billing_currency, split_id, is_used, billed_cost,
+                      effective_cost, list_cost, contracted_cost), 0))) AS "mark!"
+           FROM daily_cost WHERE split_id <> 0"#
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Works all splits out anew for these days, all days where none are given. The caller holds the ledger's lock, and
 /// the charges' own cost is added up already.
 pub async fn work_out(conn: &mut PgConnection, days: Option<DateRange>) -> anyhow::Result<()> {
