@@ -243,7 +243,9 @@ def files(program, data_set):
         by_path = dict(zip(together, lines, strict=True))
         for path, reader in wanted.items():
             if reader is azure:
-                by_path[path] = costwake(program, data_dir, "import", "--json", "--source", path[-200:], path)
+                # A source's name has no slash.
+                source = path.replace("/", " ").strip()[-200:]
+                by_path[path] = costwake(program, data_dir, "import", "--json", "--source", source, path)
         receipts = [json.loads(by_path[path]) for path in wanted]
         for (path, reader), receipt in zip(wanted.items(), receipts, strict=True):
             columns = COLUMNS.get(reader, COSTS[:2])
