@@ -11,32 +11,6 @@ UNION ALL
 SELECT * FROM statement_left_out WHERE is_before_commitments
 $$;
 
--- By charge day, of current bills, with the names and owners of now.
-CREATE FUNCTION charged_cell(is_before_commitments boolean)
-RETURNS TABLE (
-    charge_date date, billing_period_start date, service_id bigint, service_slug text, service_name text,
-    team_id bigint, team_slug text, team_name text, cost_center text, environment_id bigint, environment_slug text,
-    environment_name text, provider_name text, charge_category text, billing_currency text, charge_count bigint,
-    billed_cost numeric, effective_cost numeric, list_cost numeric, contracted_cost numeric
-)
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-SELECT d.charge_date, g.billing_period_start, d.service_id, service.slug, service.name,
-       service.team_id, team.slug, team.name, team.cost_center, d.environment_id, environment.slug,
-       environment.name, d.provider_name, d.charge_category, d.billing_currency, d.charge_count,
-       d.billed_cost, d.effective_cost, d.list_cost, d.contracted_cost
-FROM (SELECT c.generation_id, c.service_id, c.environment_id, c.provider_name, c.charge_category, c.billing_currency,
-             c.charge_date, c.charge_count, c.billed_cost, c.effective_cost, c.list_cost, c.contracted_cost
-      FROM daily_cost c
-      UNION ALL
-      SELECT p.generation_id, p.service_id, p.environment_id, p.provider_name, p.charge_category, p.billing_currency,
-             p.charge_date, 0::bigint, 0::numeric, 0::numeric, -p.list_cost, -p.contracted_cost
-      FROM commitment_purchase p WHERE p.state = 'current' AND is_before_commitments) d
-JOIN generation g ON g.generation_id = d.generation_id AND g.state = 'current'
-LEFT JOIN service ON service.service_id = d.service_id
-LEFT JOIN team ON team.team_id = service.team_id
-LEFT JOIN environment ON environment.environment_id = d.environment_id
-$$;
-
 -- By bill, of bills that were replaced too, which leave nothing out.
 CREATE FUNCTION bill_cell(is_before_commitments boolean)
 RETURNS TABLE (

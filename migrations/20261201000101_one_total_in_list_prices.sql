@@ -51,8 +51,8 @@ SELECT p.service_id, p.charge_date, p.environment_id, p.generation_id, p.provide
 FROM commitment_purchase p WHERE p.state = 'current' AND is_before_commitments
 $$;
 
--- As before, of these cells.
-CREATE OR REPLACE FUNCTION charged_cell(is_before_commitments boolean)
+-- What statements say by charge day, of current bills, with the names and owners of now.
+CREATE FUNCTION charged_cell(is_before_commitments boolean)
 RETURNS TABLE (
     charge_date date, billing_period_start date, service_id bigint, service_slug text, service_name text,
     team_id bigint, team_slug text, team_name text, cost_center text, environment_id bigint, environment_slug text,

@@ -151,18 +151,24 @@ impl fmt::Debug for Config {
 }
 
 #[cfg(test)]
+impl Config {
+    /// As a command line sets it.
+    pub(crate) fn of(arguments: &[&str]) -> Self {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            config: Config,
+        }
+        <Line as clap::Parser>::parse_from([&["costwake"], arguments].concat()).config
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        config: Config,
-    }
 
     fn config(arguments: &[&str]) -> Config {
-        Line::parse_from([&["costwake"], arguments].concat()).config.without_empty()
+        Config::of(arguments).without_empty()
     }
 
     #[test]

@@ -153,20 +153,12 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        config: Config,
-    }
 
     #[tokio::test]
     async fn the_demo_goes_on_without_metrics_where_their_address_is_taken() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        let line = ["costwake", "--listen", "127.0.0.1:0", "--metrics-listen", address.as_str()];
-        let mut config = Line::parse_from(line).config;
+        let mut config = Config::of(&["--listen", "127.0.0.1:0", "--metrics-listen", address.as_str()]);
         let parts = Parts { pages: true, jobs: true };
         let error = Ports::take(&mut config, parts).await.err().unwrap().to_string();
         assert!(error.contains("COSTWAKE_METRICS_LISTEN"), "{error}");

@@ -64,32 +64,26 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        config: Config,
-    }
-
-    fn config(arguments: &[&str]) -> Config {
-        Line::parse_from([&["costwake"], arguments].concat()).config
-    }
 
     #[test]
     fn nobody_signs_in_over_plain_http_from_afar() {
-        assert_eq!(problem(&config(&["--listen", "127.0.0.1:8080"])), None);
-        assert_eq!(problem(&config(&["--listen", "[::1]:8080"])), None);
-        assert!(problem(&config(&["--listen", "0.0.0.0:8080"])).is_some());
-        assert!(problem(&config(&["--listen", "0.0.0.0:8080", "--public-url", "http://costs.example.com"])).is_some());
-        assert!(problem(&config(&["--public-url", "costs.example.com"])).is_some());
-        assert_eq!(problem(&config(&["--listen", "0.0.0.0:8080", "--public-url", "https://costs.example.com"])), None);
-        assert_eq!(problem(&config(&["--listen", "0.0.0.0:8080", "--public-url", "http://localhost:9000"])), None);
+        assert_eq!(problem(&Config::of(&["--listen", "127.0.0.1:8080"])), None);
+        assert_eq!(problem(&Config::of(&["--listen", "[::1]:8080"])), None);
+        assert!(problem(&Config::of(&["--listen", "0.0.0.0:8080"])).is_some());
+        assert!(
+            problem(&Config::of(&["--listen", "0.0.0.0:8080", "--public-url", "http://costs.example.com"])).is_some()
+        );
+        assert!(problem(&Config::of(&["--public-url", "costs.example.com"])).is_some());
+        assert_eq!(
+            problem(&Config::of(&["--listen", "0.0.0.0:8080", "--public-url", "https://costs.example.com"])),
+            None
+        );
+        assert_eq!(problem(&Config::of(&["--listen", "0.0.0.0:8080", "--public-url", "http://localhost:9000"])), None);
     }
 
     #[test]
     fn over_plain_http_the_browser_must_name_this_machine() {
-        let plain = config(&[]);
+        let plain = Config::of(&[]);
         let may = |host: &str| {
             let headers = HeaderMap::from_iter([(header::HOST, host.parse().unwrap())]);
             may_sign_in(&plain, &Uri::from_static("/sign-in"), &headers).is_ok()
